@@ -1,0 +1,20 @@
+//! Owns an append-only log of records with group commit: segments, recovery, release, recycling.
+//! Knows no mail, no sockets, no async runtime; futures are plain `std`.
+//! Always holds: what a durable [`Commit`] confirmed survives a crash until it is released; a record never
+//! appended never appears; a segment with live or pinned records is never freed; no commit succeeds after a failed sync.
+
+mod batch;
+mod commit;
+mod error;
+mod journal;
+mod position;
+mod settings;
+mod stats;
+
+pub use batch::{BATCH_BYTES_MAX, Batch, Bytes, RECORD_HEADER_BYTES};
+pub use commit::{Commit, Committed};
+pub use error::{AppendError, OpenError, ReadError};
+pub use journal::{Journal, Mode, Seen, When};
+pub use position::{Extent, Position, SegmentNo};
+pub use settings::Settings;
+pub use stats::{Room, Stats};

@@ -1,0 +1,42 @@
+//! Owns the journal's settings and their defaults.
+
+/// How a journal behaves. `Settings::default()` is what the spool uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Size of a segment file in bytes, 8 KiB to 1 GiB, a multiple of 4096. Fixed when the journal is made; later a
+    /// different value has no effect on that journal.
+    pub segment_bytes: u64,
+    /// Empty segments which the background thread keeps ready, on top of the reserve.
+    pub spare_segments_min: usize,
+    /// Freed segments kept for reuse; more are deleted.
+    pub spare_segments_max: usize,
+    /// Empty segments that only batches with [`crate::Batch::may_use_reserve`] may start, so that mail can be
+    /// settled (and space be won back) on a full disk.
+    pub reserve_segments: usize,
+    /// Bound for all segment files together, spares included; `None` = what the disk has.
+    pub max_bytes: Option<u64>,
+    /// Bytes of the file system that are left alone: no new segment is made below this.
+    pub keep_free_bytes: u64,
+    /// A record appended `Soon` is synced at latest after so many milliseconds.
+    pub lazy_sync_ms: u64,
+    /// A sealed segment with a smaller share of live bytes (in per cent) is worth cleaning.
+    pub clean_below_percent: u32,
+    /// The owner's epoch. Opening with a lower one than was ever used is refused.
+    pub epoch: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            segment_bytes: 64 << 20,
+            spare_segments_min: 1,
+            spare_segments_max: 8,
+            reserve_segments: 1,
+            max_bytes: None,
+            keep_free_bytes: 64 << 20,
+            lazy_sync_ms: 1000,
+            clean_below_percent: 30,
+            epoch: 0,
+        }
+    }
+}

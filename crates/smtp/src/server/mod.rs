@@ -1,0 +1,1 @@
+//! The server end: greeting to QUIT, one moment at a time.

@@ -1,0 +1,1 @@
+//! TLS towards next hops: what each level of a send connector demands.

@@ -1,0 +1,38 @@
+//! Shared parts of the tests: a node as a real process, dialogs as text, a small SMTP client that says exactly what it is told.
+//!
+//! Everything listens and connects on 127.0.0.1 only, every wait has a bound, and every process is ended by its id.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used, missing_docs)] // tests touch the real world
+
+pub mod dialog;
+pub mod process;
+pub mod wire;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// The checkout's folder.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+/// A binary built in release mode by `./test` (or by hand).
+pub fn binary(name: &str) -> PathBuf {
+    let dir = std::env::var_os("POSTHOUSE_BIN_DIR").map_or_else(|| root().join("target/release"), PathBuf::from);
+    let path = dir.join(name);
+    assert!(path.exists(), "{} is not there: run ./test, or `cargo build --release --workspace` first", path.display());
+    path
+}
+
+/// A port on loopback that was free a moment ago.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Asks again and again until it holds; panics with `what` when `bound` is over.
+pub fn eventually(what: &str, bound: Duration, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + bound;
+    while !holds() {
+        assert!(Instant::now() < end, "within {bound:?}: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
