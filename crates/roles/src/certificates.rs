@@ -55,7 +55,10 @@ impl CertificateFiles {
             let key = made.signing_key.serialize_pem();
             world.disk.replace_durable_private(&files.key, key.as_bytes()).map_err(failed(&files.key))?;
             let certificate = made.cert.pem();
-            world.disk.replace_durable(&files.certificate, certificate.as_bytes()).map_err(failed(&files.certificate))?;
+            world
+                .disk
+                .replace_durable(&files.certificate, certificate.as_bytes())
+                .map_err(failed(&files.certificate))?;
         }
         Ok(files)
     }

@@ -41,7 +41,11 @@ impl fmt::Display for DataError {
         match self {
             DataError::InUse { lock, pid } => {
                 let who = pid.map_or("another process".into(), |pid| format!("process {pid}"));
-                write!(f, "{}: in use by {who}; stop that one first, or choose another directory with --data", lock.display())
+                write!(
+                    f,
+                    "{}: in use by {who}; stop that one first, or choose another directory with --data",
+                    lock.display()
+                )
             }
             DataError::Version { file, found } => write!(
                 f,
@@ -79,7 +83,8 @@ impl DataDir {
         let held = match world.disk.lock(&lock) {
             Ok(held) => held,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let pid = world.disk.read_all(&lock).ok().and_then(|text| String::from_utf8(text).ok()?.trim().parse().ok());
+                let pid =
+                    world.disk.read_all(&lock).ok().and_then(|text| String::from_utf8(text).ok()?.trim().parse().ok());
                 return Err(DataError::InUse { lock, pid });
             }
             Err(error) => return Err(DataError::Io(lock, error)),
@@ -130,7 +135,9 @@ fn check_version(world: &World, file: &Path) -> Result<(), DataError> {
 /// a first start leaves only the lock: that is ours.
 fn holds_strange_files(world: &World, root: &Path) -> io::Result<bool> {
     match world.disk.list(root) {
-        Ok(entries) => Ok(entries.iter().any(|entry| !matches!(entry.name.as_str(), "lock" | "version.tmp" | "lost+found"))),
+        Ok(entries) => {
+            Ok(entries.iter().any(|entry| !matches!(entry.name.as_str(), "lock" | "version.tmp" | "lost+found")))
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }

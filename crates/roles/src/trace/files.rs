@@ -20,7 +20,8 @@ impl Files {
     pub fn open(world: &World, dir: &Path, keep_bytes: u64) -> io::Result<Files> {
         let file_bytes_max = (keep_bytes / 32).clamp(FILE_BYTES_MIN, FILE_BYTES_MAX);
         let files_max = (keep_bytes / file_bytes_max).max(1) as usize;
-        let mut files = Files { world: world.clone(), dir: dir.to_path_buf(), file_bytes_max, files_max, current: None };
+        let mut files =
+            Files { world: world.clone(), dir: dir.to_path_buf(), file_bytes_max, files_max, current: None };
         if let Some(newest) = names(world, dir)?.pop() {
             let file = world.disk.open(&dir.join(newest), Open::Write)?;
             let len = file.len()?;

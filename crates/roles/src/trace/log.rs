@@ -23,7 +23,10 @@ impl EventLog {
         if self.second.swap(now_s, Ordering::Relaxed) != now_s {
             let lines = self.lines.swap(0, Ordering::Relaxed);
             if lines > LINES_PER_SECOND_MAX {
-                info!(not_logged = lines - LINES_PER_SECOND_MAX, "more events of messages than are logged; see posthouse trace");
+                info!(
+                    not_logged = lines - LINES_PER_SECOND_MAX,
+                    "more events of messages than are logged; see posthouse trace"
+                );
             }
         }
         if self.lines.fetch_add(1, Ordering::Relaxed) >= LINES_PER_SECOND_MAX {

@@ -108,7 +108,11 @@ impl Buffer {
 }
 
 /// Starts the thread that writes.
-pub fn start(buffer: Arc<Buffer>, files: Files, live: broadcast::Sender<Arc<[TraceEvent]>>) -> io::Result<JoinHandle<()>> {
+pub fn start(
+    buffer: Arc<Buffer>,
+    files: Files,
+    live: broadcast::Sender<Arc<[TraceEvent]>>,
+) -> io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("trace".into()).spawn(move || run(&buffer, files, &live))
 }
 
