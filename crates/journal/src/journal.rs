@@ -130,11 +130,7 @@ impl Journal {
     }
 
     /// Shows each record of a sealed segment, in order, released ones too.
-    pub fn scan_segment(
-        &self,
-        segment: SegmentNo,
-        visit: &mut dyn FnMut(Seen<'_>),
-    ) -> Result<(), ReadError> {
+    pub fn scan_segment(&self, segment: SegmentNo, visit: &mut dyn FnMut(Seen<'_>)) -> Result<(), ReadError> {
         let _ = (segment, visit);
         todo!()
     }

@@ -81,11 +81,7 @@ impl Disk for RealDisk {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        let dir = if dir.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            dir
-        };
+        let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
         fs::File::open(dir)?.sync_all()
     }
 
@@ -106,9 +102,7 @@ impl Disk for RealDisk {
 
     fn modified_ms(&self, path: &Path) -> io::Result<u64> {
         let modified = fs::metadata(path)?.modified()?;
-        Ok(modified
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |d| d.as_millis() as u64))
+        Ok(modified.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64))
     }
 
     fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
@@ -122,12 +116,7 @@ impl Disk for RealDisk {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
-        let file = fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)?;
+        let file = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         match file.try_lock() {
             Ok(()) => Ok(Box::new(RealLock { _file: file })),
             Err(fs::TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
@@ -136,9 +125,7 @@ impl Disk for RealDisk {
     }
 
     fn abort(&self, reason: &str) {
-        eprintln!(
-            "posthouse: {reason}; the process ends because nothing it promises could be kept"
-        );
+        eprintln!("posthouse: {reason}; the process ends because nothing it promises could be kept");
         std::process::abort();
     }
 
@@ -291,12 +278,7 @@ mod tests {
         file.write_all_at(0, &[IoSlice::new(b"old")]).unwrap();
         file.fill_zero(5000).unwrap();
         assert_eq!(RealDisk.read_all(&dir.join("z")).unwrap(), vec![0; 5000]);
-        let names: Vec<_> = RealDisk
-            .list(&dir)
-            .unwrap()
-            .into_iter()
-            .map(|e| (e.name, e.len))
-            .collect();
+        let names: Vec<_> = RealDisk.list(&dir).unwrap().into_iter().map(|e| (e.name, e.len)).collect();
         assert_eq!(names, [("m".to_string(), 6), ("z".to_string(), 5000)]);
         assert!(RealDisk.open(&dir.join("z"), Open::CreateNew).is_err());
         assert!(RealDisk.free_bytes(&dir).unwrap() <= RealDisk.total_bytes(&dir).unwrap());
