@@ -62,6 +62,8 @@ pub enum Ending {
     Malformed(Malformed),
     /// It answered when nothing was asked.
     Unasked(Reply),
+    /// It answered a message before its end, so that the connection is of no use any more.
+    Early(Reply),
     /// The connection is gone.
     Lost(Loss),
 }
@@ -137,6 +139,7 @@ impl fmt::Display for Ending {
             Ending::NoAuth => f.write_str("AUTH PLAIN is not offered as the connector needs it"),
             Ending::Malformed(malformed) => write!(f, "peer does not speak SMTP: {malformed}"),
             Ending::Unasked(reply) => write!(f, "peer answered when nothing was asked: {reply}"),
+            Ending::Early(reply) => write!(f, "peer answered before the end of the message: {reply}"),
             Ending::Lost(loss) => write!(f, "{loss}"),
         }
     }
