@@ -30,9 +30,7 @@ impl Args {
     /// The value of an option, if it was given; the last one wins.
     pub fn text(&self, name: &str) -> Option<&str> {
         let mut given = self.given.iter().rev();
-        given
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        given.find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// The value read as `T`, or `default` when it was not given.
@@ -42,16 +40,13 @@ impl Args {
     pub fn value<T: FromStr>(&self, name: &str, default: T) -> Result<T, String> {
         match self.text(name) {
             None => Ok(default),
-            Some(text) => text
-                .parse()
-                .map_err(|_| format!("--{name}: cannot read {text:?}")),
+            Some(text) => text.parse().map_err(|_| format!("--{name}: cannot read {text:?}")),
         }
     }
 
     /// Whether a switch is on: given bare or with anything but `off`, `no` or `0`.
     pub fn on(&self, name: &str) -> bool {
-        self.text(name)
-            .is_some_and(|value| !matches!(value, "off" | "no" | "0"))
+        self.text(name).is_some_and(|value| !matches!(value, "off" | "no" | "0"))
     }
 
     fn read(words: impl Iterator<Item = String>, known: &[Known]) -> Result<Option<Args>, String> {
@@ -69,10 +64,7 @@ impl Args {
                 },
             }
         }
-        let given = given
-            .into_iter()
-            .map(|(name, values)| (name, values.join(" ")))
-            .collect();
+        let given = given.into_iter().map(|(name, values)| (name, values.join(" "))).collect();
         Ok(Some(Args { given }))
     }
 }
@@ -95,9 +87,7 @@ mod tests {
 
     #[test]
     fn values_may_have_several_words_and_switches_none() {
-        let args = read("--mode slow 50 --reconnect --size 7")
-            .expect("known")
-            .expect("no help");
+        let args = read("--mode slow 50 --reconnect --size 7").expect("known").expect("no help");
         assert_eq!(args.text("mode"), Some("slow 50"));
         assert!(args.on("reconnect"));
         assert_eq!(args.value("size", 1_u32), Ok(7));
@@ -108,11 +98,6 @@ mod tests {
     fn strangers_are_refused() {
         assert!(read("--speed 9").is_err());
         assert!(read("loose").is_err());
-        assert!(
-            !read("--reconnect off")
-                .expect("known")
-                .expect("no help")
-                .on("reconnect")
-        );
+        assert!(!read("--reconnect off").expect("known").expect("no help").on("reconnect"));
     }
 }

@@ -15,11 +15,7 @@ pub struct Histogram {
 
 impl Default for Histogram {
     fn default() -> Histogram {
-        Histogram {
-            counts: vec![0; SUB * 40],
-            total: 0,
-            max_us: 0,
-        }
+        Histogram { counts: vec![0; SUB * 40], total: 0, max_us: 0 }
     }
 }
 
@@ -58,10 +54,7 @@ impl Histogram {
     /// `{"p50":..,"p99":..,"max":..}` in milliseconds.
     pub fn json(&self) -> String {
         let (p50, p99) = (self.quantile_ms(0.5), self.quantile_ms(0.99));
-        format!(
-            r#"{{"p50":{p50:.3},"p99":{p99:.3},"max":{:.3}}}"#,
-            self.max_us as f64 / 1000.0
-        )
+        format!(r#"{{"p50":{p50:.3},"p99":{p99:.3},"max":{:.3}}}"#, self.max_us as f64 / 1000.0)
     }
 }
 
@@ -99,15 +92,7 @@ mod tests {
         for us in 1..=10_000 {
             times.add(Duration::from_micros(us));
         }
-        assert!(
-            (times.quantile_ms(0.5) - 5.0).abs() < 0.1,
-            "{}",
-            times.quantile_ms(0.5)
-        );
-        assert!(
-            (times.quantile_ms(0.99) - 9.9).abs() < 0.2,
-            "{}",
-            times.quantile_ms(0.99)
-        );
+        assert!((times.quantile_ms(0.5) - 5.0).abs() < 0.1, "{}", times.quantile_ms(0.5));
+        assert!((times.quantile_ms(0.99) - 9.9).abs() < 0.2, "{}", times.quantile_ms(0.99));
     }
 }

@@ -22,19 +22,13 @@ impl Digest {
     /// The same digest with `bytes` behind it.
     #[must_use]
     pub fn with(self, bytes: &[u8]) -> Digest {
-        Digest {
-            crc: crc32c::crc32c_append(self.crc, bytes),
-            len: self.len + bytes.len() as u64,
-        }
+        Digest { crc: crc32c::crc32c_append(self.crc, bytes), len: self.len + bytes.len() as u64 }
     }
 
     /// The digest of this body with `next`'s body behind it.
     #[must_use]
     pub fn then(self, next: Digest) -> Digest {
-        Digest {
-            crc: crc32c::crc32c_combine(self.crc, next.crc, next.len as usize),
-            len: self.len + next.len,
-        }
+        Digest { crc: crc32c::crc32c_combine(self.crc, next.crc, next.len as usize), len: self.len + next.len }
     }
 }
 
@@ -63,24 +57,14 @@ impl Template {
         let blocks = rest_bytes / plain_block.len();
         let left = rest_bytes % plain_block.len();
         // A rest of one byte is no line: one block less leaves enough for a line's end.
-        let (blocks, left) = if left == 1 {
-            (blocks - 1, left + plain_block.len())
-        } else {
-            (blocks, left)
-        };
+        let (blocks, left) = if left == 1 { (blocks - 1, left + plain_block.len()) } else { (blocks, left) };
         let plain_last = lines(left);
         let mut rest = Digest::default();
         for _ in 0..blocks {
             rest = rest.with(&plain_block);
         }
         rest = rest.with(&plain_last);
-        Template {
-            size,
-            block: stuffed(&plain_block),
-            blocks,
-            last: stuffed(&plain_last),
-            rest,
-        }
+        Template { size, block: stuffed(&plain_block), blocks, last: stuffed(&plain_last), rest }
     }
 
     /// Puts header and first body line of message `id` into `head`; gives the digest of the whole body.
@@ -88,9 +72,7 @@ impl Template {
         let mut line = String::with_capacity(FIRST_LINE.len() + id.len() + 2);
         line.push_str(FIRST_LINE);
         line.push_str(id);
-        let short = self
-            .size
-            .saturating_sub(self.rest.len as usize + line.len() + 2);
+        let short = self.size.saturating_sub(self.rest.len as usize + line.len() + 2);
         line.extend(std::iter::repeat_n('.', short));
         line.push_str("\r\n");
         let digest = Digest::default().with(line.as_bytes()).then(self.rest);
@@ -142,11 +124,7 @@ fn lines(len: usize) -> Vec<u8> {
     let mut seed: u32 = 0x2545_f491;
     while text.len() < len {
         let left = len - text.len();
-        let line = if left == LINE + 1 {
-            LINE - 1
-        } else {
-            left.min(LINE)
-        };
+        let line = if left == LINE + 1 { LINE - 1 } else { left.min(LINE) };
         let dotted = (text.len() / LINE) % 25 == 7;
         for column in 0..line - 2 {
             seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -192,28 +170,16 @@ mod tests {
 
     #[test]
     fn bodies_have_the_size_asked_for_and_the_digest_named() {
-        for size in [
-            0, 1, 33, 34, 35, 36, 114, 115, 116, 1024, 10_240, 64_000, 64_034, 64_035, 300_000,
-        ] {
+        for size in [0, 1, 33, 34, 35, 36, 114, 115, 116, 1024, 10_240, 64_000, 64_034, 64_035, 300_000] {
             let template = Template::new(size, 16);
             let (bytes, digest) = whole(&template, "abc-000000000001");
             let text = String::from_utf8(bytes).expect("ASCII");
             let (header, wire) = text.split_once("\r\n\r\n").expect("an empty line");
-            assert!(
-                header.ends_with(&format!("{DIGEST_FIELD}: {digest}")),
-                "{header}"
-            );
-            let body: String = wire
-                .split_inclusive('\n')
-                .map(|line| line.strip_prefix('.').unwrap_or(line))
-                .collect();
+            assert!(header.ends_with(&format!("{DIGEST_FIELD}: {digest}")), "{header}");
+            let body: String = wire.split_inclusive('\n').map(|line| line.strip_prefix('.').unwrap_or(line)).collect();
             assert!(body.ends_with("\r\n") && !body.replace("\r\n", "").contains(['\r', '\n']));
             assert_eq!(body.len(), size.max(34), "size {size}");
-            assert_eq!(
-                Digest::default().with(body.as_bytes()),
-                digest,
-                "size {size}"
-            );
+            assert_eq!(Digest::default().with(body.as_bytes()), digest, "size {size}");
         }
     }
 

@@ -9,6 +9,7 @@
 // doors of `world` are for the code that is simulated, which this is not.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod appends;
 pub mod args;
 pub mod histogram;
 pub mod letter;

@@ -14,14 +14,10 @@ use rustix::time::Timespec;
 /// # Errors
 /// A line that says what is wrong.
 pub fn loopback(text: &str) -> Result<SocketAddr, String> {
-    let address: SocketAddr = text
-        .parse()
-        .map_err(|_| format!("{text:?} is not ADDRESS:PORT"))?;
+    let address: SocketAddr = text.parse().map_err(|_| format!("{text:?} is not ADDRESS:PORT"))?;
     match address.ip().is_loopback() {
         true => Ok(address),
-        false => Err(format!(
-            "{address} is not a loopback address; this tool never talks to anything else"
-        )),
+        false => Err(format!("{address} is not a loopback address; this tool never talks to anything else")),
     }
 }
 
@@ -95,10 +91,7 @@ impl Poll {
     /// # Errors
     /// What the system says.
     pub fn new() -> io::Result<Poll> {
-        Ok(Poll {
-            fd: epoll::create(epoll::CreateFlags::CLOEXEC)?,
-            events: Vec::with_capacity(256),
-        })
+        Ok(Poll { fd: epoll::create(epoll::CreateFlags::CLOEXEC)?, events: Vec::with_capacity(256) })
     }
 
     /// Watches a socket until it is closed.
@@ -106,12 +99,7 @@ impl Poll {
     /// # Errors
     /// What the system says.
     pub fn add(&self, socket: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
-        Ok(epoll::add(
-            &self.fd,
-            socket,
-            epoll::EventData::new_u64(token),
-            flags(interest),
-        )?)
+        Ok(epoll::add(&self.fd, socket, epoll::EventData::new_u64(token), flags(interest))?)
     }
 
     /// Watches a socket for something else.
@@ -119,12 +107,7 @@ impl Poll {
     /// # Errors
     /// What the system says.
     pub fn change(&self, socket: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
-        Ok(epoll::modify(
-            &self.fd,
-            socket,
-            epoll::EventData::new_u64(token),
-            flags(interest),
-        )?)
+        Ok(epoll::modify(&self.fd, socket, epoll::EventData::new_u64(token), flags(interest))?)
     }
 
     /// Waits at most `most`; puts the tokens that are ready, with "there is input or an end", into `ready`.
@@ -136,15 +119,8 @@ impl Poll {
         self.events.clear();
         let ms = most.as_millis().min(60_000) as i64
             + i64::from(!most.is_zero() && !most.subsec_nanos().is_multiple_of(1_000_000));
-        let most = Timespec {
-            tv_sec: ms / 1000,
-            tv_nsec: (ms % 1000) * 1_000_000,
-        };
-        match epoll::wait(
-            &self.fd,
-            rustix::buffer::spare_capacity(&mut self.events),
-            Some(&most),
-        ) {
+        let most = Timespec { tv_sec: ms / 1000, tv_nsec: (ms % 1000) * 1_000_000 };
+        match epoll::wait(&self.fd, rustix::buffer::spare_capacity(&mut self.events), Some(&most)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(failed) => return Err(failed.into()),
         }
@@ -152,13 +128,7 @@ impl Poll {
         ready.extend(self.events.iter().map(|event| {
             let (flags, data) = (event.flags, event.data);
             let is = |wanted| flags.intersects(wanted);
-            (
-                data.u64(),
-                Ready {
-                    input: is(epoll::EventFlags::IN | gone),
-                    output: is(epoll::EventFlags::OUT),
-                },
-            )
+            (data.u64(), Ready { input: is(epoll::EventFlags::IN | gone), output: is(epoll::EventFlags::OUT) })
         }));
         Ok(())
     }
@@ -182,18 +152,9 @@ fn flags(interest: Interest) -> epoll::EventFlags {
 }
 
 fn socket(address: SocketAddr) -> io::Result<OwnedFd> {
-    let family = if address.is_ipv4() {
-        AddressFamily::INET
-    } else {
-        AddressFamily::INET6
-    };
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    Ok(rustix::net::socket_with(
-        family,
-        SocketType::STREAM,
-        flags,
-        None,
-    )?)
+    Ok(rustix::net::socket_with(family, SocketType::STREAM, flags, None)?)
 }
 
 #[cfg(test)]

@@ -39,12 +39,7 @@ fn sink_at(listen: SocketAddr, mode: Mode, count: u64, ledger: &Path) -> JoinHan
     std::thread::spawn(move || sink::run(options).expect("the sink runs"))
 }
 
-fn source_to(
-    to: SocketAddr,
-    messages: u64,
-    pipelining: Pipelining,
-    ledger: &Path,
-) -> source::Options {
+fn source_to(to: SocketAddr, messages: u64, pipelining: Pipelining, ledger: &Path) -> source::Options {
     source::Options {
         to,
         sessions: 8,
@@ -78,30 +73,18 @@ fn counted(ledger: &Path) -> BTreeMap<String, u32> {
 fn runs(name: &str, mode: Mode, pipelining: Pipelining) -> (source::Report, sink::Report, PathBuf) {
     let (dir, at) = (scratch(name), a_free_port());
     let sink = sink_at(at, mode, 500, &dir.join("sink"));
-    let report =
-        source::run(source_to(at, 500, pipelining, &dir.join("source"))).expect("the source runs");
+    let report = source::run(source_to(at, 500, pipelining, &dir.join("source"))).expect("the source runs");
     (report, sink.join().expect("no panic"), dir)
 }
 
 #[test]
 fn all_ways_of_pipelining_deliver_each_message_once() {
-    for (name, pipelining) in [
-        ("off", Pipelining::Off),
-        ("on", Pipelining::On),
-        ("full", Pipelining::Full),
-    ] {
+    for (name, pipelining) in [("off", Pipelining::Off), ("on", Pipelining::On), ("full", Pipelining::Full)] {
         let (sent, came, dir) = runs(name, Mode::Accept, pipelining);
-        assert_eq!(
-            (sent.acked, sent.failed, came.accepted, came.bad),
-            (500, 0, 500, 0),
-            "{name}"
-        );
+        assert_eq!((sent.acked, sent.failed, came.accepted, came.bad), (500, 0, 500, 0), "{name}");
         let (promised, arrived) = (counted(&dir.join("source")), counted(&dir.join("sink")));
         assert_eq!(promised, arrived, "{name}");
-        assert!(
-            promised.len() == 500 && promised.values().all(|count| *count == 1),
-            "{name}"
-        );
+        assert!(promised.len() == 500 && promised.values().all(|count| *count == 1), "{name}");
         fs::remove_dir_all(dir).expect("cleared");
     }
 }
@@ -114,9 +97,6 @@ fn connections_that_die_after_the_dot_are_doubts_and_not_losses() {
     assert_eq!(sent.doubtful, came.unanswered);
     let (promised, arrived) = (counted(&dir.join("source")), counted(&dir.join("sink")));
     assert!(promised.keys().all(|message| arrived.contains_key(message)));
-    assert_eq!(
-        u64::from(arrived.values().sum::<u32>()),
-        500 + came.unanswered
-    );
+    assert_eq!(u64::from(arrived.values().sum::<u32>()), 500 + came.unanswered);
     fs::remove_dir_all(dir).expect("cleared");
 }

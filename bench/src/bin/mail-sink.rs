@@ -11,28 +11,16 @@ use tokio::signal::unix::{SignalKind, signal};
 const PROGRAM: &str = "mail-sink";
 const KNOWN: &[Known] = &[
     ("listen", "where, e.g. 127.0.0.1:10026; loopback only"),
-    (
-        "count-exit",
-        "end after so many accepted messages; 0: never [0]",
-    ),
-    (
-        "ledger",
-        "file that gets a line per message before its answer: ID DIGEST ok|BAD|none OUTCOME RECIPIENTS",
-    ),
+    ("count-exit", "end after so many accepted messages; 0: never [0]"),
+    ("ledger", "file that gets a line per message before its answer: ID DIGEST ok|BAD|none OUTCOME RECIPIENTS"),
     (
         "mode",
         "accept, refuse421, hang-after-data, tempfail, tempfail-after-data, reject, slow MS, drop-after-dot P, mute [accept]",
     ),
-    (
-        "control",
-        "file whose word is the mode, looked at every 100 ms",
-    ),
+    ("control", "file whose word is the mode, looked at every 100 ms"),
     ("seconds", "hard bound of the run [300]"),
     ("chunking", "offer CHUNKING [off]"),
-    (
-        "lmtp",
-        "speak LMTP: one answer per recipient after the dot [off]",
-    ),
+    ("lmtp", "speak LMTP: one answer per recipient after the dot [off]"),
 ];
 
 fn main() -> std::process::ExitCode {
@@ -72,16 +60,10 @@ fn options(args: &Args) -> Result<Options, String> {
 /// A second thread that sleeps on the signals and turns them into bytes for the one that works.
 fn signals_as_bytes() -> std::io::Result<UnixStream> {
     let (mut ours, theirs) = UnixStream::pair()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mut term, mut int, mut next) = {
         let _inside = runtime.enter();
-        (
-            signal(SignalKind::terminate())?,
-            signal(SignalKind::interrupt())?,
-            signal(SignalKind::user_defined1())?,
-        )
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::user_defined1())?)
     };
     std::thread::spawn(move || {
         runtime.block_on(async {

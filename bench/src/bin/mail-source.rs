@@ -9,40 +9,19 @@ const PROGRAM: &str = "mail-source";
 const KNOWN: &[Known] = &[
     ("to", "the server, e.g. 127.0.0.1:2525; loopback only"),
     ("sessions", "parallel sessions [1]"),
-    (
-        "messages",
-        "messages in all; 0: as many as fit in --seconds [1]",
-    ),
+    ("messages", "messages in all; 0: as many as fit in --seconds [1]"),
     ("size", "bytes of each body [10240]"),
-    (
-        "per-connection",
-        "messages per connection: all, or a number [all]",
-    ),
-    (
-        "pipelining",
-        "when offered: off, on (MAIL, RCPT, DATA in one write), full (the next ones with the dot) [on]",
-    ),
+    ("per-connection", "messages per connection: all, or a number [all]"),
+    ("pipelining", "when offered: off, on (MAIL, RCPT, DATA in one write), full (the next ones with the dot) [on]"),
     ("lmtp", "speak LMTP [off]"),
     ("from", "envelope sender; may be empty [bench@src.example]"),
-    (
-        "rcpt",
-        "envelope recipient; {n} the message's number, {r} the recipient's [user@dst.example]",
-    ),
+    ("rcpt", "envelope recipient; {n} the message's number, {r} the recipient's [user@dst.example]"),
     ("recipients", "recipients per message [1]"),
     ("id-prefix", "what the ids begin with [m]"),
-    (
-        "ledger",
-        "file that gets a line per promise: ID DIGEST CODE TEXT",
-    ),
-    (
-        "doubts",
-        "file that gets a line per connection lost between dot and answer: ID DIGEST",
-    ),
+    ("ledger", "file that gets a line per promise: ID DIGEST CODE TEXT"),
+    ("doubts", "file that gets a line per connection lost between dot and answer: ID DIGEST"),
     ("seconds", "hard bound of the run [60]"),
-    (
-        "reconnect",
-        "retry the same message after a lost connection or a 4xx [off]",
-    ),
+    ("reconnect", "retry the same message after a lost connection or a 4xx [off]"),
     ("rate", "messages per second in all; 0: no limit [0]"),
 ];
 

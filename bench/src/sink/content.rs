@@ -86,8 +86,7 @@ impl Content {
         self.header.extend_from_slice(bytes);
         let end = match self.header.starts_with(b"\r\n") {
             true => Some(2),
-            false => memchr::memmem::find(&self.header[from..], b"\r\n\r\n")
-                .map(|found| from + found + 4),
+            false => memchr::memmem::find(&self.header[from..], b"\r\n\r\n").map(|found| from + found + 4),
         };
         if let Some(end) = end {
             self.body = Digest::default().with(&self.header[end..]);
@@ -117,15 +116,10 @@ impl Content {
         let mut lines = self.header.split(|byte| *byte == b'\n');
         let value = lines.find_map(|line| {
             let (key, value) = line.split_at_checked(name.len())?;
-            key.eq_ignore_ascii_case(name.as_bytes())
-                .then_some(value.strip_prefix(b":")?)
+            key.eq_ignore_ascii_case(name.as_bytes()).then_some(value.strip_prefix(b":")?)
         });
-        let value = value
-            .and_then(|value| std::str::from_utf8(value).ok())
-            .map(str::trim);
-        value
-            .filter(|value| !value.is_empty() && !value.contains(' '))
-            .unwrap_or("-")
+        let value = value.and_then(|value| std::str::from_utf8(value).ok()).map(str::trim);
+        value.filter(|value| !value.is_empty() && !value.contains(' ')).unwrap_or("-")
     }
 }
 
@@ -161,7 +155,8 @@ mod tests {
 
     #[test]
     fn every_split_gives_the_same_body_and_the_same_end() {
-        let wire = b"X-Bench-Id: a-1\r\nx-bench-digest: 00-1\r\n\r\n..one\r\n\r\n..\r\n..\rx\r\n\r.\r\n. \n.\r\n.\r\nQUIT\r\n";
+        let wire =
+            b"X-Bench-Id: a-1\r\nx-bench-digest: 00-1\r\n\r\n..one\r\n\r\n..\r\n..\rx\r\n\r.\r\n. \n.\r\n.\r\nQUIT\r\n";
         let body = b".one\r\n\r\n.\r\n.\rx\r\n\r.\r\n \n.\r\n";
         for step in 1..wire.len() {
             let (content, used) = fed(wire, step);

@@ -62,10 +62,7 @@ pub struct Report {
 impl Report {
     /// One line of JSON.
     pub fn json(&self) -> String {
-        let seconds = self
-            .first
-            .zip(self.last)
-            .map_or(0.0, |(first, last)| (last - first).as_secs_f64());
+        let seconds = self.first.zip(self.last).map_or(0.0, |(first, last)| (last - first).as_secs_f64());
         let cpu = crate::net::cpu_seconds();
         format!(
             concat!(
@@ -195,14 +192,10 @@ impl Sink {
             if index == self.peers.len() {
                 self.peers.push(None);
             }
-            self.poll
-                .add(&link, FIRST_PEER + index as u64, Interest::Input)?;
+            self.poll.add(&link, FIRST_PEER + index as u64, Interest::Input)?;
             self.report.connections += 1;
             self.peers[index] = Some(Peer::new(link, self.report.connections, &self.house));
-            self.report.most_open = self
-                .report
-                .most_open
-                .max(self.peers.len() - self.free.len());
+            self.report.most_open = self.report.most_open.max(self.peers.len() - self.free.len());
             self.settle(index)?;
         }
         Ok(())
@@ -253,8 +246,7 @@ impl Sink {
             Ok(false) => Interest::Input,
         };
         if peer.watched != interest {
-            self.poll
-                .change(&peer.link, FIRST_PEER + index as u64, interest)?;
+            self.poll.change(&peer.link, FIRST_PEER + index as u64, interest)?;
             peer.watched = interest;
         }
         Ok(())
@@ -290,25 +282,18 @@ impl Sink {
         match (outcome, self.house.mode) {
             ("dropped", _) => return self.close(index),
             ("hung", _) => peer.held = true,
-            ("tempfailed", _) => {
-                peer.answer_message("451 4.3.0 sink will not now\r\n", &self.house)
-            }
+            ("tempfailed", _) => peer.answer_message("451 4.3.0 sink will not now\r\n", &self.house),
             (_, Mode::Slow(ms)) => {
                 peer.held = true;
                 let serial = peer.serial;
-                self.late.push(Late {
-                    at: now + Duration::from_millis(ms),
-                    index,
-                    serial,
-                });
+                self.late.push(Late { at: now + Duration::from_millis(ms), index, serial });
             }
             _ => {
                 peer.answer_message(QUEUED, &self.house);
                 self.report.accepted += 1;
             }
         }
-        self.ended |=
-            self.options.count_exit > 0 && self.report.accepted >= self.options.count_exit;
+        self.ended |= self.options.count_exit > 0 && self.report.accepted >= self.options.count_exit;
         Ok(())
     }
 
@@ -334,10 +319,7 @@ impl Sink {
     fn due(&mut self, now: Instant) -> io::Result<()> {
         while self.late.peek().is_some_and(|late| late.at <= now) {
             let Some(late) = self.late.pop() else { break };
-            let Some(peer) = self.peers[late.index]
-                .as_mut()
-                .filter(|peer| peer.serial == late.serial)
-            else {
+            let Some(peer) = self.peers[late.index].as_mut().filter(|peer| peer.serial == late.serial) else {
                 continue;
             };
             peer.held = false;
@@ -345,8 +327,7 @@ impl Sink {
             self.report.accepted += 1;
             self.hears(late.index, &[])?;
         }
-        self.ended |=
-            self.options.count_exit > 0 && self.report.accepted >= self.options.count_exit;
+        self.ended |= self.options.count_exit > 0 && self.report.accepted >= self.options.count_exit;
         Ok(())
     }
 

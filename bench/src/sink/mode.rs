@@ -46,11 +46,8 @@ impl FromStr for Mode {
     fn from_str(text: &str) -> Result<Mode, String> {
         let mut words = text.split_whitespace();
         let word = words.next().unwrap_or("accept");
-        let number = words
-            .next()
-            .map(str::parse::<f64>)
-            .transpose()
-            .map_err(|_| format!("mode {text:?}: bad number"))?;
+        let number =
+            words.next().map(str::parse::<f64>).transpose().map_err(|_| format!("mode {text:?}: bad number"))?;
         match word {
             "accept" => Ok(Mode::Accept),
             "refuse421" => Ok(Mode::Refuse421),

@@ -24,17 +24,13 @@ pub struct House {
 impl House {
     /// A house that behaves so and offers CHUNKING or not.
     pub fn new(mode: Mode, chunking: bool, lmtp: bool) -> House {
-        let mut hello = "250-sink.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-SIZE 1000000000\r\n".to_owned();
+        let mut hello =
+            "250-sink.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-SIZE 1000000000\r\n".to_owned();
         if chunking {
             hello.push_str("250-CHUNKING\r\n");
         }
         hello.push_str("250 ENHANCEDSTATUSCODES\r\n");
-        House {
-            mode,
-            hello: hello.into_bytes(),
-            lmtp,
-            finder: Finder::new(LINE_THEN_DOT),
-        }
+        House { mode, hello: hello.into_bytes(), lmtp, finder: Finder::new(LINE_THEN_DOT) }
     }
 }
 
@@ -145,10 +141,7 @@ impl Peer {
                 Ok(count) if count == self.output.len() => self.output.clear(),
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => drop(self.output.drain(..count)),
-                Err(failed)
-                    if failed.kind() == io::ErrorKind::WouldBlock
-                        && self.output.len() < MOST_OUTPUT =>
-                {
+                Err(failed) if failed.kind() == io::ErrorKind::WouldBlock && self.output.len() < MOST_OUTPUT => {
                     return Ok(true);
                 }
                 Err(failed) => return Err(failed),
@@ -207,10 +200,7 @@ impl Peer {
 
     fn command(&mut self, line: &[u8], house: &House) {
         let line = line.trim_ascii_end();
-        let is = |verb: &[u8]| {
-            line.get(..4)
-                .is_some_and(|word| word.eq_ignore_ascii_case(verb))
-        };
+        let is = |verb: &[u8]| line.get(..4).is_some_and(|word| word.eq_ignore_ascii_case(verb));
         if is(b"MAIL") && house.mode == Mode::Refuse421 {
             self.say("421 4.3.2 sink refuses\r\n");
             self.stage = Stage::Closing;
@@ -269,9 +259,7 @@ fn chunk(line: &[u8]) -> Option<(usize, Chunk)> {
     let text = std::str::from_utf8(line).ok()?;
     let mut words = text.split_ascii_whitespace().skip(1);
     let len = words.next()?.parse().ok()?;
-    let last = words
-        .next()
-        .is_some_and(|word| word.eq_ignore_ascii_case("LAST"));
+    let last = words.next().is_some_and(|word| word.eq_ignore_ascii_case("LAST"));
     Some((len, if last { Chunk::Last } else { Chunk::Further }))
 }
 

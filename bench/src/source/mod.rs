@@ -99,16 +99,12 @@ pub fn run(options: Options) -> io::Result<Report> {
         }
         source.due(now)?;
         let next = source.timers.peek().map_or(end, |timer| timer.at.min(end));
-        source
-            .poll
-            .wait(next.saturating_duration_since(now), &mut ready)?;
+        source.poll.wait(next.saturating_duration_since(now), &mut ready)?;
         for (token, is) in ready.drain(..) {
             source.ready(token as usize, is.input, is.output, &mut input)?;
         }
     }
-    source
-        .report
-        .finish(source.last_ack.unwrap_or(begun) - begun);
+    source.report.finish(source.last_ack.unwrap_or(begun) - begun);
     Ok(source.report)
 }
 
@@ -150,11 +146,7 @@ impl PartialOrd for Timer {
 impl Source {
     fn new(options: Options) -> io::Result<Source> {
         let open = |path: &Option<PathBuf>| match path {
-            Some(path) => File::options()
-                .create(true)
-                .append(true)
-                .open(path)
-                .map(Some),
+            Some(path) => File::options().create(true).append(true).open(path).map(Some),
             None => Ok(None),
         };
         let id_len = options.id_prefix.len() + NUMBER_DIGITS + 1;
@@ -209,13 +201,7 @@ impl Source {
         self.timers.push(Timer { at, index });
     }
 
-    fn ready(
-        &mut self,
-        index: usize,
-        readable: bool,
-        writable: bool,
-        input: &mut [u8],
-    ) -> io::Result<()> {
+    fn ready(&mut self, index: usize, readable: bool, writable: bool, input: &mut [u8]) -> io::Result<()> {
         if writable {
             self.flush(index)?;
         }
@@ -267,8 +253,7 @@ impl Source {
             session.transaction(&self.options);
             return Ok(());
         }
-        let spent =
-            self.options.per_connection > 0 && session.on_connection >= self.options.per_connection;
+        let spent = self.options.per_connection > 0 && session.on_connection >= self.options.per_connection;
         if spent || (none_left && session.waiting.is_none()) {
             session.quit();
             return Ok(());
@@ -313,11 +298,7 @@ impl Source {
     fn new_job(&mut self) -> Job {
         let number = self.next_number;
         self.next_number += 1;
-        let id = format!(
-            "{}-{number:0width$}",
-            self.options.id_prefix,
-            width = NUMBER_DIGITS
-        );
+        let id = format!("{}-{number:0width$}", self.options.id_prefix, width = NUMBER_DIGITS);
         Job::new(number, id)
     }
 
@@ -329,8 +310,7 @@ impl Source {
             && session.waiting.is_none()
             && self.options.rate <= 0.0
             && self.numbers_left() > 0
-            && (self.options.per_connection == 0
-                || session.on_connection + 1 < self.options.per_connection);
+            && (self.options.per_connection == 0 || session.on_connection + 1 < self.options.per_connection);
         let next = ahead.then(|| self.new_job());
         let session = &mut self.sessions[index];
         session.content(&self.template, &self.options);
@@ -347,17 +327,13 @@ impl Source {
         };
         session.turn_to_ahead();
         if let Some(ledger) = &mut self.ledger {
-            let lines: String = texts
-                .iter()
-                .map(|text| format!("{} {} {text}\n", job.id, job.digest))
-                .collect();
+            let lines: String = texts.iter().map(|text| format!("{} {} {text}\n", job.id, job.digest)).collect();
             ledger.write_all(lines.as_bytes())?;
         }
         session.on_connection += 1;
         session.backoff_ms = 0;
         self.last_ack = Some(now);
-        self.report
-            .acked(now - job.content_sent, now - job.begun, self.options.size);
+        self.report.acked(now - job.content_sent, now - job.begun, self.options.size);
         match self.sessions[index].is_ahead() {
             true => Ok(()),
             false => self.begin(index),
@@ -429,11 +405,7 @@ impl Source {
         let session = &mut self.sessions[index];
         match session.write(&self.template) {
             Ok(blocked) => {
-                let interest = if blocked {
-                    Interest::Both
-                } else {
-                    Interest::Input
-                };
+                let interest = if blocked { Interest::Both } else { Interest::Input };
                 if let (Some(link), true) = (&session.link, session.watched != interest) {
                     self.poll.change(link, index as u64, interest)?;
                     session.watched = interest;

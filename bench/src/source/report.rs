@@ -48,11 +48,7 @@ impl Report {
     /// One line of JSON.
     pub fn json(&self) -> String {
         let seconds = self.taken.as_secs_f64().max(1e-9);
-        let refused: Vec<String> = self
-            .refused
-            .iter()
-            .map(|(code, count)| format!(r#""{code}":{count}"#))
-            .collect();
+        let refused: Vec<String> = self.refused.iter().map(|(code, count)| format!(r#""{code}":{count}"#)).collect();
         let cpu = crate::net::cpu_seconds();
         format!(
             concat!(

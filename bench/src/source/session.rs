@@ -188,21 +188,12 @@ impl Session {
             };
             let line = self.heard[at..at + end].trim_ascii_end();
             at += end + 1;
-            offers_pipelining |= line
-                .get(4..)
-                .is_some_and(|word| word.eq_ignore_ascii_case(b"PIPELINING"));
+            offers_pipelining |= line.get(4..).is_some_and(|word| word.eq_ignore_ascii_case(b"PIPELINING"));
             if line.get(3) != Some(&b'-') {
                 let text = String::from_utf8_lossy(line).into_owned();
-                let code = text
-                    .get(..3)
-                    .and_then(|digits| digits.parse().ok())
-                    .unwrap_or(0);
+                let code = text.get(..3).and_then(|digits| digits.parse().ok()).unwrap_or(0);
                 self.read = at;
-                return Some(Reply {
-                    code,
-                    text,
-                    offers_pipelining,
-                });
+                return Some(Reply { code, text, offers_pipelining });
             }
         }
     }
@@ -221,11 +212,7 @@ impl Session {
             Expect::Goodbye => After::Quit,
             Expect::Greeting | Expect::Hello if !good => After::Lost { code: reply.code },
             Expect::Greeting => {
-                let hello: &[u8] = if options.lmtp {
-                    b"LHLO bench.example\r\n"
-                } else {
-                    b"EHLO bench.example\r\n"
-                };
+                let hello: &[u8] = if options.lmtp { b"LHLO bench.example\r\n" } else { b"EHLO bench.example\r\n" };
                 self.say(hello, Expect::Hello);
                 After::Send
             }
@@ -260,13 +247,8 @@ impl Session {
         self.rest = template.wire_len();
         self.tail.extend_from_slice(b".\r\n");
         // With none of several recipients taken a server may still have said 354; it hears no content then.
-        let answers = if options.lmtp {
-            job.recipients_taken
-        } else {
-            1
-        };
-        self.expected
-            .extend(std::iter::repeat_n(Expect::Dot, answers));
+        let answers = if options.lmtp { job.recipients_taken } else { 1 };
+        self.expected.extend(std::iter::repeat_n(Expect::Dot, answers));
     }
 
     /// Sends the next message's commands right behind this one's content.
@@ -305,8 +287,7 @@ impl Session {
 
     /// Whether the whole content was handed over and has no answer.
     pub fn in_doubt(&self) -> bool {
-        self.expected.front() == Some(&Expect::Dot)
-            && self.pending() <= self.tail.len().saturating_sub(DOT_LEN)
+        self.expected.front() == Some(&Expect::Dot) && self.pending() <= self.tail.len().saturating_sub(DOT_LEN)
     }
 
     /// Writes as much as the system takes; true when something is left.
@@ -326,19 +307,12 @@ impl Session {
             let in_rest = self.written.saturating_sub(head);
             let all = rest == 0 || in_rest >= rest || template.slices(in_rest, 6, &mut slices);
             if all && !self.tail.is_empty() {
-                slices.push(IoSlice::new(
-                    &self.tail[self.written.saturating_sub(head + rest)..],
-                ));
+                slices.push(IoSlice::new(&self.tail[self.written.saturating_sub(head + rest)..]));
             }
             match link.write_vectored(&slices) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => self.written += count,
-                Err(failed)
-                    if matches!(
-                        failed.kind(),
-                        io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected
-                    ) =>
-                {
+                Err(failed) if matches!(failed.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected) => {
                     return Ok(true);
                 }
                 Err(failed) => return Err(failed),
@@ -369,9 +343,7 @@ impl Session {
                     return self.say_recipient(which + 1, options);
                 }
                 match job.recipients_taken {
-                    0 => After::Refused {
-                        code: job.refused.unwrap_or(reply.code),
-                    },
+                    0 => After::Refused { code: job.refused.unwrap_or(reply.code) },
                     _ => {
                         self.say(b"DATA\r\n", Expect::Data);
                         After::Send
@@ -387,9 +359,7 @@ impl Session {
                 job.texts.push(reply.text.clone());
                 match self.expected.front() == Some(&Expect::Dot) {
                     true => After::Wait,
-                    false => After::Acked {
-                        texts: std::mem::take(&mut job.texts),
-                    },
+                    false => After::Acked { texts: std::mem::take(&mut job.texts) },
                 }
             }
             Expect::Dot if self.expected.front() == Some(&Expect::Dot) || !job.texts.is_empty() => {
@@ -407,9 +377,7 @@ impl Session {
                 job.refused = Some(reply.code);
                 After::Wait
             }
-            _ => After::Refused {
-                code: job.refused.unwrap_or(reply.code),
-            },
+            _ => After::Refused { code: job.refused.unwrap_or(reply.code) },
         }
     }
 
@@ -454,10 +422,7 @@ fn recipient(options: &Options, number: u64, which: usize) -> String {
     if !options.rcpt.contains('{') {
         return options.rcpt.clone();
     }
-    options
-        .rcpt
-        .replace("{n}", &number.to_string())
-        .replace("{r}", &which.to_string())
+    options.rcpt.replace("{n}", &number.to_string()).replace("{r}", &which.to_string())
 }
 
 const DOT_LEN: usize = 3;
