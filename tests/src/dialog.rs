@@ -8,6 +8,7 @@
 //! | `C: text` | the client sends the text and CRLF; `\r`, `\n`, `\0`, `\\`, `\xHH` are escapes |
 //! | `C> text` | the same without CRLF |
 //! | `C*N text` | the client sends the line N times |
+//! | `LONG N` | the client sends one NOOP line of N bytes |
 //! | `S: pattern` | the server's next line; `*` stands for anything |
 //! | `S~ pattern` | a whole reply, of which at least one line is so |
 //! | `S! pattern` | a whole reply, of which no line is so |
@@ -93,6 +94,10 @@ fn step(at: &str, line: &str, wire: &mut Wire, node: &Node) {
                 !lines.is_empty() && !lines.iter().any(|got| matches(rest, got)),
                 "{at}\n  server said: {lines:#?}"
             );
+        }
+        "LONG" => {
+            let line = format!("NOOP {}\r\n", "x".repeat(rest.parse::<usize>().expect("LONG N") - 7));
+            wire.send(line.as_bytes()).unwrap_or_else(|e| panic!("{at}: {e}"));
         }
         "TLS" => wire.start_tls(),
         "CLOSED" => assert_eq!(wire.line().unwrap_or(None), None, "{at}: the server should close"),

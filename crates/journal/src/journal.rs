@@ -1,5 +1,6 @@
 //! Owns the face of the journal: what its owner can ask for.
 
+use std::ops::Range;
 use std::path::Path;
 
 use world::World;
@@ -130,12 +131,13 @@ impl Journal {
     }
 
     /// Shows each record of a sealed segment, in order, released ones too.
-    pub fn scan_segment(
-        &self,
-        segment: SegmentNo,
-        visit: &mut dyn FnMut(Seen<'_>),
-    ) -> Result<(), ReadError> {
+    pub fn scan_segment(&self, segment: SegmentNo, visit: &mut dyn FnMut(Seen<'_>)) -> Result<(), ReadError> {
         let _ = (segment, visit);
+        todo!()
+    }
+
+    /// Positions that are unreadable; empty unless opened with [`Mode::Rescue`].
+    pub fn lost(&self) -> Vec<Range<Position>> {
         todo!()
     }
 
