@@ -4,24 +4,15 @@
 //! length. Its prompts for LOGIN are replaced by those that old clients look for.
 
 use super::passwords::Passwords;
-use super::secret::{ScramKeys, Secret};
+use directory::{Org, Password as Stored, User};
 use rsasl::callback::{Context, Request, SessionCallback, SessionData};
 use rsasl::config::SASLConfig;
 use rsasl::mechanisms::{login::LOGIN, plain::PLAIN, scram::SCRAM_SHA256};
+use rsasl::mechanisms::scram::properties::ScramStoredPassword;
 use rsasl::prelude::{Mechname, Registry, SASLServer, Session, SessionError, State, Validation};
 use rsasl::property::{AuthId, AuthzId, Password};
 use rsasl::validate::{Validate, ValidationError};
-use std::num::NonZeroU32;
 use std::sync::Arc;
-
-/// Who has the users.
-pub trait Accounts: Send + Sync + 'static {
-    /// The user's name as the directory writes it, and the stored secret.
-    fn find(&self, name: &str) -> Option<(&str, &str)>;
-
-    /// Any user's stored secret: what an unknown user is measured against. `None` only if there are no users.
-    fn any_secret(&self) -> Option<&str>;
-}
 
 /// The mechanisms that there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,8 +61,8 @@ pub enum Step {
     Challenge(Vec<u8>),
     /// The exchange is over: this has to be checked.
     Check(Claim),
-    /// The exchange is over and has proved who it is: the user's name as the directory writes it.
-    Proved(String),
+    /// The exchange is over and has proved who it is.
+    Proved(Arc<User>),
     /// The exchange is over: the proof was wrong.
     Wrong,
     /// The peer broke the rules of the mechanism.
@@ -84,17 +75,17 @@ pub struct Exchange {
     mechanism: Mechanism,
     steps: u32,
     /// SCRAM's last word was sent: only the peer's empty answer is missing.
-    proved: Option<String>,
+    proved: Option<Arc<User>>,
 }
 
 static MECHANISMS: &[rsasl::prelude::Mechanism] = &[PLAIN, LOGIN, SCRAM_SHA256];
 
 impl Exchange {
     /// Starts an exchange. `None` if rsasl refuses to, which it has no reason for.
-    pub fn new(mechanism: Mechanism, accounts: Arc<dyn Accounts>, passwords: Passwords) -> Option<Exchange> {
+    pub fn new(mechanism: Mechanism, org: Arc<Org>, passwords: Passwords) -> Option<Exchange> {
         let config = SASLConfig::builder()
             .with_registry(Registry::with_mechanisms(MECHANISMS))
-            .with_callback(Answers { accounts, passwords })
+            .with_callback(Answers { org, passwords })
             .ok()?;
         let name = Mechname::parse(mechanism.name().as_bytes()).ok()?;
         let session = SASLServer::<Found>::new(config).start_suggested(name).ok()?;
@@ -119,7 +110,7 @@ impl Exchange {
     /// The peer's answer to a challenge.
     pub fn answer(&mut self, response: &[u8]) -> Step {
         match self.proved.take() {
-            Some(name) if response.is_empty() => Step::Proved(name),
+            Some(user) if response.is_empty() => Step::Proved(user),
             Some(_) => Step::Broken,
             None => self.step(Some(response)),
         }
@@ -139,8 +130,8 @@ impl Exchange {
             Ok(State::Running) => Step::Challenge(said),
             Ok(State::Finished(_)) => match self.session.validation() {
                 Some(Outcome::Claimed(claim)) => Step::Check(claim),
-                Some(Outcome::Proved(name)) => {
-                    self.proved = Some(name);
+                Some(Outcome::Proved(user)) => {
+                    self.proved = Some(user);
                     Step::Challenge(said)
                 }
                 Some(Outcome::Wrong) | None => Step::Wrong,
@@ -174,7 +165,7 @@ fn saslname(text: &str) -> String {
 
 enum Outcome {
     Claimed(Claim),
-    Proved(String),
+    Proved(Arc<User>),
     Wrong,
 }
 
@@ -186,17 +177,28 @@ impl Validation for Found {
 
 /// What rsasl asks back.
 struct Answers {
-    accounts: Arc<dyn Accounts>,
+    org: Arc<Org>,
     passwords: Passwords,
 }
 
 impl SessionCallback for Answers {
     fn callback(&self, _: &SessionData, context: &Context<'_>, request: &mut Request<'_>) -> Result<(), SessionError> {
-        use rsasl::mechanisms::scram::properties::ScramStoredPassword;
         let name = saslname(context.get_ref::<AuthId>().unwrap_or_default());
-        let keys = self.scram_keys(&name);
-        let stored = ScramStoredPassword::new(keys.iterations.get(), &keys.salt, &keys.stored_key, &keys.server_key);
-        request.satisfy::<ScramStoredPassword<'_>>(&stored)?;
+        if let Some(Stored::ScramSha256 { iterations, salt, stored_key, server_key }) =
+            self.org.user(&name).map(|user| &user.password)
+        {
+            let keys = ScramStoredPassword::new(*iterations, salt, stored_key, server_key);
+            request.satisfy::<ScramStoredPassword<'_>>(&keys)?;
+            return Ok(());
+        }
+        // Nobody by that name: keys that nothing fits, the same salt each time somebody asks, the costs of a real user.
+        let costs = self.org.users.iter().find_map(|user| match user.password {
+            Stored::ScramSha256 { iterations, .. } => Some(iterations),
+            Stored::Argon2id(_) => None,
+        });
+        let (salt, nothing) = (self.passwords.decoy_salt(&name), [0; 32]);
+        let keys = ScramStoredPassword::new(costs.unwrap_or(16_384), &salt, &nothing, &nothing);
+        request.satisfy::<ScramStoredPassword<'_>>(&keys)?;
         Ok(())
     }
 
@@ -221,25 +223,9 @@ impl Answers {
         if let Some(password) = context.get_ref::<Password>() {
             return Outcome::Claimed(Claim { name: name.to_owned(), password: password.to_vec() });
         }
-        let name = saslname(name);
-        match self.accounts.find(&name) {
-            Some((name, stored)) if matches!(Secret::parse(stored), Ok(Secret::Scram(_))) => {
-                Outcome::Proved(name.to_owned())
-            }
+        match self.org.user(&saslname(name)) {
+            Some(user) if matches!(user.password, Stored::ScramSha256 { .. }) => Outcome::Proved(user.clone()),
             _ => Outcome::Wrong,
         }
-    }
-
-    /// The user's keys; for a name that has none, keys that nothing fits, the same each time and with the costs of a real one.
-    fn scram_keys(&self, name: &str) -> ScramKeys {
-        if let Some(Ok(Secret::Scram(keys))) = self.accounts.find(name).map(|(_, stored)| Secret::parse(stored)) {
-            return keys;
-        }
-        let model = self.accounts.any_secret().and_then(|stored| match Secret::parse(stored) {
-            Ok(Secret::Scram(keys)) => Some(keys.iterations),
-            _ => None,
-        });
-        let iterations = model.or(NonZeroU32::new(16_384)).unwrap_or(NonZeroU32::MIN);
-        ScramKeys { iterations, salt: self.passwords.decoy_salt(name).to_vec(), stored_key: [0; 32], server_key: [0; 32] }
     }
 }

@@ -1,7 +1,8 @@
 //! The check of a password that was sent: on a thread of its own, few at once, and not again for one that was right before.
 
-use super::secret::Secret;
+use super::hash;
 use aws_lc_rs::hmac;
+use directory::{Password, User};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
@@ -41,45 +42,53 @@ impl Passwords {
         Passwords { shared: Arc::new(Shared { key, at_once: Semaphore::new(CHECKS_AT_ONCE_MAX), right: Mutex::default() }) }
     }
 
-    /// Whether `password` is the one behind `stored`. For a user that does not exist, hand in somebody else's secret as `stored` and
-    /// false as `known`: the answer is no, after the same time.
-    pub async fn check(&self, name: &str, stored: &str, known: bool, password: Vec<u8>) -> bool {
-        let print = self.print(name, stored, &password);
-        if known && self.shared.right().contains(&print) {
+    /// Whether `password` is the user's. For a name that nobody has (`user` is `None`) it takes as long to say no: `decoy`, somebody
+    /// else's stored password, is what it is measured against.
+    pub async fn check(&self, user: Option<&Arc<User>>, decoy: Option<&Arc<User>>, password: Vec<u8>) -> bool {
+        let Some(measured) = user.or(decoy).cloned() else { return false };
+        let print = self.print(&measured, &password);
+        if user.is_some() && self.shared.right().contains(&print) {
             return true;
         }
         let Ok(_permit) = self.shared.at_once.acquire().await else { return false };
-        let stored = stored.to_owned();
-        let check = move || Secret::parse(&stored).is_ok_and(|secret| secret.verify(&password));
-        let right = tokio::task::spawn_blocking(check).await.unwrap_or(false) && known;
+        let check = move || hash::verify(&measured.password, &password);
+        let right = tokio::task::spawn_blocking(check).await.unwrap_or(false) && user.is_some();
         if right {
             self.shared.right().insert(print);
         }
         right
     }
 
-    /// 32 bytes that stand for a name, its stored secret and a password. Whoever reads them learns nothing without the key; a changed
-    /// secret changes them, so an old password is forgotten with it.
-    fn print(&self, name: &str, stored: &str, password: &[u8]) -> [u8; 32] {
-        let mut context = hmac::Context::with_key(&self.shared.key);
-        for part in [name.as_bytes(), stored.as_bytes(), password] {
-            context.update(&(part.len() as u64).to_le_bytes());
-            context.update(part);
-        }
-        let mut print = [0; 32];
-        print.copy_from_slice(context.sign().as_ref());
-        print
+    /// 32 bytes that stand for a user, what is stored of the password, and a password. Whoever reads them learns nothing without the key;
+    /// a changed password changes them, so the old one is forgotten with it.
+    fn print(&self, user: &User, password: &[u8]) -> [u8; 32] {
+        let stored = match &user.password {
+            Password::Argon2id(hash) => hash.as_bytes(),
+            Password::ScramSha256 { stored_key, .. } => stored_key,
+        };
+        self.shared.digest(&[user.name.as_bytes(), stored, password])
     }
 
     /// A salt for a user that does not exist: the same one each time somebody asks.
     pub(super) fn decoy_salt(&self, name: &str) -> [u8; 16] {
         let mut salt = [0; 16];
-        salt.copy_from_slice(&self.print("", name, b"salt")[..16]);
+        salt.copy_from_slice(&self.shared.digest(&[b"salt", name.as_bytes()])[..16]);
         salt
     }
 }
 
 impl Shared {
+    fn digest(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&self.key);
+        for part in parts {
+            context.update(&(part.len() as u64).to_le_bytes());
+            context.update(part);
+        }
+        let mut digest = [0; 32];
+        digest.copy_from_slice(context.sign().as_ref());
+        digest
+    }
+
     fn right(&self) -> std::sync::MutexGuard<'_, Right> {
         self.right.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -100,21 +109,27 @@ impl Right {
 
 #[cfg(test)]
 mod tests {
-    use super::super::secret::scram_sha_256;
+    use super::super::hash::tests::stored_scram;
     use super::*;
     use world::RealChance;
 
+    fn user(name: &str, password: &str) -> Arc<User> {
+        let password = stored_scram(password.as_bytes(), &[1; 16]);
+        Arc::new(User { name: name.into(), password, may_send_as: Vec::new() })
+    }
+
     #[tokio::test]
-    async fn a_right_password_is_remembered_and_a_changed_secret_forgets_it() {
+    async fn a_right_password_is_remembered_and_a_changed_one_forgets_it() {
         let passwords = Passwords::new(&RealChance);
-        let stored = scram_sha_256(b"pencil", [1; 16]);
-        assert!(!passwords.check("bob", &stored, true, b"wrong".to_vec()).await);
-        assert!(!passwords.check("bob", &stored, false, b"pencil".to_vec()).await, "an unknown user is never right");
+        let (bob, changed) = (user("bob", "pencil"), user("bob", "crayon"));
+        assert!(!passwords.check(Some(&bob), Some(&bob), b"wrong".to_vec()).await);
+        assert!(!passwords.check(None, Some(&bob), b"pencil".to_vec()).await, "nobody is never right");
+        assert!(!passwords.check(None, None, b"pencil".to_vec()).await);
         assert!(passwords.shared.right().young.is_empty());
-        assert!(passwords.check("bob", &stored, true, b"pencil".to_vec()).await);
-        assert!(passwords.shared.right().contains(&passwords.print("bob", &stored, b"pencil")));
-        assert!(!passwords.check("bob", &scram_sha_256(b"crayon", [1; 16]), true, b"pencil".to_vec()).await);
-        assert!(!passwords.check("bo", &format!("b{stored}"), true, b"pencil".to_vec()).await);
+        assert!(passwords.check(Some(&bob), None, b"pencil".to_vec()).await);
+        assert!(passwords.shared.right().contains(&passwords.print(&bob, b"pencil")));
+        assert!(!passwords.check(None, Some(&bob), b"pencil".to_vec()).await, "not even from memory");
+        assert!(!passwords.check(Some(&changed), None, b"pencil".to_vec()).await);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Who may come in: one count of connections in all, one per connector, one per source on a connector.
 
 use super::rate::Rate;
+use directory::{Limits, ReceiveConnector};
 use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -8,17 +9,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Sources without a connection that one connector remembers for the sake of their message rate.
 pub const SOURCES_KEPT_MAX: usize = 65_536;
-
-/// What a connector allows. `None` means no limit.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Ceilings {
-    /// Connections at once on the connector.
-    pub connections_max: Option<u32>,
-    /// Connections at once from one source.
-    pub per_source_max: Option<u32>,
-    /// The share of the connector's free connections that one source may have, in percent: it shrinks under load.
-    pub per_source_percent: Option<u32>,
-}
 
 /// Why a connection is not let in; each answers 421.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +63,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Counts {
     open: u32,
-    connectors: HashMap<Box<str>, Connector>,
+    connectors: HashMap<Arc<str>, Connector>,
 }
 
 #[derive(Debug, Default)]
@@ -93,7 +83,7 @@ struct Source {
 #[derive(Debug)]
 pub struct Pass {
     shared: Arc<Shared>,
-    connector: Box<str>,
+    connector: Arc<str>,
     source: IpAddr,
     messages: Arc<Rate>,
 }
@@ -106,23 +96,24 @@ impl Doors {
     }
 
     /// Lets a connection from `peer` in on `connector`, or says why not. `now_ms` is monotonic.
-    pub fn enter(&self, connector: &str, peer: IpAddr, ceilings: Ceilings, now_ms: u64) -> Result<Pass, Refusal> {
+    pub fn enter(&self, connector: &ReceiveConnector, peer: IpAddr, now_ms: u64) -> Result<Pass, Refusal> {
         let mut counts = self.shared.counts();
         if counts.open >= self.shared.connections_max {
             return Err(Refusal::Node);
         }
-        if !counts.connectors.contains_key(connector) {
-            counts.connectors.insert(connector.into(), Connector::default());
+        let name = &connector.name;
+        if !counts.connectors.contains_key(name) {
+            counts.connectors.insert(name.clone(), Connector::default());
         }
-        let Some(door) = counts.connectors.get_mut(connector) else { return Err(Refusal::Node) };
+        let Some(door) = counts.connectors.get_mut(name) else { return Err(Refusal::Node) };
         let source = source_of(peer);
-        door.may_enter(source, ceilings)?;
+        door.may_enter(source, &connector.limits)?;
         if !self.shared.arrivals.take(now_ms, self.shared.connections_per_minute) {
             return Err(Refusal::NodeRate);
         }
         let messages = door.enter(source, now_ms);
         counts.open += 1;
-        Ok(Pass { shared: self.shared.clone(), connector: connector.into(), source, messages })
+        Ok(Pass { shared: self.shared.clone(), connector: name.clone(), source, messages })
     }
 
     /// Connections at this moment.
@@ -138,18 +129,12 @@ impl Shared {
 }
 
 impl Connector {
-    fn may_enter(&self, source: IpAddr, ceilings: Ceilings) -> Result<(), Refusal> {
-        let most = ceilings.connections_max.unwrap_or(u32::MAX);
-        if self.open >= most {
+    fn may_enter(&self, source: IpAddr, limits: &Limits) -> Result<(), Refusal> {
+        if self.open >= limits.connections_max {
             return Err(Refusal::Connector);
         }
         let has = self.sources.get(&source).map_or(0, |source| source.open);
-        // Rounded up, so that somebody can always come while there is room at all.
-        let share = ceilings
-            .per_source_percent
-            .map_or(u64::MAX, |percent| (u64::from(most - self.open) * u64::from(percent)).div_ceil(100));
-        let allowed = share.min(ceilings.per_source_max.map_or(u64::MAX, u64::from));
-        if u64::from(has) < allowed { Ok(()) } else { Err(Refusal::Source) }
+        if has < limits.connections_from_one_source(self.open) { Ok(()) } else { Err(Refusal::Source) }
     }
 
     fn enter(&mut self, source: IpAddr, now_ms: u64) -> Arc<Rate> {
@@ -219,19 +204,18 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn ceilings(connections: u32, per_source: u32, percent: u32) -> Ceilings {
-        Ceilings {
-            connections_max: Some(connections),
-            per_source_max: Some(per_source),
-            per_source_percent: Some(percent),
-        }
+    fn connector(name: &str, connections: u32, per_source: u32, percent: u32) -> ReceiveConnector {
+        let mut connector = crate::receive::testing::connector(name);
+        connector.limits.connections_max = connections;
+        connector.limits.connections_per_source_max = Some(per_source);
+        connector.limits.connections_per_source_percent_max = percent;
+        connector
     }
 
     #[test]
     fn each_limit_refuses_and_a_dropped_pass_makes_room() {
         let doors = Doors::new(4, None);
-        let limits = ceilings(3, 2, 100);
-        let enter = |connector: &str, peer: &str| doors.enter(connector, ip(peer), limits, 0);
+        let enter = |name: &str, peer: &str| doors.enter(&connector(name, 3, 2, 100), ip(peer), 0);
         let first = enter("in", "192.0.2.1").unwrap();
         let _second = enter("in", "::ffff:192.0.2.1").unwrap();
         assert_eq!(enter("in", "192.0.2.1").err(), Some(Refusal::Source));
@@ -247,8 +231,7 @@ mod tests {
     #[test]
     fn the_share_of_a_source_shrinks_as_the_room_does() {
         let doors = Doors::new(1000, None);
-        let limits = ceilings(100, 20, 2);
-        let enter = |peer: &str| doors.enter("in", ip(peer), limits, 0);
+        let enter = |peer: &str| doors.enter(&connector("in", 100, 20, 2), ip(peer), 0);
         let _two = [enter("192.0.2.1").unwrap(), enter("192.0.2.1").unwrap()];
         assert_eq!(enter("192.0.2.1").err(), Some(Refusal::Source), "2 % of 98, rounded up, is 2");
         let _many: Vec<Pass> = (0..48).map(|i| enter(&format!("198.51.100.{i}")).unwrap()).collect();
@@ -259,30 +242,31 @@ mod tests {
     #[test]
     fn a_network_of_64_bits_is_one_source() {
         let doors = Doors::new(10, None);
-        let _first = doors.enter("in", ip("2001:db8::1"), ceilings(10, 1, 100), 0).unwrap();
-        assert!(doors.enter("in", ip("2001:db8::2"), ceilings(10, 1, 100), 0).is_err());
-        assert!(doors.enter("in", ip("2001:db8:0:1::2"), ceilings(10, 1, 100), 0).is_ok());
+        let one = connector("in", 10, 1, 100);
+        let _first = doors.enter(&one, ip("2001:db8::1"), 0).unwrap();
+        assert!(doors.enter(&one, ip("2001:db8::2"), 0).is_err());
+        assert!(doors.enter(&one, ip("2001:db8:0:1::2"), 0).is_ok());
     }
 
     #[test]
     fn a_source_cannot_lose_its_rate_by_coming_again() {
         let doors = Doors::new(10, None);
-        let pass = doors.enter("in", ip("192.0.2.1"), Ceilings::default(), 0).unwrap();
+        let pass = doors.enter(&connector("in", 10, 10, 100), ip("192.0.2.1"), 0).unwrap();
         assert!(pass.source_rate().take(0, Some(1)));
         drop(pass);
-        let pass = doors.enter("in", ip("192.0.2.1"), Ceilings::default(), 0).unwrap();
+        let pass = doors.enter(&connector("in", 10, 10, 100), ip("192.0.2.1"), 0).unwrap();
         assert!(!pass.source_rate().take(0, Some(1)));
-        let quiet = doors.enter("in", ip("192.0.2.2"), Ceilings::default(), 0).unwrap();
+        let quiet = doors.enter(&connector("in", 10, 10, 100), ip("192.0.2.2"), 0).unwrap();
         drop(quiet);
-        assert_eq!(doors.shared.counts().connectors["in"].sources.len(), 1, "who sent nothing is forgotten");
+        assert_eq!(doors.shared.counts().connectors[&Arc::from("in")].sources.len(), 1, "who sent nothing is forgotten");
     }
 
     #[test]
     fn new_connections_in_a_minute() {
         let doors = Doors::new(10, Some(1));
-        drop(doors.enter("in", ip("192.0.2.1"), Ceilings::default(), 0).unwrap());
-        let second = doors.enter("in", ip("192.0.2.1"), Ceilings::default(), 1);
+        drop(doors.enter(&connector("in", 10, 10, 100), ip("192.0.2.1"), 0).unwrap());
+        let second = doors.enter(&connector("in", 10, 10, 100), ip("192.0.2.1"), 1);
         assert_eq!(second.err(), Some(Refusal::NodeRate));
-        assert!(doors.enter("in", ip("192.0.2.1"), Ceilings::default(), 60_000).is_ok());
+        assert!(doors.enter(&connector("in", 10, 10, 100), ip("192.0.2.1"), 60_000).is_ok());
     }
 }

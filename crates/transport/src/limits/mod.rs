@@ -7,5 +7,5 @@
 mod doors;
 mod rate;
 
-pub use doors::{Ceilings, Doors, Pass, Refusal, SOURCES_KEPT_MAX};
+pub use doors::{Doors, Pass, Refusal, SOURCES_KEPT_MAX};
 pub use rate::Rate;
