@@ -39,7 +39,9 @@ impl Passwords {
         let mut key = [0; 32];
         chance.fill(&mut key);
         let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
-        Passwords { shared: Arc::new(Shared { key, at_once: Semaphore::new(CHECKS_AT_ONCE_MAX), right: Mutex::default() }) }
+        Passwords {
+            shared: Arc::new(Shared { key, at_once: Semaphore::new(CHECKS_AT_ONCE_MAX), right: Mutex::default() }),
+        }
     }
 
     /// Whether `password` is the user's. For a name that nobody has (`user` is `None`) it takes as long to say no: `decoy`, somebody

@@ -258,7 +258,11 @@ mod tests {
         assert!(!pass.source_rate().take(0, Some(1)));
         let quiet = doors.enter(&connector("in", 10, 10, 100), ip("192.0.2.2"), 0).unwrap();
         drop(quiet);
-        assert_eq!(doors.shared.counts().connectors[&Arc::from("in")].sources.len(), 1, "who sent nothing is forgotten");
+        assert_eq!(
+            doors.shared.counts().connectors[&Arc::from("in")].sources.len(),
+            1,
+            "who sent nothing is forgotten"
+        );
     }
 
     #[test]

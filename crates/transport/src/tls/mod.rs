@@ -4,13 +4,13 @@
 //! Always holds: a pair that does not fit together never replaces one that does; a session keeps the certificate it started with.
 
 use crate::swap::Swap;
-use std::fmt;
-use std::sync::Arc;
-use tokio_rustls::TlsAcceptor;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection};
+use std::fmt;
+use std::sync::Arc;
+use tokio_rustls::TlsAcceptor;
 
 /// The certificate chain and key that new sessions get. Every name (SNI) gets the same one.
 #[derive(Debug)]
