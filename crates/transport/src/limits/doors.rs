@@ -225,7 +225,7 @@ mod tests {
         assert_eq!(enter("other", "192.0.2.4").err(), Some(Refusal::Node));
         drop(first);
         assert_eq!(doors.open(), 3);
-        assert!(enter("in", "192.0.2.1").is_ok());
+        assert!(enter("in", "192.0.2.3").is_ok());
     }
 
     #[test]

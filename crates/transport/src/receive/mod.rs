@@ -8,6 +8,8 @@
 mod buffer;
 mod socket;
 mod stop;
+#[cfg(test)]
+pub(crate) mod testing;
 mod wire;
 
 use crate::auth::Passwords;
