@@ -1,6 +1,6 @@
 //! What the machine asks a message. Owns no bytes: the body stays with the driver.
 
-use mail::{BodyKind, Recipient, ReversePath, Ret};
+use mail::{BodyKind, Recipient, Ret, ReversePath};
 
 /// A message on its way out, for the recipients of one transaction.
 pub trait Outgoing {

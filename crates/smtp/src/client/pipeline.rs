@@ -208,7 +208,8 @@ impl<M: Outgoing> Pipeline<M> {
     fn cannot_take(&self, message: &M) -> Option<Reply> {
         let size_max = self.offers.size_max;
         if size_max > 0 && message.size_bytes() > size_max {
-            let text = format!("message of {} bytes is larger than the next hop takes ({size_max})", message.size_bytes());
+            let text =
+                format!("message of {} bytes is larger than the next hop takes ({size_max})", message.size_bytes());
             return Some(Reply::of(552, Enhanced::new(5, 3, 4), text));
         }
         if message.body() == BodyKind::BinaryMime && !(self.offers.binary_mime && self.uses_bdat()) {
@@ -218,10 +219,18 @@ impl<M: Outgoing> Pipeline<M> {
             return None;
         }
         if message.from().mailbox().is_some_and(mail::Mailbox::needs_utf8) {
-            return Some(Reply::new(550, Enhanced::new(5, 6, 7), "sender needs SMTPUTF8, which the next hop does not offer"));
+            return Some(Reply::new(
+                550,
+                Enhanced::new(5, 6, 7),
+                "sender needs SMTPUTF8, which the next hop does not offer",
+            ));
         }
         if message.smtputf8() && message.header_needs_utf8() {
-            return Some(Reply::new(554, Enhanced::new(5, 6, 9), "header needs SMTPUTF8, which the next hop does not offer"));
+            return Some(Reply::new(
+                554,
+                Enhanced::new(5, 6, 9),
+                "header needs SMTPUTF8, which the next hop does not offer",
+            ));
         }
         None
     }

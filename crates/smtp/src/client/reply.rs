@@ -187,7 +187,8 @@ mod tests {
 
     #[test]
     fn one_line_many_lines_and_enhanced_codes() {
-        let (replies, end) = read(&[b"250 2.1.0 ok\r\n550-5.1.1 no\r\n550 5.1.1 such\x07 \xffuser\r\n354\r\n250 4.1.1 odd\n"]);
+        let (replies, end) =
+            read(&[b"250 2.1.0 ok\r\n550-5.1.1 no\r\n550 5.1.1 such\x07 \xffuser\r\n354\r\n250 4.1.1 odd\n"]);
         assert_eq!(end, None);
         assert_eq!(replies[0], Reply::of(250, Enhanced::new(2, 1, 0), "ok"));
         assert_eq!(replies[1], Reply::of(550, Enhanced::new(5, 1, 1), "no\nsuch  \u{fffd}user"));
