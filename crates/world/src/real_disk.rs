@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::{self, IoSlice};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -90,14 +90,11 @@ impl Disk for RealDisk {
     }
 
     fn replace_durable(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let mut name = path.as_os_str().to_owned();
-        name.push(".tmp");
-        let temporary = PathBuf::from(name);
-        let file = fs::File::create(&temporary)?;
-        file.write_all_at(bytes, 0)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        self.sync_dir(&parent_of(path))
+        replace_with_mode(path, bytes, 0o666)
+    }
+
+    fn replace_durable_private(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        replace_with_mode(path, bytes, 0o600)
     }
 
     fn modified_ms(&self, path: &Path) -> io::Result<u64> {
@@ -209,6 +206,23 @@ impl File for RealFile {
         }
         self.0.sync_all()
     }
+}
+
+/// `mode` is what a new file may have at most; the umask takes from it.
+fn replace_with_mode(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    let temporary = PathBuf::from(name);
+    // One that a crash left may have another mode.
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
+    file.write_all_at(bytes, 0)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    RealDisk.sync_dir(&parent_of(path))
 }
 
 /// The lock lives as long as the open file.
