@@ -81,11 +81,7 @@ impl Incoming {
     }
 
     /// The end: takes custody.
-    pub async fn finish(
-        mut self,
-        envelope: Envelope,
-        visitor: &Visitor,
-    ) -> Result<Taken, AcceptError> {
+    pub async fn finish(mut self, envelope: Envelope, visitor: &Visitor) -> Result<Taken, AcceptError> {
         self.scanner.finish();
         self.release(visitor).await;
         let facts = self.scanner.facts();

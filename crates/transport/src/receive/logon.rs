@@ -12,9 +12,8 @@ use std::sync::Arc;
 impl Session<'_> {
     /// AUTH with its initial response, if there is one.
     pub(super) async fn auth(&mut self, mechanism: &str, initial: Option<Vec<u8>>) {
-        let exchange = Mechanism::parse(mechanism).and_then(|mechanism| {
-            Exchange::new(mechanism, self.visitor.org.clone(), self.shared.passwords.clone())
-        });
+        let exchange = Mechanism::parse(mechanism)
+            .and_then(|mechanism| Exchange::new(mechanism, self.visitor.org.clone(), self.shared.passwords.clone()));
         let Some(mut exchange) = exchange else {
             let reply = Reply::new(504, Enhanced::new(5, 5, 4), "no such mechanism");
             return self.machine.answer(Answer::reply(reply));

@@ -12,7 +12,10 @@ use std::sync::Arc;
 pub fn describe() {
     describe_counter!("posthouse_accepted_messages_total", "Messages taken into custody, by receive connector.");
     describe_counter!("posthouse_accepted_bytes_total", "Content bytes taken into custody, by receive connector.");
-    describe_counter!("posthouse_refused_total", "Connections, logons, senders, recipients and messages refused, by reason.");
+    describe_counter!(
+        "posthouse_refused_total",
+        "Connections, logons, senders, recipients and messages refused, by reason."
+    );
     describe_counter!("posthouse_connections_total", "Connections let in, by receive connector.");
     describe_gauge!("posthouse_connections", "Connections open now, by receive connector.");
     describe_counter!("posthouse_tls_sessions_total", "TLS handshakes made as a server, by version.");

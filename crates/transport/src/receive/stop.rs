@@ -19,7 +19,6 @@ pub struct Stop {
 /// A session counts as open until this is dropped.
 pub struct OpenSession<'s>(&'s Stop);
 
-
 impl Stop {
     /// Tells every session: those that are idle close now, those in the middle of a message have `grace` to finish.
     pub fn begin(&self, grace: Duration) {
