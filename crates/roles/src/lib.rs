@@ -5,5 +5,9 @@
 
 pub mod certificates;
 pub mod data;
+pub mod exposition;
 pub mod health;
+pub mod listen;
+pub mod logging;
+//pub mod maildir;
 pub mod trace;

@@ -223,7 +223,8 @@ mod tests {
         assert_eq!(deliver(&store, "Bob@x.test", 1).code, 250);
         assert_eq!(deliver(&store, "bob@x.test", 1).code, 250, "after a crash before the record it is delivered again");
         assert_eq!(deliver(&store, "bob@x.test", 2).code, 250);
-        sim.crash();
+        sim.disk.crash();
+        sim.disk.reboot();
         let new = Path::new("/mail/x.test/bob/new");
         let names: Vec<_> = world.disk.list(new).unwrap().into_iter().map(|entry| entry.name).collect();
         assert_eq!(names.len(), 2, "{names:?}");
