@@ -21,15 +21,6 @@ struct State {
     loaded_ms: u64,
 }
 
-/// What became of a reload.
-#[derive(Debug)]
-pub struct Reloaded {
-    /// The configuration that runs now. Its node document is the one of the start: only its organization is new.
-    pub loaded: Arc<Loaded>,
-    /// Settings of the node document that differ and count from the next start on.
-    pub after_restart: Vec<String>,
-}
-
 impl Running {
     /// Reads what `start` names.
     pub fn load(world: &World, start: Start) -> Result<Running, Problems> {
@@ -43,14 +34,26 @@ impl Running {
         self.state().loaded.clone()
     }
 
-    /// Reads the documents again and takes the organization, if all of it is sound.
-    pub fn reload(&self) -> Result<Reloaded, Problems> {
-        let next = Loaded::load(self.world.disk.as_ref(), &self.start)?;
+    /// Reads the documents again. Changes nothing.
+    pub fn read(&self) -> Result<Loaded, Problems> {
+        Loaded::load(self.world.disk.as_ref(), &self.start)
+    }
+
+    /// Makes the organization of `next` the running one. What only a start can change stays as it is, and is given back as the
+    /// lines of a comparison: the node document, the retry schedule, the postmaster.
+    pub fn take(&self, mut next: Loaded) -> Vec<String> {
         let mut state = self.state();
-        let after_restart = difference(&state.loaded.to_toml(Secrets::Hide).0, &next.to_toml(Secrets::Hide).0);
+        let written = next.to_toml(Secrets::Hide);
+        if let Some(org) = Arc::get_mut(&mut next.org) {
+            org.retry = state.loaded.org.retry.clone();
+            org.postmaster = state.loaded.org.postmaster.clone();
+        }
         let loaded = Arc::new(Loaded { node: state.loaded.node.clone(), org: next.org, warnings: next.warnings });
         *state = State { loaded: loaded.clone(), loaded_ms: self.world.clock.wall_ms() };
-        Ok(Reloaded { loaded, after_restart })
+        let runs = loaded.to_toml(Secrets::Hide);
+        let mut after_restart = difference(&runs.0, &written.0);
+        after_restart.extend(difference(&runs.1, &written.1));
+        after_restart
     }
 
     /// Reads the documents and compares them with what runs. Changes nothing.
@@ -59,7 +62,7 @@ impl Running {
             let state = self.state();
             (state.loaded.clone(), state.loaded_ms)
         };
-        let difference = match Loaded::load(self.world.disk.as_ref(), &self.start) {
+        let difference = match self.read() {
             Err(problems) => problems.0.iter().map(|problem| problem.to_string()).collect(),
             Ok(written) => {
                 // Secrets are compared and not shown: a changed password shows as a changed line without the password.

@@ -35,7 +35,10 @@ impl fmt::Display for BindError {
             io::ErrorKind::AddrInUse => write!(f, "{address}: in use by another program; {remedy}"),
             io::ErrorKind::AddrNotAvailable => write!(f, "{address}: this machine has no such address; {remedy}"),
             io::ErrorKind::PermissionDenied => {
-                write!(f, "{address}: not permitted; ports below 1024 need CAP_NET_BIND_SERVICE (dist/posthouse.service); {remedy}")
+                write!(
+                    f,
+                    "{address}: not permitted; ports below 1024 need CAP_NET_BIND_SERVICE (dist/posthouse.service); {remedy}"
+                )
             }
             _ => write!(f, "{address}: {source}; {remedy}"),
         }
@@ -77,8 +80,11 @@ impl Bound {
 }
 
 /// Hands each connection to `serve`, until `stop` turns true or its sender is gone. `serve` gets its own task.
-pub async fn accept_until<F>(listener: TcpListener, mut stop: watch::Receiver<bool>, serve: impl Fn(TcpStream, SocketAddr) -> F)
-where
+pub async fn accept_until<F>(
+    listener: TcpListener,
+    mut stop: watch::Receiver<bool>,
+    serve: impl Fn(TcpStream, SocketAddr) -> F,
+) where
     F: Future<Output = ()> + Send + 'static,
 {
     let mut paused = false;
@@ -94,7 +100,8 @@ where
                 tokio::spawn(serve(stream, peer));
             }
             // The client gave up before we took it.
-            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {
+            }
             Err(error) => {
                 // Out of descriptors or memory: connections end and give them back. Said once, not ten times a second.
                 if !std::mem::replace(&mut paused, true) {

@@ -9,10 +9,12 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use directory::Org;
 use mail::{Enhanced, Mailbox, MessageId, Reply};
 use transport::deliver::{Letter, LocalStore};
+use transport::swap::Swap;
 use world::{Open, World};
 
 /// The mailboxes of all domains that this node keeps.
@@ -21,14 +23,16 @@ pub struct Maildirs {
     root: PathBuf,
     /// Our host name as Maildir file names bear it.
     host: String,
+    /// Knows which local parts are one mailbox.
+    org: Arc<Swap<Org>>,
     /// Mailboxes known to exist, by domain: what a stranger may grow has a bound.
     known: Mutex<HashMap<Box<str>, HashSet<Box<str>>>>,
 }
 
 impl Maildirs {
     /// Mailboxes below `root`. Nothing is made before the first letter.
-    pub fn new(world: &World, root: PathBuf, hostname: &str) -> Maildirs {
-        Maildirs { world: world.clone(), root, host: file_name(hostname), known: Mutex::default() }
+    pub fn new(world: &World, root: PathBuf, hostname: &str, org: Arc<Swap<Org>>) -> Maildirs {
+        Maildirs { world: world.clone(), root, host: file_name(hostname), org, known: Mutex::default() }
     }
 
     /// Writes and syncs one letter in `tmp`; its final directory and name are given back.
@@ -74,7 +78,11 @@ impl Maildirs {
     /// The directory of a mailbox, made on its first letter.
     fn mailbox(&self, domain: &str, mailbox: &Mailbox) -> Result<PathBuf, Reply> {
         let domain_dir = self.root.join(file_name(domain));
-        let name = file_name(mailbox.local());
+        let name = match self.org.load().accepted_domain(domain) {
+            Some(accepted) => file_name(&accepted.mailbox_name(mailbox.local())),
+            // The domain went with a reload while this letter was on its way.
+            None => file_name(mailbox.local()),
+        };
         let dir = domain_dir.join(&name);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if !known.contains_key(domain) {
@@ -208,6 +216,12 @@ mod tests {
         }
     }
 
+    /// Mailboxes of the built-in organization, which keeps mail for posthouse.test.
+    fn store(world: &World) -> Maildirs {
+        let loaded = directory::Loaded::load(world.disk.as_ref(), &directory::Start::default()).unwrap();
+        Maildirs::new(world, "/mail".into(), "mx.x.test", Arc::new(Swap::new(loaded.org)))
+    }
+
     fn deliver(store: &Maildirs, to: &str, id: u8) -> Reply {
         let mailbox = Mailbox::parse(to, false).unwrap();
         let id = MessageId::new(1_795_237_200_123, [id; 10]);
@@ -219,13 +233,17 @@ mod tests {
     #[test]
     fn a_letter_is_whole_there_once_and_survives_a_power_cut() {
         let (world, sim) = World::simulated(3);
-        let store = Maildirs::new(&world, "/mail".into(), "mx.x.test");
-        assert_eq!(deliver(&store, "Bob@x.test", 1).code, 250);
-        assert_eq!(deliver(&store, "bob@x.test", 1).code, 250, "after a crash before the record it is delivered again");
-        assert_eq!(deliver(&store, "bob@x.test", 2).code, 250);
+        let store = store(&world);
+        assert_eq!(deliver(&store, "Bob@posthouse.test", 1).code, 250);
+        assert_eq!(
+            deliver(&store, "bob@posthouse.test", 1).code,
+            250,
+            "after a crash before the record it is delivered again"
+        );
+        assert_eq!(deliver(&store, "bob@posthouse.test", 2).code, 250);
         sim.disk.crash();
         sim.disk.reboot();
-        let new = Path::new("/mail/x.test/bob/new");
+        let new = Path::new("/mail/posthouse.test/bob/new");
         let names: Vec<_> = world.disk.list(new).unwrap().into_iter().map(|entry| entry.name).collect();
         assert_eq!(names.len(), 2, "{names:?}");
         assert!(names[0].starts_with("1795237200.") && names[0].ends_with(".mx.x.test"));
@@ -245,11 +263,11 @@ mod tests {
     #[test]
     fn strangers_cannot_make_mailboxes_without_end() {
         let (world, _) = World::simulated(4);
-        let store = Maildirs::new(&world, "/mail".into(), "mx.x.test");
-        assert_eq!(deliver(&store, "bob@x.test", 1).code, 250);
+        let store = store(&world);
+        assert_eq!(deliver(&store, "bob@posthouse.test", 1).code, 250);
         let many = (1..MAILBOXES_PER_DOMAIN_MAX).map(|n| format!("m{n}").into());
-        store.known.lock().unwrap().get_mut("x.test").unwrap().extend(many);
-        assert_eq!(deliver(&store, "stranger@x.test", 2).code, 452);
-        assert_eq!(deliver(&store, "bob@x.test", 3).code, 250);
+        store.known.lock().unwrap().get_mut("posthouse.test").unwrap().extend(many);
+        assert_eq!(deliver(&store, "stranger@posthouse.test", 2).code, 452);
+        assert_eq!(deliver(&store, "bob@posthouse.test", 3).code, 250);
     }
 }

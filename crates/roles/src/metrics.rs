@@ -59,7 +59,12 @@ fn mail(page: &mut Exposition, node: &Node) {
     }
     page.one("posthouse_trace_dropped_total", Kind::Counter, "Trace lines that were not kept.", node.trace.dropped());
     let spool = view::Spool::from(node.spool.totals());
-    page.one("posthouse_accepted_total", Kind::Counter, "Messages taken into custody, notifications included.", spool.accepted);
+    page.one(
+        "posthouse_accepted_total",
+        Kind::Counter,
+        "Messages taken into custody, notifications included.",
+        spool.accepted,
+    );
     page.one("posthouse_finished_total", Kind::Counter, "Messages whose last recipient was settled.", spool.finished);
     page.one("posthouse_dsns_total", Kind::Counter, "Notifications made.", spool.dsns);
     page.one("posthouse_spool_messages", Kind::Gauge, "Messages in custody.", spool.messages);
@@ -90,7 +95,8 @@ fn queues(page: &mut Exposition, queues: &[QueueView]) {
     for (state, count) in counts {
         messages.sample(&[("hop", "other"), ("state", state)], others.iter().map(|queue| count(queue)).sum::<u64>());
     }
-    let mut failures = page.family("posthouse_queue_failures", Kind::Gauge, "Failures in a row of a next hop, where there are any.");
+    let mut failures =
+        page.family("posthouse_queue_failures", Kind::Gauge, "Failures in a row of a next hop, where there are any.");
     for queue in named.iter().filter(|queue| queue.failures > 0) {
         failures.sample(&[("hop", &queue.key.to_string())], queue.failures);
     }
@@ -102,9 +108,19 @@ fn journal(page: &mut Exposition, stats: &journal::Stats) {
     page.one("posthouse_journal_syncs_total", Kind::Counter, "Syncs of the journal.", stats.syncs);
     page.one("posthouse_journal_records_total", Kind::Counter, "Records appended.", stats.appended_records);
     page.one("posthouse_journal_bytes_total", Kind::Counter, "Bytes appended.", stats.appended_bytes);
-    page.one("posthouse_journal_batch_records", Kind::Gauge, "Records confirmed by the last sync.", stats.batch_records_last);
+    page.one(
+        "posthouse_journal_batch_records",
+        Kind::Gauge,
+        "Records confirmed by the last sync.",
+        stats.batch_records_last,
+    );
     page.one("posthouse_journal_live_bytes", Kind::Gauge, "Bytes of mail not yet finished.", stats.live_bytes);
-    page.one("posthouse_journal_dead_bytes", Kind::Gauge, "Bytes of finished mail not yet given back.", stats.dead_bytes);
+    page.one(
+        "posthouse_journal_dead_bytes",
+        Kind::Gauge,
+        "Bytes of finished mail not yet given back.",
+        stats.dead_bytes,
+    );
     page.one("posthouse_journal_segments", Kind::Gauge, "Segments with records.", stats.segments);
     page.one("posthouse_journal_room", Kind::Gauge, "1 if new mail has room.", u8::from(stats.free_for_accept));
     let mut syncs = page.family("posthouse_journal_sync_seconds", Kind::Histogram, "Duration of a sync.");

@@ -11,6 +11,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use directory::{AcceptedDomain, Deliver};
 use mail::Mailbox;
 use mail::date::rfc3339;
 use tokio::sync::broadcast;
@@ -81,6 +82,15 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
+/// A domain of ours and where its mail goes: `posthouse.test -> maildir`.
+fn kept(domain: &AcceptedDomain) -> String {
+    match &domain.deliver {
+        Deliver::Maildir => format!("{} -> maildir", domain.name),
+        Deliver::Lmtp(target) => format!("{} -> lmtp:{target}", domain.name),
+        Deliver::Relay => format!("{} -> send connectors", domain.name),
+    }
+}
+
 impl Control {
     /// The node at a glance. Reads the documents to compare them: blocks for a moment.
     pub fn status(&self) -> view::Status {
@@ -99,7 +109,7 @@ impl Control {
             data: node.data.root().display().to_string(),
             listeners: node.listeners.shown(),
             http: loaded.node.http.listen.to_string(),
-            domains: loaded.org.accepted_domains.iter().map(|domain| domain.to_string()).collect(),
+            domains: loaded.org.accepted_domains.iter().map(|domain| kept(domain)).collect(),
             spool: node.spool.totals().into(),
             journal: node.spool.journal_stats().into(),
             events: node.trace.counts().map(|(kind, count)| (kind.word().to_string(), count)).collect(),
@@ -120,7 +130,8 @@ impl Control {
 
     /// Events that match, newest first. Blocks for reading files.
     pub fn trace(&self, filter: &Filter) -> Result<Vec<TraceEvent>, Refusal> {
-        let failed = |error: io::Error| Refusal::failed(format!("the trace cannot be read: {error}"), "look at DATA/trace");
+        let failed =
+            |error: io::Error| Refusal::failed(format!("the trace cannot be read: {error}"), "look at DATA/trace");
         self.node.trace.search(filter).map_err(failed)
     }
 
@@ -136,8 +147,10 @@ impl Control {
 
     /// What a connection from `from` to our `to` meets, and what becomes of mail for `rcpt` on it.
     pub fn explain(&self, from: &str, to: &str, rcpt: Option<&str>) -> Result<String, Refusal> {
-        let from: IpAddr = from.parse().map_err(|_| Refusal::bad(format!("'{from}' is not an address"), "write 192.0.2.1"))?;
-        let to: SocketAddr = to.parse().map_err(|_| Refusal::bad(format!("'{to}' is no address with port"), "write 127.0.0.1:25"))?;
+        let from: IpAddr =
+            from.parse().map_err(|_| Refusal::bad(format!("'{from}' is not an address"), "write 192.0.2.1"))?;
+        let to: SocketAddr =
+            to.parse().map_err(|_| Refusal::bad(format!("'{to}' is no address with port"), "write 127.0.0.1:25"))?;
         let rcpt = rcpt.map(|text| Mailbox::parse(text, true)).transpose();
         let rcpt = rcpt.map_err(|error| Refusal::bad(error.to_string(), "write local@domain"))?;
         Ok(self.node.org().explain(from, to, rcpt.as_ref()))

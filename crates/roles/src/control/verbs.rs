@@ -143,7 +143,12 @@ impl Control {
         if let Ok(mailbox) = Mailbox::parse(text, true) {
             return Ok(self.node.route_of(&mailbox));
         }
-        let bad = |what: String| Refusal::bad(what, "name a next hop: smart-hosts:CONNECTOR, mx:CONNECTOR:DOMAIN, lmtp:TARGET or maildir:DOMAIN");
+        let bad = |what: String| {
+            Refusal::bad(
+                what,
+                "name a next hop: smart-hosts:CONNECTOR, mx:CONNECTOR:DOMAIN, lmtp:TARGET or maildir:DOMAIN",
+            )
+        };
         let (kind, rest) = text.split_once(':').ok_or_else(|| bad(format!("'{text}' is not a next hop")))?;
         let org = self.node.org();
         let connector = |name: &str| match org.send_connector(name) {
@@ -183,11 +188,13 @@ fn spool_filter(filter: &MessageFilter) -> Result<spool::Filter, Refusal> {
 
 /// `30s`, `5m`, `2h`, `1d`, in milliseconds.
 pub fn parse_duration(text: &str) -> Result<u64, Refusal> {
-    directory::parse_duration_ms(text).ok_or_else(|| Refusal::bad(format!("'{text}' is not a duration"), "write 30s, 5m, 2h or 1d"))
+    directory::parse_duration_ms(text)
+        .ok_or_else(|| Refusal::bad(format!("'{text}' is not a duration"), "write 30s, 5m, 2h or 1d"))
 }
 
 fn parse_bytes(text: &str) -> Result<u64, Refusal> {
-    directory::parse_bytes(text).ok_or_else(|| Refusal::bad(format!("'{text}' is not a size"), "write 500, 10KB or 5MB"))
+    directory::parse_bytes(text)
+        .ok_or_else(|| Refusal::bad(format!("'{text}' is not a size"), "write 500, 10KB or 5MB"))
 }
 
 fn parse_state(text: &str) -> Result<RecipientState, Refusal> {
@@ -199,12 +206,20 @@ fn parse_state(text: &str) -> Result<RecipientState, Refusal> {
 }
 
 fn parse_id(text: &str) -> Result<MessageId, Refusal> {
-    let bad = |_| Refusal::bad(format!("'{text}' is not a message id"), "an id has 26 letters and digits; the 250 after DATA names it");
+    let bad = |_| {
+        Refusal::bad(
+            format!("'{text}' is not a message id"),
+            "an id has 26 letters and digits; the 250 after DATA names it",
+        )
+    };
     text.parse().map_err(bad)
 }
 
 fn no_queue(name: &str) -> Refusal {
-    Refusal::missing(format!("there is no queue '{name}'"), "posthouse queue list shows all; an empty queue is forgotten after a while")
+    Refusal::missing(
+        format!("there is no queue '{name}'"),
+        "posthouse queue list shows all; an empty queue is forgotten after a while",
+    )
 }
 
 fn refusal(error: VerbError) -> Refusal {
@@ -214,7 +229,9 @@ fn refusal(error: VerbError) -> Refusal {
         VerbError::NoQueue => Refusal::missing(what, "posthouse queue list shows all"),
         VerbError::InHand => Refusal::busy(what, "try again, or suspend it first"),
         VerbError::Unreadable => Refusal::failed(what, "see docs/operating/rescue-a-damaged-journal.md"),
-        VerbError::Stopped => Refusal::busy(what, "posthouse status says why; see docs/operating/restore-after-disk-full.md"),
+        VerbError::Stopped => {
+            Refusal::busy(what, "posthouse status says why; see docs/operating/restore-after-disk-full.md")
+        }
     }
 }
 
