@@ -8,6 +8,7 @@
 //! | `C: text` | the client sends the text and CRLF; `\r`, `\n`, `\0`, `\\`, `\xHH` are escapes |
 //! | `C> text` | the same without CRLF |
 //! | `C*N text` | the client sends the line N times |
+//! | `LONG N` | the client sends one NOOP line of N bytes |
 //! | `S: pattern` | the server's next line; `*` stands for anything |
 //! | `S~ pattern` | a whole reply, of which at least one line is so |
 //! | `S! pattern` | a whole reply, of which no line is so |
@@ -35,6 +36,11 @@ pub fn node(name: &str) -> (Node, u16) {
     if name == "embedded" {
         return (Node::started(&[]), extra);
     }
+    (node_with(name, extra), extra)
+}
+
+/// A started node from a folder whose `@EXTRA@` is that port.
+pub fn node_with(name: &str, extra: u16) -> Node {
     let folder = root().join("tests/dialogs/nodes").join(name);
     let mut node = Node::new(&["--config", "posthouse.toml", "--org", "org.toml"]);
     for file in ["posthouse.toml", "org.toml"] {
@@ -45,7 +51,7 @@ pub fn node(name: &str) -> (Node, u16) {
         std::fs::write(node.dir.join(file), text).unwrap();
     }
     node.start();
-    (node, extra)
+    node
 }
 
 /// Plays one dialog; panics with file and line where it differs.
@@ -93,6 +99,10 @@ fn step(at: &str, line: &str, wire: &mut Wire, node: &Node) {
                 !lines.is_empty() && !lines.iter().any(|got| matches(rest, got)),
                 "{at}\n  server said: {lines:#?}"
             );
+        }
+        "LONG" => {
+            let line = format!("NOOP {}\r\n", "x".repeat(rest.parse::<usize>().expect("LONG N") - 7));
+            wire.send(line.as_bytes()).unwrap_or_else(|e| panic!("{at}: {e}"));
         }
         "TLS" => wire.start_tls(),
         "CLOSED" => assert_eq!(wire.line().unwrap_or(None), None, "{at}: the server should close"),

@@ -41,10 +41,7 @@ impl Batch {
     /// Adds a record whose payload is `header` (copied, meant to be small) followed by `body` (not copied).
     /// Returns its index for `Committed::extent`. `kind` is 1 to 239. Panics if the batch grows beyond [`BATCH_BYTES_MAX`].
     pub fn push(&mut self, kind: u8, header: &[u8], body: impl Into<Bytes>) -> usize {
-        assert!(
-            (1..240).contains(&kind),
-            "record kinds 0 and 240 on are the journal's"
-        );
+        assert!((1..240).contains(&kind), "record kinds 0 and 240 on are the journal's");
         let body = body.into();
         let payload_len = header.len() + body.len();
         self.bytes += RECORD_HEADER_BYTES + payload_len;

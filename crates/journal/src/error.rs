@@ -58,16 +58,10 @@ impl fmt::Display for OpenError {
                 write!(f, "; open it for rescue, or fetch it from a copy")
             }
             OpenError::StaleEpoch { stored, asked } => {
-                write!(
-                    f,
-                    "journal belongs to epoch {stored}, ours is {asked}: somebody took it over"
-                )
+                write!(f, "journal belongs to epoch {stored}, ours is {asked}: somebody took it over")
             }
             OpenError::Version { found, ours } => {
-                write!(
-                    f,
-                    "journal has format {found}, this program reads format {ours}"
-                )
+                write!(f, "journal has format {found}, this program reads format {ours}")
             }
             OpenError::Meta(path) => write!(f, "{}: missing or not a journal's", path.display()),
             OpenError::Setting(what) => write!(f, "journal setting out of range: {what}"),

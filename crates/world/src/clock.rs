@@ -24,9 +24,7 @@ impl Clock for RealClock {
     #[allow(clippy::disallowed_methods)]
     fn wall_ms(&self) -> u64 {
         // A clock before 1970 counts as 1970: no caller can do better.
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |d| d.as_millis() as u64)
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
     }
 
     #[allow(clippy::disallowed_methods)]

@@ -25,6 +25,10 @@ pub trait Disk: Send + Sync + 'static {
     /// Replaces the content of `path` so that after a crash the old or the new content is there, whole.
     /// Durable when it returns `Ok`.
     fn replace_durable(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+    /// The same for a secret: nobody but our user can read the file (mode 0600), not even for a moment.
+    fn replace_durable_private(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.replace_durable(path, bytes)
+    }
     /// When the file was changed last, in milliseconds since 1970.
     fn modified_ms(&self, path: &Path) -> io::Result<u64>;
     /// Bytes that an ordinary user can still write to the file system of `dir`.

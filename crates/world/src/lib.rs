@@ -29,11 +29,7 @@ pub struct World {
 impl World {
     /// The machine that we run on.
     pub fn real() -> World {
-        World {
-            disk: Arc::new(RealDisk),
-            clock: Arc::new(RealClock),
-            chance: Arc::new(RealChance),
-        }
+        World { disk: Arc::new(RealDisk), clock: Arc::new(RealClock), chance: Arc::new(RealChance) }
     }
 
     /// A simulated machine: the same seed gives the same faults and the same numbers.

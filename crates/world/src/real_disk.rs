@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::{self, IoSlice};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -81,11 +81,7 @@ impl Disk for RealDisk {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        let dir = if dir.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            dir
-        };
+        let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
         fs::File::open(dir)?.sync_all()
     }
 
@@ -94,21 +90,16 @@ impl Disk for RealDisk {
     }
 
     fn replace_durable(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let mut name = path.as_os_str().to_owned();
-        name.push(".tmp");
-        let temporary = PathBuf::from(name);
-        let file = fs::File::create(&temporary)?;
-        file.write_all_at(bytes, 0)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        self.sync_dir(&parent_of(path))
+        replace_with_mode(path, bytes, 0o666)
+    }
+
+    fn replace_durable_private(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        replace_with_mode(path, bytes, 0o600)
     }
 
     fn modified_ms(&self, path: &Path) -> io::Result<u64> {
         let modified = fs::metadata(path)?.modified()?;
-        Ok(modified
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |d| d.as_millis() as u64))
+        Ok(modified.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64))
     }
 
     fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
@@ -122,12 +113,7 @@ impl Disk for RealDisk {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
-        let file = fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)?;
+        let file = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         match file.try_lock() {
             Ok(()) => Ok(Box::new(RealLock { _file: file })),
             Err(fs::TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
@@ -136,9 +122,7 @@ impl Disk for RealDisk {
     }
 
     fn abort(&self, reason: &str) {
-        eprintln!(
-            "posthouse: {reason}; the process ends because nothing it promises could be kept"
-        );
+        eprintln!("posthouse: {reason}; the process ends because nothing it promises could be kept");
         std::process::abort();
     }
 
@@ -224,6 +208,23 @@ impl File for RealFile {
     }
 }
 
+/// `mode` is what a new file may have at most; the umask takes from it.
+fn replace_with_mode(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    let temporary = PathBuf::from(name);
+    // One that a crash left may have another mode.
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
+    file.write_all_at(bytes, 0)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    RealDisk.sync_dir(&parent_of(path))
+}
+
 /// The lock lives as long as the open file.
 struct RealLock {
     _file: fs::File,
@@ -291,12 +292,7 @@ mod tests {
         file.write_all_at(0, &[IoSlice::new(b"old")]).unwrap();
         file.fill_zero(5000).unwrap();
         assert_eq!(RealDisk.read_all(&dir.join("z")).unwrap(), vec![0; 5000]);
-        let names: Vec<_> = RealDisk
-            .list(&dir)
-            .unwrap()
-            .into_iter()
-            .map(|e| (e.name, e.len))
-            .collect();
+        let names: Vec<_> = RealDisk.list(&dir).unwrap().into_iter().map(|e| (e.name, e.len)).collect();
         assert_eq!(names, [("m".to_string(), 6), ("z".to_string(), 5000)]);
         assert!(RealDisk.open(&dir.join("z"), Open::CreateNew).is_err());
         assert!(RealDisk.free_bytes(&dir).unwrap() <= RealDisk.total_bytes(&dir).unwrap());

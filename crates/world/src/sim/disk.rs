@@ -178,12 +178,7 @@ impl Disk for SimDisk {
                 state.create(path)?
             }
         };
-        Ok(Box::new(SimFile {
-            disk: self.clone(),
-            ino,
-            life: state.life,
-            writable: how != Open::Read,
-        }))
+        Ok(Box::new(SimFile { disk: self.clone(), ino, life: state.life, writable: how != Open::Read }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -251,11 +246,7 @@ impl Disk for SimDisk {
         }
         let life = state.life;
         state.locks.insert(path.to_path_buf(), life);
-        Ok(Box::new(SimLock {
-            disk: self.clone(),
-            path: path.to_path_buf(),
-            life,
-        }))
+        Ok(Box::new(SimLock { disk: self.clone(), path: path.to_path_buf(), life }))
     }
 
     fn abort(&self, _reason: &str) {
@@ -291,18 +282,12 @@ impl State {
         self.aborted = false;
         self.life += 1;
         self.locks.clear();
-        self.faults = Faults {
-            capacity: self.faults.capacity,
-            sync_lies: self.faults.sync_lies,
-            ..Faults::default()
-        };
+        self.faults = Faults { capacity: self.faults.capacity, sync_lies: self.faults.sync_lies, ..Faults::default() };
         self.drop_unreachable();
     }
 
     fn inode(&mut self, ino: u64) -> io::Result<&mut Inode> {
-        self.inodes
-            .get_mut(&ino)
-            .ok_or(io::ErrorKind::NotFound.into())
+        self.inodes.get_mut(&ino).ok_or(io::ErrorKind::NotFound.into())
     }
 
     fn create(&mut self, path: &Path) -> io::Result<u64> {
@@ -328,9 +313,7 @@ impl State {
 
     fn write(&mut self, ino: u64, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let died = self.change().is_err();
-        let failed = self
-            .chance
-            .one_in_thousand(self.faults.write_fails_per_mille);
+        let failed = self.chance.one_in_thousand(self.faults.write_fails_per_mille);
         let grows = (offset + bytes.len() as u64).saturating_sub(self.inode(ino)?.len());
         if grows > 0 && self.used() + grows > self.total() {
             self.drop_unreachable();
@@ -435,8 +418,7 @@ impl File for SimFile {
     fn fill_zero(&self, len: u64) -> io::Result<()> {
         let half = len / 2;
         for (offset, n) in [(0, half), (half, len - half)] {
-            self.state()?
-                .write(self.ino, offset, &vec![0; n as usize])?;
+            self.state()?.write(self.ino, offset, &vec![0; n as usize])?;
         }
         self.sync_data()
     }
@@ -482,10 +464,7 @@ mod tests {
         disk.crash();
         assert!(file.read_at(0, &mut [0; 4]).is_err());
         disk.reboot();
-        assert!(
-            file.read_at(0, &mut [0; 4]).is_err(),
-            "an old handle is dead"
-        );
+        assert!(file.read_at(0, &mut [0; 4]).is_err(), "an old handle is dead");
         assert_eq!(disk.read_all(path).unwrap(), [7; 3000]);
     }
 
@@ -570,10 +549,7 @@ mod tests {
         disk.restart_process();
         let again = disk.lock(Path::new("/l")).unwrap();
         drop(held);
-        assert!(
-            disk.lock(Path::new("/l")).is_err(),
-            "the dead holder's drop frees nothing"
-        );
+        assert!(disk.lock(Path::new("/l")).is_err(), "the dead holder's drop frees nothing");
         drop(again);
         assert!(disk.lock(Path::new("/l")).is_ok());
     }

@@ -39,17 +39,13 @@ impl Inode {
         self.cache[from..to].copy_from_slice(bytes);
         for sector in from / SECTOR..=(to - 1) / SECTOR {
             let end = self.cache.len().min((sector + 1) * SECTOR);
-            self.dirty
-                .push((sector, self.cache[sector * SECTOR..end].into()));
+            self.dirty.push((sector, self.cache[sector * SECTOR..end].into()));
         }
     }
 
     /// Emptied at once, on the platter too: nobody here truncates what matters without a rename after it.
     pub(super) fn truncate(&mut self) {
-        *self = Inode {
-            changes: self.changes + 1,
-            ..Inode::default()
-        };
+        *self = Inode { changes: self.changes + 1, ..Inode::default() };
     }
 
     pub(super) fn sync(&mut self) {

@@ -27,11 +27,7 @@ pub struct SimHandle {
 }
 
 pub(crate) fn simulated(seed: u64) -> (World, SimHandle) {
-    let handle = SimHandle {
-        disk: SimDisk::new(seed ^ 0xD15C),
-        clock: SimClock::new(),
-        chance: SimChance::new(seed),
-    };
+    let handle = SimHandle { disk: SimDisk::new(seed ^ 0xD15C), clock: SimClock::new(), chance: SimChance::new(seed) };
     let world = World {
         disk: Arc::new(handle.disk.clone()),
         clock: Arc::new(handle.clock.clone()),

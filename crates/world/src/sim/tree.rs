@@ -29,10 +29,7 @@ impl Tree {
     }
 
     pub(super) fn file(&self, path: &Path) -> io::Result<u64> {
-        self.seen
-            .get(path)
-            .copied()
-            .ok_or(io::ErrorKind::NotFound.into())
+        self.seen.get(path).copied().ok_or(io::ErrorKind::NotFound.into())
     }
 
     pub(super) fn exists(&self, path: &Path) -> bool {
@@ -78,9 +75,7 @@ impl Tree {
     }
 
     pub(super) fn sync_dir(&mut self, dir: &Path) {
-        let (now, later) = std::mem::take(&mut self.waiting)
-            .into_iter()
-            .partition(|op| op.touches(dir));
+        let (now, later) = std::mem::take(&mut self.waiting).into_iter().partition(|op| op.touches(dir));
         self.waiting = later;
         let now: Vec<Op> = now;
         now.iter().for_each(|op| op.apply(&mut self.platter));

@@ -1,0 +1,103 @@
+//! What belongs to one node: its name, its data, its certificate, its own bounds. The document is `posthouse.toml`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// One node's own configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// Host name of the node: banner, EHLO and `Received` of connectors that have no name of their own.
+    pub name: String,
+    /// Directory that everything is kept in.
+    pub data: PathBuf,
+    /// HTTP: API, page, metrics, health.
+    pub http: HttpSettings,
+    /// Certificate and key; `None` uses a self-signed one made in the data directory.
+    pub tls: Option<TlsFiles>,
+    /// The spool's journal.
+    pub journal: JournalSettings,
+    /// The program's log.
+    pub log: Log,
+    /// Bounds of the whole node.
+    pub limits: NodeLimits,
+    /// The message trace.
+    pub trace: Trace,
+}
+
+/// HTTP.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttpSettings {
+    /// Where it listens; there is no password on it, so loopback is the place.
+    pub listen: SocketAddr,
+}
+
+/// Certificate and key, PEM, looked at again when they change.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TlsFiles {
+    /// Certificate chain.
+    pub certificate: PathBuf,
+    /// Private key.
+    pub key: PathBuf,
+}
+
+/// The spool's journal. Bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JournalSettings {
+    /// Size of a segment.
+    pub segment_bytes: u64,
+    /// Free space of the file system below which no mail is accepted (452 4.3.1).
+    pub keep_free_bytes: u64,
+}
+
+/// The program's log, on standard error.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Log {
+    /// Least important thing that is written.
+    pub level: LogLevel,
+    /// How it is written.
+    pub format: LogFormat,
+}
+
+/// Least important thing that is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Only what needs somebody.
+    Error,
+    /// And what may soon.
+    Warn,
+    /// And what happens.
+    Info,
+    /// And why.
+    Debug,
+    /// And every byte's way.
+    Trace,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Bounds of the whole node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeLimits {
+    /// Connections in.
+    pub connections_max: u32,
+    /// New connections in a minute; `None` is no bound.
+    pub connection_rate_per_minute: Option<u32>,
+    /// Connections out.
+    pub outbound_connections_max: u32,
+    /// Bodies of accepted mail that are kept in memory until they are delivered, in bytes.
+    pub body_memory_bytes: u64,
+}
+
+/// The message trace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trace {
+    /// Bytes of trace files that are kept; the oldest go first.
+    pub keep_bytes: u64,
+}

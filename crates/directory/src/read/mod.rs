@@ -1,0 +1,1 @@
+//! From TOML to values, with all problems at once.

@@ -1,0 +1,162 @@
+//! A receive connector: the policy that one connection meets. It is chosen by [`Org::choose_connector`](crate::Org::choose_connector)
+//! and keeps what it says for as long as the session lasts.
+
+use crate::permission::{Grants, Group, Principal};
+use crate::range::Ranges;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// The policy of a connection.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReceiveConnector {
+    /// Its name, in logs, metrics and `Received` comments.
+    pub name: Arc<str>,
+    /// The sockets that it listens on; an unspecified address stands for all of its family.
+    pub listen: Vec<SocketAddr>,
+    /// The peers that it is for.
+    pub remote: Ranges,
+    /// What is spoken.
+    pub protocol: Protocol,
+    /// When TLS starts.
+    pub tls: ReceiveTls,
+    /// SASL mechanisms offered.
+    pub auth: AuthMechanisms,
+    /// AUTH is offered before TLS as well.
+    pub auth_without_tls: bool,
+    /// Groups whose grants apply, sorted, each once.
+    pub permissions: Vec<Group>,
+    /// Strangers may use our accepted domains as sender; `false` is the usual hardening against forged senders.
+    pub own_domain_senders: bool,
+    /// What happens to a bare CR or LF in a body.
+    pub bare_newline: BareNewline,
+    /// Peers that must send a PROXY header; from all others one is a protocol error.
+    pub trusted_proxies: Ranges,
+    /// Peers that may use XCLIENT.
+    pub trusted_xclient: Ranges,
+    /// Our name in banner, EHLO and `Received`: the connector's own or the node's.
+    pub hostname: Arc<str>,
+    /// What stands behind `220 `, the hostname included.
+    pub banner: Arc<str>,
+    /// Bounds of what a peer can use up.
+    pub limits: Limits,
+}
+
+/// What is spoken on a connector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// Relay, RFC 5321.
+    Smtp,
+    /// Message submission, RFC 6409: missing headers are added, rates count per user.
+    Submission,
+    /// RFC 2033: one answer per recipient.
+    Lmtp,
+}
+
+/// When TLS starts on a connector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReceiveTls {
+    /// Never; STARTTLS is not offered.
+    Off,
+    /// STARTTLS is offered.
+    Offer,
+    /// STARTTLS is offered, and MAIL is refused before it.
+    Require,
+    /// TLS from the first byte (RFC 8314).
+    Implicit,
+}
+
+/// SASL mechanisms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AuthMechanisms {
+    /// PLAIN, RFC 4616.
+    pub plain: bool,
+    /// LOGIN.
+    pub login: bool,
+    /// SCRAM-SHA-256, RFC 7677.
+    pub scram_sha_256: bool,
+}
+
+/// What happens to a bare CR or LF in a body. Only CRLF.CRLF ever ends DATA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BareNewline {
+    /// The message is refused with 550 5.6.11.
+    Reject,
+    /// It becomes CRLF.
+    Repair,
+}
+
+/// Bounds of one connector (behaviours 1.8). `None` is no bound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Size of a message, told with SIZE.
+    pub message_bytes_max: u64,
+    /// Size of a message's header.
+    pub header_bytes_max: u64,
+    /// Recipients of one message.
+    pub recipients_max: u32,
+    /// Connections to this connector.
+    pub connections_max: u32,
+    /// Connections of one peer address.
+    pub connections_per_source_max: Option<u32>,
+    /// Connections of one peer address, in per cent of the connections that are still free.
+    pub connections_per_source_percent_max: u32,
+    /// Messages a minute: by user on a submission connector, by peer address on all others.
+    pub message_rate_per_minute: Option<u32>,
+    /// Protocol errors, then 421.
+    pub errors_max: u32,
+    /// Failed AUTH attempts, then 421.
+    pub logon_failures_max: Option<u32>,
+    /// How long an error reply to a peer without [`Grants::TRUSTED`] is held back; 0 is not at all.
+    pub tarpit_ms: u64,
+    /// Silence, then 421.
+    pub idle_timeout_ms: u64,
+    /// Length of a session, even while data flows.
+    pub session_timeout_ms: u64,
+    /// `Received` fields that a message may have; one more is a loop.
+    pub hops_max: u32,
+}
+
+impl ReceiveConnector {
+    /// What `principal` may do here.
+    pub fn grants(&self, principal: &Principal) -> Grants {
+        let applies = |group: &&Group| match principal {
+            Principal::Peer => **group != Group::Users,
+            Principal::User(_) => **group == Group::Users,
+        };
+        let all = self.permissions.iter().filter(applies).fold(Grants::NONE, |sum, group| sum | group.grants());
+        match principal {
+            Principal::Peer if !self.own_domain_senders && !all.has(Grants::TRUSTED) => {
+                all.without(Grants::OWN_DOMAIN_SENDER)
+            }
+            _ => all,
+        }
+    }
+}
+
+impl Protocol {
+    /// The word in the document.
+    pub fn word(self) -> &'static str {
+        match self {
+            Protocol::Smtp => "smtp",
+            Protocol::Submission => "submission",
+            Protocol::Lmtp => "lmtp",
+        }
+    }
+}
+
+impl AuthMechanisms {
+    /// Nothing is offered.
+    pub fn is_empty(self) -> bool {
+        self == AuthMechanisms::default()
+    }
+}
+
+impl Limits {
+    /// Connections that one peer address may have while `open` are open on the connector: the bound shrinks as the connector fills.
+    pub fn connections_from_one_source(&self, open: u32) -> u32 {
+        let free = u64::from(self.connections_max.saturating_sub(open));
+        let share = (free * u64::from(self.connections_per_source_percent_max)).div_ceil(100);
+        let share = u32::try_from(share).unwrap_or(u32::MAX);
+        self.connections_per_source_max.map_or(share, |most| most.min(share))
+    }
+}

@@ -1,0 +1,189 @@
+//! Owns where the certificate of this node comes from: the files of the configuration, or a self-signed one made at first start.
+//! Knows no handshakes. Always holds: a certificate is used only together with the key that fits it; the key we make is readable
+//! by our user alone; what cannot be loaded never replaces what is in use.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use transport::tls::{self, Certificates};
+use world::World;
+
+/// A certificate chain and its key, as PEM files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The chain, our own certificate first.
+    pub certificate: PathBuf,
+    /// The key.
+    pub key: PathBuf,
+}
+
+/// The pair that is served, and when its files were looked at.
+pub struct ServedCertificate {
+    files: CertificateFiles,
+    served: Arc<Certificates>,
+    /// The times of change that were seen last.
+    seen: Mutex<Option<(u64, u64)>>,
+}
+
+/// Why a certificate cannot be used: which file, and what to do.
+#[derive(Debug)]
+pub struct CertificateError {
+    file: PathBuf,
+    what: String,
+}
+
+impl fmt::Display for CertificateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.file.display(), self.what)
+    }
+}
+
+impl std::error::Error for CertificateError {}
+
+impl CertificateFiles {
+    /// The self-signed pair in `dir`, made now if it is not there.
+    pub fn self_signed(world: &World, dir: &Path, hostname: &str) -> Result<CertificateFiles, CertificateError> {
+        let files = CertificateFiles { certificate: dir.join("certificate.pem"), key: dir.join("key.pem") };
+        let failed = |file: &Path| {
+            let file = file.to_path_buf();
+            move |error: io::Error| CertificateError { file, what: error.to_string() }
+        };
+        // The certificate is written last: where it is, the key is too.
+        if !world.disk.exists(&files.certificate).map_err(failed(&files.certificate))? {
+            let made = rcgen::generate_simple_self_signed(vec![hostname.to_string(), "localhost".to_string()]);
+            let made = made.map_err(|error| CertificateError {
+                file: files.certificate.clone(),
+                what: format!("cannot be made for the name '{hostname}': {error}"),
+            })?;
+            world.disk.create_dir_all_durable(dir).map_err(failed(dir))?;
+            let key = made.signing_key.serialize_pem();
+            world.disk.replace_durable_private(&files.key, key.as_bytes()).map_err(failed(&files.key))?;
+            let certificate = made.cert.pem();
+            world
+                .disk
+                .replace_durable(&files.certificate, certificate.as_bytes())
+                .map_err(failed(&files.certificate))?;
+        }
+        Ok(files)
+    }
+
+    /// Reads both files.
+    fn read(&self, world: &World) -> Result<(Vec<u8>, Vec<u8>), CertificateError> {
+        Ok((read(world, &self.certificate, "[tls] certificate")?, read(world, &self.key, "[tls] key")?))
+    }
+
+    /// The refusal of the pair, told of the file that it is about.
+    fn refused(&self, error: &tls::CertificateError) -> CertificateError {
+        let file = match error {
+            tls::CertificateError::Chain(_) => &self.certificate,
+            tls::CertificateError::Key(_) | tls::CertificateError::Pair(_) => &self.key,
+        };
+        CertificateError { file: file.clone(), what: error.to_string() }
+    }
+
+    /// When either file was changed last; two different answers mean that it is time to load again.
+    fn changed_ms(&self, world: &World) -> Option<(u64, u64)> {
+        let at = |path: &Path| world.disk.modified_ms(path).ok();
+        Some((at(&self.certificate)?, at(&self.key)?))
+    }
+}
+
+impl ServedCertificate {
+    /// Those that the configuration names.
+    pub fn given(world: &World, files: &directory::TlsFiles) -> Result<ServedCertificate, CertificateError> {
+        let files = CertificateFiles { certificate: files.certificate.clone(), key: files.key.clone() };
+        ServedCertificate::load(world, files)
+    }
+
+    /// Reads the pair and makes sure that it fits.
+    pub fn load(world: &World, files: CertificateFiles) -> Result<ServedCertificate, CertificateError> {
+        // Asked before reading: a change in between is seen at the next look.
+        let seen = Mutex::new(files.changed_ms(world));
+        let (chain, key) = files.read(world)?;
+        let served = Certificates::from_pem(&chain, &key).map_err(|error| files.refused(&error))?;
+        Ok(ServedCertificate { files, served: Arc::new(served), seen })
+    }
+
+    /// What TLS sessions are started with.
+    pub fn served(&self) -> Arc<Certificates> {
+        self.served.clone()
+    }
+
+    /// Serves what the files hold now if they changed; says whether they did. Each change is looked at once, sound or not: a half
+    /// written pair is told of once, and the change that completes it is seen again.
+    pub fn renew(&self, world: &World) -> Result<bool, CertificateError> {
+        let changed = self.files.changed_ms(world);
+        if std::mem::replace(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner), changed) == changed {
+            return Ok(false);
+        }
+        let (chain, key) = self.files.read(world)?;
+        self.served.replace(&chain, &key).map_err(|error| self.files.refused(&error))?;
+        Ok(true)
+    }
+}
+
+fn read(world: &World, file: &Path, setting: &str) -> Result<Vec<u8>, CertificateError> {
+    world.disk.read_all(file).map_err(|error| CertificateError {
+        file: file.to_path_buf(),
+        what: match error.kind() {
+            io::ErrorKind::NotFound => format!("is not there; {setting} names it"),
+            io::ErrorKind::PermissionDenied => {
+                format!("cannot be read by this user ({error}); change its owner or mode, {setting} names it")
+            }
+            _ => format!("cannot be read: {error}; {setting} names it"),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn made_once_renewed_when_changed_and_never_with_the_key_of_another() {
+        let (world, sim) = World::simulated(1);
+        let one = CertificateFiles::self_signed(&world, Path::new("/a"), "mx.posthouse.test").unwrap();
+        let made = world.disk.read_all(&one.certificate).unwrap();
+        assert_eq!(CertificateFiles::self_signed(&world, Path::new("/a"), "other.test").unwrap(), one);
+        assert_eq!(world.disk.read_all(&one.certificate).unwrap(), made, "made once, kept");
+
+        let served = ServedCertificate::load(&world, one.clone()).unwrap();
+        assert!(!served.renew(&world).unwrap());
+        let two = CertificateFiles::self_signed(&world, Path::new("/b"), "mx.posthouse.test").unwrap();
+        let (chain, key) = two.read(&world).unwrap();
+        sim.clock.advance_ms(60_000);
+        world.disk.replace_durable(&one.certificate, &chain).unwrap();
+        let error = served.renew(&world).unwrap_err().to_string();
+        assert!(error.starts_with("/a/key.pem: certificate and private key cannot be used together"), "{error}");
+        sim.clock.advance_ms(60_000);
+        world.disk.replace_durable_private(&one.key, &key).unwrap();
+        assert!(served.renew(&world).unwrap());
+        assert!(!served.renew(&world).unwrap());
+    }
+
+    #[test]
+    fn what_cannot_be_read_names_the_file_and_the_setting() {
+        let (world, _) = World::simulated(1);
+        let files = CertificateFiles { certificate: "/c/chain.pem".into(), key: "/c/key.pem".into() };
+        let error = ServedCertificate::load(&world, files.clone()).map(drop).unwrap_err().to_string();
+        assert_eq!(error, "/c/chain.pem: is not there; [tls] certificate names it");
+        world.disk.create_dir_all_durable(Path::new("/c")).unwrap();
+        world.disk.replace_durable(&files.certificate, b"not a certificate").unwrap();
+        world.disk.replace_durable(&files.key, b"not a key").unwrap();
+        let error = ServedCertificate::load(&world, files).map(drop).unwrap_err().to_string();
+        assert!(error.starts_with("/c/chain.pem: no usable certificate"), "{error}");
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods)] // the mode of a real file
+    fn the_key_is_for_our_user_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = std::env::temp_dir().join(format!("roles-certificates-{}", std::process::id()));
+        let files = CertificateFiles::self_signed(&World::real(), &dir, "mx.posthouse.test").unwrap();
+        let mode = std::fs::metadata(&files.key).unwrap().permissions().mode();
+        std::fs::remove_dir_all(&dir).unwrap();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}

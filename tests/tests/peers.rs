@@ -1,0 +1,278 @@
+//! Real clients and servers that others wrote, against a real node: swaks, smtplib, aiosmtplib, msmtp, nodemailer, Postfix on
+//! both sides, posttls-finger, dkimpy. `./test peers` installs them.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used)] // a test of real processes
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use tests::process::{Node, Process, greets};
+use tests::{dialog, eventually, free_port, root};
+
+const PASSWORD: &str = "correct horse";
+
+/// Runs a command to its end; it must succeed. Returns what it printed.
+fn run(command: &mut Command) -> String {
+    let out = command.stdin(Stdio::null()).output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    let text = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    assert!(out.status.success(), "{command:?} ended with {}:\n{text}", out.status);
+    text
+}
+
+fn python(script: &str) -> Command {
+    let mut command = Command::new(root().join("target/peers/venv/bin/python"));
+    command.arg(root().join("tests/peers").join(script));
+    command
+}
+
+fn arrives(node: &Node, address: &str, count: usize) -> Vec<Vec<u8>> {
+    eventually(&format!("{count} messages for {address}"), Duration::from_secs(20), || {
+        node.mailbox(address).len() >= count
+    });
+    let messages = node.mailbox(address);
+    assert_eq!(messages.len(), count, "messages for {address}");
+    messages
+}
+
+#[test]
+fn swaks_in_clear_under_tls_and_with_auth() {
+    let (node, _) = dialog::node("submission");
+    let swaks = |extra: &[&str]| {
+        let mut command = Command::new("swaks");
+        command.args(["--from", "bob@submit.test", "--to", "swaks@submit.test", "--timeout", "20"]).args(extra);
+        run(&mut command)
+    };
+    let (smtp, submission) = (format!("127.0.0.1:{}", node.smtp), format!("127.0.0.1:{}", node.submission));
+    swaks(&["--server", &smtp]);
+    swaks(&["--server", &smtp, "--tls"]);
+    for mechanism in ["PLAIN", "LOGIN"] {
+        let auth = ["--auth", mechanism, "--auth-user", "bob@submit.test", "--auth-password", PASSWORD];
+        swaks(&[&["--server", &submission, "--tls"][..], &auth].concat());
+    }
+    swaks(&["--server", &smtp, "--pipeline"]);
+    arrives(&node, "swaks@submit.test", 5);
+}
+
+#[test]
+fn python_smtplib_and_aiosmtplib() {
+    let (node, _) = dialog::node("submission");
+    let ports = [node.smtp.to_string(), node.submission.to_string()];
+    run(python("send_smtplib.py").args(&ports).args(["bob@submit.test", PASSWORD]));
+    let clear = arrives(&node, "clear@submit.test", 1);
+    assert!(String::from_utf8_lossy(&clear[0]).replace("\r\n", "\n").contains("\n.\n..two dots\nlast line\n"));
+    arrives(&node, "tls@submit.test", 1);
+    arrives(&node, "auth@submit.test", 1);
+    run(python("send_aiosmtplib.py").arg(&ports[0]));
+    arrives(&node, "aio@submit.test", 20);
+}
+
+#[test]
+fn msmtp_as_an_application_uses_it() {
+    let (node, _) = dialog::node("submission");
+    let config = node.dir.join("msmtprc");
+    fs::write(
+        &config,
+        format!(
+            "account default\nhost 127.0.0.1\nport {}\nfrom bob@submit.test\ntls on\ntls_starttls on\ntls_certcheck off\n\
+             auth plain\nuser bob@submit.test\npassword {PASSWORD}\n",
+            node.submission
+        ),
+    )
+    .unwrap();
+    run(Command::new("chmod").arg("600").arg(&config));
+    let letter = node.dir.join("letter");
+    fs::write(&letter, "From: bob@submit.test\nTo: msmtp@submit.test\nSubject: msmtp\n\n.\ntext\n").unwrap();
+    let mut command = Command::new("msmtp");
+    command.arg("-C").arg(&config).arg("msmtp@submit.test").stdin(fs::File::open(&letter).unwrap());
+    let status = command.status().unwrap();
+    assert!(status.success(), "msmtp ended with {status}");
+    arrives(&node, "msmtp@submit.test", 1);
+}
+
+#[test]
+fn nodemailer_with_a_pool() {
+    let (node, _) = dialog::node("submission");
+    let mut command = Command::new("node");
+    command
+        .arg(root().join("tests/peers/send_nodemailer.js"))
+        .env("NODE_PATH", root().join("target/peers/node_modules"));
+    run(command.arg(node.submission.to_string()).args(["bob@submit.test", PASSWORD]));
+    arrives(&node, "node@submit.test", 5);
+}
+
+#[test]
+fn posttls_finger_finds_working_tls() {
+    let (node, _) = dialog::node("submission");
+    let said = run(Command::new("/usr/sbin/posttls-finger").args([
+        "-c",
+        "-l",
+        "encrypt",
+        "-Lsummary",
+        &format!("[127.0.0.1]:{}", node.smtp),
+    ]));
+    assert!(said.contains("TLS connection established") && said.contains("TLSv1.3"), "{said}");
+}
+
+#[test]
+fn a_signed_message_passes_through_byte_for_byte() {
+    let (node, _) = dialog::node("submission");
+    run(python("dkim_sign.py").arg(&node.dir));
+    let mut wire = tests::wire::Wire::connect(node.smtp);
+    wire.reply();
+    assert!(wire.command("EHLO signed.example").starts_with("250"));
+    for (command, code) in [
+        ("MAIL FROM:<alice@signed.example> BODY=8BITMIME", "250"),
+        ("RCPT TO:<signed@submit.test>", "250"),
+        ("DATA", "354"),
+    ] {
+        let said = wire.command(command);
+        assert!(said.starts_with(code), "{command}: {said}");
+    }
+    let mut message = Vec::new();
+    for line in fs::read(node.dir.join("signed.eml")).unwrap().split_inclusive(|b| *b == b'\n') {
+        if line.starts_with(b".") {
+            message.push(b'.');
+        }
+        message.extend_from_slice(line);
+    }
+    message.extend_from_slice(b".\r\n");
+    wire.send(&message).unwrap();
+    assert!(wire.reply().join("").starts_with("250 2.0.0"));
+    let kept = &arrives(&node, "signed@submit.test", 1)[0];
+    let file = node.dir.join("kept.eml");
+    fs::write(&file, kept).unwrap();
+    run(python("dkim_verify.py").arg(&node.dir).arg(&file));
+}
+
+/// A private Postfix: its own configuration, queue and ports; ended with its value.
+struct Postfix {
+    dir: tempfile::TempDir,
+    port: u16,
+}
+
+impl Postfix {
+    /// `settings` are lines of main.cf.
+    fn start(settings: &str) -> Postfix {
+        // Postfix refuses directories that others can write; /tmp's own is fine for its parent.
+        let dir = tempfile::Builder::new().prefix("posthouse-postfix").tempdir_in("/var/tmp").unwrap();
+        let port = free_port();
+        let at = dir.path().display().to_string();
+        run(Command::new("chmod").args(["755", &at]));
+        for part in ["etc", "queue", "data"] {
+            fs::create_dir(dir.path().join(part)).unwrap();
+        }
+        run(Command::new("chown").args(["postfix", &format!("{at}/data")]));
+        fs::write(
+            dir.path().join("etc/main.cf"),
+            format!(
+                "compatibility_level = 3.6\nqueue_directory = {at}/queue\ndata_directory = {at}/data\n\
+                 mail_owner = postfix\nsetgid_group = postdrop\nmynetworks = 127.0.0.0/8\ninet_interfaces = 127.0.0.1\n\
+                 inet_protocols = ipv4\nmyhostname = peer.test\nmydestination =\nalias_maps =\nmaillog_file = {at}/log\n\
+                 maillog_file_prefixes = {at}\nimport_environment = MAIL_LOGTAG MAIL_CONFIG\n{settings}\n"
+            ),
+        )
+        .unwrap();
+        let master = fs::read_to_string("/usr/share/postfix/master.cf.dist")
+            .or_else(|_| fs::read_to_string("/etc/postfix/master.cf"))
+            .unwrap();
+        // Its listener on our port, and no chroot: the queue folder has no /etc.
+        let master = master
+            .lines()
+            .filter(|line| !line.trim_start().starts_with('#'))
+            .map(|line| {
+                let words: Vec<&str> = line.split_whitespace().collect();
+                match words.as_slice() {
+                    ["smtp", "inet", ..] => format!("127.0.0.1:{port} inet n - n - - smtpd"),
+                    [name, kind, private, unprivileged, _chroot, rest @ ..] if !line.starts_with(' ') => {
+                        format!("{name} {kind} {private} {unprivileged} n {}", rest.join(" "))
+                    }
+                    _ => line.to_string(),
+                }
+            })
+            .collect::<Vec<_>>()
+            .join("\n");
+        fs::write(dir.path().join("etc/master.cf"), master + "\n").unwrap();
+        let postfix = Postfix { dir, port };
+        let (ok, said) = postfix.control("start");
+        assert!(ok, "postfix start: {said}\n{}", postfix.log());
+        eventually("Postfix greets", Duration::from_secs(20), || greets(port));
+        postfix
+    }
+
+    fn etc(&self) -> PathBuf {
+        self.dir.path().join("etc")
+    }
+
+    fn control(&self, word: &str) -> (bool, String) {
+        let out = Command::new("/usr/sbin/postfix").arg("-c").arg(self.etc()).arg(word).output().unwrap();
+        (out.status.success(), String::from_utf8_lossy(&out.stderr).into_owned())
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Postfix {
+    fn drop(&mut self) {
+        self.control("abort");
+    }
+}
+
+#[test]
+fn postfix_hands_its_mail_to_us() {
+    let (node, _) = dialog::node("submission");
+    let postfix = Postfix::start(&format!(
+        "relayhost = [127.0.0.1]:{}\nsmtp_tls_security_level = may\nsmtp_destination_concurrency_limit = 20",
+        node.smtp
+    ));
+    run(Command::new("/usr/sbin/smtp-source").args([
+        "-s",
+        "10",
+        "-m",
+        "200",
+        "-l",
+        "5000",
+        "-f",
+        "alice@peer.test",
+        "-t",
+        "postfix@submit.test",
+        &format!("127.0.0.1:{}", postfix.port),
+    ]));
+    eventually("all of Postfix's mail", Duration::from_secs(60), || node.mailbox("postfix@submit.test").len() >= 200);
+    assert_eq!(node.mailbox("postfix@submit.test").len(), 200, "{}", postfix.log());
+}
+
+#[test]
+fn postfix_takes_our_mail_as_next_hop() {
+    let sink = free_port();
+    let dump = tempfile::tempdir().unwrap();
+    run(Command::new("chmod").arg("777").arg(dump.path()));
+    let mut smtp_sink = Command::new("/usr/sbin/smtp-sink");
+    smtp_sink.args(["-u", "postfix", "-R", &dump.path().display().to_string(), "-d", "%M."]);
+    smtp_sink.args([&format!("127.0.0.1:{sink}"), "100"]);
+    let _sink = Process::start(&mut smtp_sink, &dump.path().join("sink.log"));
+    let postfix =
+        Postfix::start(&format!("relayhost = [127.0.0.1]:{sink}\nsmtpd_relay_restrictions = permit_mynetworks,reject"));
+    let node = Node::started(&["--relay-to", &format!("127.0.0.1:{}", postfix.port)]);
+    run(Command::new("/usr/sbin/smtp-source").args([
+        "-s",
+        "10",
+        "-m",
+        "200",
+        "-l",
+        "5000",
+        "-f",
+        "alice@peer.test",
+        "-t",
+        "far@away.example",
+        &format!("127.0.0.1:{}", node.smtp),
+    ]));
+    eventually("all of our mail behind Postfix", Duration::from_secs(60), || messages(dump.path()) >= 200);
+    assert_eq!(messages(dump.path()), 200, "{}", postfix.log());
+}
+
+/// Files that smtp-sink wrote.
+fn messages(dir: &Path) -> usize {
+    fs::read_dir(dir).unwrap().flatten().filter(|e| e.file_name() != "sink.log").count()
+}
