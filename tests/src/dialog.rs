@@ -36,6 +36,11 @@ pub fn node(name: &str) -> (Node, u16) {
     if name == "embedded" {
         return (Node::started(&[]), extra);
     }
+    (node_with(name, extra), extra)
+}
+
+/// A started node from a folder whose `@EXTRA@` is that port.
+pub fn node_with(name: &str, extra: u16) -> Node {
     let folder = root().join("tests/dialogs/nodes").join(name);
     let mut node = Node::new(&["--config", "posthouse.toml", "--org", "org.toml"]);
     for file in ["posthouse.toml", "org.toml"] {
@@ -46,7 +51,7 @@ pub fn node(name: &str) -> (Node, u16) {
         std::fs::write(node.dir.join(file), text).unwrap();
     }
     node.start();
-    (node, extra)
+    node
 }
 
 /// Plays one dialog; panics with file and line where it differs.

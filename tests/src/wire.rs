@@ -1,7 +1,9 @@
 //! A connection that sends exactly the bytes it is told and reads lines back, in clear or under TLS.
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection, StreamOwned};
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -16,12 +18,17 @@ pub struct Wire {
 enum Stream {
     Clear(TcpStream),
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+    TlsTaken(Box<StreamOwned<ServerConnection, TcpStream>>),
     Gone,
 }
 
 impl Wire {
     pub fn connect(port: u16) -> Wire {
-        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        Wire::over(TcpStream::connect(("127.0.0.1", port)).unwrap())
+    }
+
+    /// Over a connection that is there already.
+    pub fn over(stream: TcpStream) -> Wire {
         stream.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
         stream.set_nodelay(true).unwrap();
         Wire { stream: Stream::Clear(stream), waiting: Vec::new() }
@@ -31,6 +38,7 @@ impl Wire {
         match &mut self.stream {
             Stream::Clear(stream) => stream.write_all(bytes),
             Stream::Tls(stream) => stream.write_all(bytes).and_then(|()| stream.flush()),
+            Stream::TlsTaken(stream) => stream.write_all(bytes).and_then(|()| stream.flush()),
             Stream::Gone => Err(io::ErrorKind::NotConnected.into()),
         }
     }
@@ -43,21 +51,39 @@ impl Wire {
                 let text = line.strip_suffix(b"\r\n").unwrap_or(&line);
                 return Ok(Some(String::from_utf8_lossy(text).into_owned()));
             }
-            let mut buffer = [0; 4096];
-            let count = match &mut self.stream {
-                Stream::Clear(stream) => stream.read(&mut buffer),
-                Stream::Tls(stream) => stream.read(&mut buffer),
-                Stream::Gone => Ok(0),
-            };
-            match count {
-                Ok(0) => return Ok(None),
-                Ok(count) => self.waiting.extend_from_slice(&buffer[..count]),
-                Err(e) if e.kind() == io::ErrorKind::ConnectionReset || e.kind() == io::ErrorKind::UnexpectedEof => {
-                    return Ok(None);
-                }
-                Err(e) => return Err(e),
+            if self.fill()? == 0 {
+                return Ok(None);
             }
         }
+    }
+
+    /// Exactly so many bytes.
+    pub fn bytes(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        while self.waiting.len() < count {
+            if self.fill()? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Ok(self.waiting.drain(..count).collect())
+    }
+
+    /// Reads what is there; 0 when the peer closed.
+    fn fill(&mut self) -> io::Result<usize> {
+        let mut buffer = [0; 4096];
+        let count = match &mut self.stream {
+            Stream::Clear(stream) => stream.read(&mut buffer),
+            Stream::Tls(stream) => stream.read(&mut buffer),
+            Stream::TlsTaken(stream) => stream.read(&mut buffer),
+            Stream::Gone => Ok(0),
+        };
+        match count {
+            Ok(count) => self.waiting.extend_from_slice(&buffer[..count]),
+            Err(e) if e.kind() == io::ErrorKind::ConnectionReset || e.kind() == io::ErrorKind::UnexpectedEof => {
+                return Ok(0);
+            }
+            Err(e) => return Err(e),
+        }
+        count
     }
 
     /// A whole reply, its lines.
@@ -93,6 +119,25 @@ impl Wire {
         };
         let session = ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").unwrap()).unwrap();
         self.stream = Stream::Tls(Box::new(StreamOwned::new(session, stream)));
+    }
+
+    /// TLS from here on as the server, with the certificate that lies beside the dialogs.
+    pub fn take_tls(&mut self) {
+        let folder = crate::root().join("tests/dialogs/nodes");
+        let certificate = CertificateDer::from_pem_file(folder.join("next-hop.crt")).unwrap();
+        let key = PrivateKeyDer::from_pem_file(folder.join("next-hop.key")).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .unwrap();
+        let Stream::Clear(stream) = std::mem::replace(&mut self.stream, Stream::Gone) else {
+            panic!("TLS is on already")
+        };
+        let session = ServerConnection::new(Arc::new(config)).unwrap();
+        self.stream = Stream::TlsTaken(Box::new(StreamOwned::new(session, stream)));
     }
 
     pub fn close(&mut self) {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use tests::{dialog, root};
+use tests::{dialog, next_hop, root};
 
 #[test]
 fn every_dialog_goes_as_written() {
@@ -31,4 +31,19 @@ fn every_dialog_goes_as_written() {
     assert!(failed.is_empty(), "{passed} dialogs went as written, these did not: {failed:#?}");
     assert!(passed > 0, "no dialog was played");
     println!("{passed} dialogs");
+}
+
+#[test]
+fn every_dialog_with_a_next_hop_goes_as_written() {
+    let only = std::env::var("DIALOG").unwrap_or_default();
+    let mut dialogs: Vec<_> = std::fs::read_dir(root().join("tests/dialogs/out")).unwrap().flatten().collect();
+    dialogs.sort_by_key(|entry| entry.file_name());
+    let mut failed = Vec::new();
+    for entry in dialogs.iter().filter(|entry| entry.path().to_string_lossy().contains(&only)) {
+        let text = std::fs::read_to_string(entry.path()).unwrap();
+        if catch_unwind(|| next_hop::play(&entry.path(), &text)).is_err() {
+            failed.push(entry.file_name());
+        }
+    }
+    assert!(failed.is_empty(), "these did not go as written: {failed:#?}");
 }

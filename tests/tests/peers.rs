@@ -93,7 +93,9 @@ fn msmtp_as_an_application_uses_it() {
 fn nodemailer_with_a_pool() {
     let (node, _) = dialog::node("submission");
     let mut command = Command::new("node");
-    command.arg(root().join("tests/peers/send_nodemailer.js")).env("NODE_PATH", root().join("target/peers/node_modules"));
+    command
+        .arg(root().join("tests/peers/send_nodemailer.js"))
+        .env("NODE_PATH", root().join("target/peers/node_modules"));
     run(command.arg(node.submission.to_string()).args(["bob@submit.test", PASSWORD]));
     arrives(&node, "node@submit.test", 5);
 }
@@ -250,7 +252,8 @@ fn postfix_takes_our_mail_as_next_hop() {
     smtp_sink.args(["-u", "postfix", "-R", &dump.path().display().to_string(), "-d", "%M."]);
     smtp_sink.args([&format!("127.0.0.1:{sink}"), "100"]);
     let _sink = Process::start(&mut smtp_sink, &dump.path().join("sink.log"));
-    let postfix = Postfix::start(&format!("relayhost = [127.0.0.1]:{sink}\nsmtpd_relay_restrictions = permit_mynetworks,reject"));
+    let postfix =
+        Postfix::start(&format!("relayhost = [127.0.0.1]:{sink}\nsmtpd_relay_restrictions = permit_mynetworks,reject"));
     let node = Node::started(&["--relay-to", &format!("127.0.0.1:{}", postfix.port)]);
     run(Command::new("/usr/sbin/smtp-source").args([
         "-s",

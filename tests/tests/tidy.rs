@@ -256,7 +256,7 @@ fn function_lengths(text: &str) -> Vec<(String, usize, bool)> {
         };
         let in_match = body
             .iter()
-            .position(|l| opens_match(&l))
+            .position(opens_match)
             .map_or(0, |at| body[at..].iter().position(|l| l.starts_with(&format!("{inner}}}"))).unwrap_or(0));
         found.push((
             rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect(),

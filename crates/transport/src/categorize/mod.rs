@@ -1,1 +1,37 @@
 //! Which next hop a recipient belongs to: accepted domains first, then send connectors by address space and cost.
+//!
+//! Owns the translation of the directory's answer into the name of a queue. Always holds: it never waits for I/O, and a stranger
+//! cannot make more queues with it than there are domains.
+
+use crate::swap::Swap;
+use directory::{Org, SendTo};
+use mail::{Mailbox, ReversePath};
+use spool::{HopKey, Route};
+use std::sync::Arc;
+
+/// Answers the spool from the organization of the moment.
+pub struct Categorizer {
+    org: Arc<Swap<Org>>,
+}
+
+impl Categorizer {
+    /// Asks `org`, whichever version it holds at that time. After a change the spool asks anew with `Spool::reroute`.
+    pub fn new(org: Arc<Swap<Org>>) -> Categorizer {
+        Categorizer { org }
+    }
+}
+
+impl Route for Categorizer {
+    fn hop(&self, _from: &ReversePath, to: &Mailbox) -> HopKey {
+        match self.org.load().route(to) {
+            directory::Route::Maildir(domain) => HopKey::Maildir { domain: (&*domain.name).into() },
+            directory::Route::Lmtp(target) => HopKey::Lmtp { target: target.to_string().into() },
+            directory::Route::Connector(connector) => match &connector.to {
+                SendTo::SmartHosts(_) => HopKey::SmartHosts { connector: (&*connector.name).into() },
+                SendTo::Mx => HopKey::Mx { connector: (&*connector.name).into(), domain: to.domain_lower().into() },
+                SendTo::Lmtp(target) => HopKey::Lmtp { target: target.to_string().into() },
+            },
+            directory::Route::Unreachable(reason) => HopKey::Unreachable { reason: reason.into() },
+        }
+    }
+}

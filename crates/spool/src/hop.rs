@@ -1,0 +1,60 @@
+//! Owns the words for a next hop and its queue. Knows no DNS and no sockets.
+
+use std::fmt;
+
+/// Where mail for a recipient goes next. Equal keys share one queue.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum HopKey {
+    /// Kept here, in Maildirs.
+    Maildir {
+        /// The accepted domain, in lower case.
+        domain: Box<str>,
+    },
+    /// Handed to a store over LMTP.
+    Lmtp {
+        /// `unix:/path` or `host:port`.
+        target: Box<str>,
+    },
+    /// Relayed to the smart hosts of a send connector.
+    SmartHosts {
+        /// The connector's name.
+        connector: Box<str>,
+    },
+    /// Relayed to the mail exchangers of a domain.
+    Mx {
+        /// The send connector's name.
+        connector: Box<str>,
+        /// The domain, in lower case.
+        domain: Box<str>,
+    },
+    /// No route: waits for a change of configuration, or expires.
+    Unreachable {
+        /// Why, for the operator. One of a few fixed texts, so that strangers cannot make queues with it.
+        reason: Box<str>,
+    },
+}
+
+/// Short name of a hop in this process. Not kept on disk, not reused while a message or a [`crate::Work`] names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HopId(pub u32);
+
+impl HopKey {
+    /// Mail here has no route.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, HopKey::Unreachable { .. })
+    }
+}
+
+/// The name under which operators see and address the queue: `mx:out:example.org`, `smart-hosts:out`,
+/// `lmtp:unix:/run/x`, `maildir:posthouse.test`, `unreachable:no connector`.
+impl fmt::Display for HopKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HopKey::Maildir { domain } => write!(f, "maildir:{domain}"),
+            HopKey::Lmtp { target } => write!(f, "lmtp:{target}"),
+            HopKey::SmartHosts { connector } => write!(f, "smart-hosts:{connector}"),
+            HopKey::Mx { connector, domain } => write!(f, "mx:{connector}:{domain}"),
+            HopKey::Unreachable { reason } => write!(f, "unreachable:{reason}"),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The check of a password that was sent: on a thread of its own, few at once, and not again for one that was right before.
+
+use super::hash;
+use aws_lc_rs::hmac;
+use directory::{Password, User};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Semaphore;
+use world::Chance;
+
+/// Passwords that are checked at the same time: each takes a core for tens of milliseconds and 19 MiB of memory.
+pub const CHECKS_AT_ONCE_MAX: usize = 2;
+
+/// Right passwords that are remembered (twice this, while an older half is still in use), 32 bytes each.
+pub const CACHE_MAX: usize = 8_192;
+
+/// Checks passwords against stored secrets. Cheap to clone.
+#[derive(Clone)]
+pub struct Passwords {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    key: hmac::Key,
+    at_once: Semaphore,
+    right: Mutex<Right>,
+}
+
+/// Two generations: the older one goes when the younger one is full.
+#[derive(Default)]
+struct Right {
+    young: HashSet<[u8; 32]>,
+    old: HashSet<[u8; 32]>,
+}
+
+impl Passwords {
+    /// A checker that has seen nothing. Its key is drawn now and dies with the process.
+    pub fn new(chance: &dyn Chance) -> Passwords {
+        let mut key = [0; 32];
+        chance.fill(&mut key);
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
+        Passwords {
+            shared: Arc::new(Shared { key, at_once: Semaphore::new(CHECKS_AT_ONCE_MAX), right: Mutex::default() }),
+        }
+    }
+
+    /// Whether `password` is the user's. For a name that nobody has (`user` is `None`) it takes as long to say no: `decoy`, somebody
+    /// else's stored password, is what it is measured against.
+    pub async fn check(&self, user: Option<&Arc<User>>, decoy: Option<&Arc<User>>, password: Vec<u8>) -> bool {
+        let Some(measured) = user.or(decoy).cloned() else { return false };
+        let print = self.print(&measured, &password);
+        if user.is_some() && self.shared.right().contains(&print) {
+            return true;
+        }
+        let Ok(_permit) = self.shared.at_once.acquire().await else { return false };
+        let check = move || hash::verify(&measured.password, &password);
+        let right = tokio::task::spawn_blocking(check).await.unwrap_or(false) && user.is_some();
+        if right {
+            self.shared.right().insert(print);
+        }
+        right
+    }
+
+    /// 32 bytes that stand for a user, what is stored of the password, and a password. Whoever reads them learns nothing without the key;
+    /// a changed password changes them, so the old one is forgotten with it.
+    fn print(&self, user: &User, password: &[u8]) -> [u8; 32] {
+        let stored = match &user.password {
+            Password::Argon2id(hash) => hash.as_bytes(),
+            Password::ScramSha256 { stored_key, .. } => stored_key,
+        };
+        self.shared.digest(&[user.name.as_bytes(), stored, password])
+    }
+
+    /// A salt for a user that does not exist: the same one each time somebody asks.
+    pub(super) fn decoy_salt(&self, name: &str) -> [u8; 16] {
+        let mut salt = [0; 16];
+        salt.copy_from_slice(&self.shared.digest(&[b"salt", name.as_bytes()])[..16]);
+        salt
+    }
+}
+
+impl Shared {
+    fn digest(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&self.key);
+        for part in parts {
+            context.update(&(part.len() as u64).to_le_bytes());
+            context.update(part);
+        }
+        let mut digest = [0; 32];
+        digest.copy_from_slice(context.sign().as_ref());
+        digest
+    }
+
+    fn right(&self) -> std::sync::MutexGuard<'_, Right> {
+        self.right.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Right {
+    fn contains(&self, print: &[u8; 32]) -> bool {
+        self.young.contains(print) || self.old.contains(print)
+    }
+
+    fn insert(&mut self, print: [u8; 32]) {
+        if self.young.len() >= CACHE_MAX {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(print);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::hash::tests::stored_scram;
+    use super::*;
+    use world::RealChance;
+
+    fn user(name: &str, password: &str) -> Arc<User> {
+        let password = stored_scram(password.as_bytes(), &[1; 16]);
+        Arc::new(User { name: name.into(), password, may_send_as: Vec::new() })
+    }
+
+    #[tokio::test]
+    async fn a_right_password_is_remembered_and_a_changed_one_forgets_it() {
+        let passwords = Passwords::new(&RealChance);
+        let (bob, changed) = (user("bob", "pencil"), user("bob", "crayon"));
+        assert!(!passwords.check(Some(&bob), Some(&bob), b"wrong".to_vec()).await);
+        assert!(!passwords.check(None, Some(&bob), b"pencil".to_vec()).await, "nobody is never right");
+        assert!(!passwords.check(None, None, b"pencil".to_vec()).await);
+        assert!(passwords.shared.right().young.is_empty());
+        assert!(passwords.check(Some(&bob), None, b"pencil".to_vec()).await);
+        assert!(passwords.shared.right().contains(&passwords.print(&bob, b"pencil")));
+        assert!(!passwords.check(None, Some(&bob), b"pencil".to_vec()).await, "not even from memory");
+        assert!(!passwords.check(Some(&changed), None, b"pencil".to_vec()).await);
+    }
+
+    #[test]
+    fn the_cache_is_bounded() {
+        let mut right = Right::default();
+        for i in 0..3 * CACHE_MAX as u64 {
+            let mut print = [0; 32];
+            print[..8].copy_from_slice(&i.to_le_bytes());
+            right.insert(print);
+        }
+        assert!(right.young.len() <= CACHE_MAX && right.old.len() <= CACHE_MAX);
+    }
+}

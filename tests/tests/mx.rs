@@ -1,0 +1,168 @@
+//! Delivery by MX with a real name server (bind) and real next hops (Postfix's smtp-sink) on several loopback addresses.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used)] // a test of real processes
+
+use std::fs;
+use std::net::UdpSocket;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+use tests::process::{Node, Process};
+use tests::wire::Wire;
+use tests::{dialog, eventually, free_port};
+
+const ZONE: &str = "$TTL 60
+@ IN SOA ns.example. root.example. 1 3600 600 86400 60
+@ IN NS ns.example.
+ns IN A 127.0.0.1
+; the first choice does not answer, the second does
+backup IN MX 10 dead
+backup IN MX 20 alive
+dead IN A 127.0.0.2
+alive IN A 127.0.0.3
+; no MX: the address itself
+implicit IN A 127.0.0.3
+; takes no mail (RFC 7505)
+null IN MX 0 .
+; an alias for a domain with an MX
+alias IN CNAME backup
+; an exchanger without any address
+nowhere IN MX 10 unknown
+; ourselves is the best exchanger: what is as far or farther is cut off
+loop IN MX 10 relay.test.
+loop IN MX 20 alive
+; equal preferences
+shared IN MX 10 alive
+shared IN MX 10 alive2
+alive2 IN A 127.0.0.4
+";
+
+struct Stage {
+    node: Node,
+    dump: tempfile::TempDir,
+    _servers: Vec<Process>,
+}
+
+fn stage() -> Stage {
+    let dump = tempfile::tempdir().unwrap();
+    let dir = dump.path();
+    Command::new("chmod").arg("777").arg(dir).status().unwrap();
+    let dns = free_port();
+    fs::write(dir.join("zone"), ZONE).unwrap();
+    fs::write(
+        dir.join("named.conf"),
+        format!(
+            "options {{ directory \"{0}\"; listen-on port {dns} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; pid-file none;\n\
+             recursion no; dnssec-validation no; session-keyfile \"{0}/session.key\"; }};\ncontrols {{ }};\n\
+             zone \"example\" {{ type primary; file \"{0}/zone\"; check-names ignore; }};\n",
+            dir.display()
+        ),
+    )
+    .unwrap();
+    let mut named = Command::new("/usr/sbin/named");
+    named.args(["-g", "-n", "1", "-c"]).arg(dir.join("named.conf"));
+    let mut servers = vec![Process::start(&mut named, &dir.join("named.log"))];
+    eventually("the name server answers", Duration::from_secs(20), || answers(dns));
+    let node = dialog::node_with("mx", dns);
+    // `@SUBMISSION@` of the node's document is the port of all next hops: the node itself does not listen there.
+    for address in ["127.0.0.3", "127.0.0.4"] {
+        let folder = dir.join(address);
+        fs::create_dir(&folder).unwrap();
+        Command::new("chmod").arg("777").arg(&folder).status().unwrap();
+        let mut sink = Command::new("/usr/sbin/smtp-sink");
+        sink.args(["-u", "postfix", "-R"]).arg(&folder).args(["-d", "%M."]);
+        sink.args([&format!("{address}:{}", node.submission), "50"]);
+        servers.push(Process::start(&mut sink, &dir.join(format!("{address}.log"))));
+    }
+    Stage { node, dump, _servers: servers }
+}
+
+/// A question about the zone gets an answer.
+fn answers(port: u16) -> bool {
+    let question = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x02ns\x07example\x00\x00\x01\x00\x01";
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    let sent = socket.send_to(question, ("127.0.0.1", port)).is_ok();
+    let mut answer = [0; 512];
+    sent && socket.recv(&mut answer).is_ok_and(|count| count > 12 && answer[3] & 15 == 0)
+}
+
+impl Stage {
+    fn send(&self, to: &str) {
+        let mut wire = Wire::connect(self.node.smtp);
+        wire.reply();
+        let rcpt = format!("RCPT TO:<{to}>");
+        for command in [
+            "EHLO application.example",
+            "MAIL FROM:<alice@home.test>",
+            &rcpt,
+            "DATA",
+            "Subject: by MX\r\n\r\nbody\r\n.",
+        ] {
+            let said = wire.command(command);
+            assert!(said.starts_with('2') || said.starts_with('3'), "{command}: {said}");
+        }
+    }
+
+    fn taken(&self, address: &str) -> usize {
+        let folder: &Path = &self.dump.path().join(address);
+        fs::read_dir(folder).unwrap().count()
+    }
+
+    fn trace_says(&self, to: &str, words: &[&str]) {
+        let end = Instant::now() + Duration::from_secs(20);
+        loop {
+            let said = self.node.verb(&["trace", "--to", to]).1;
+            if words.iter().all(|word| said.contains(word)) {
+                return;
+            }
+            assert!(Instant::now() < end, "the trace of {to} lacks one of {words:?}:\n{said}\n{}", self.node.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+#[test]
+fn mail_finds_its_exchangers() {
+    let stage = stage();
+    stage.send("one@backup.example");
+    stage.trace_says("one@backup.example", &["SEND", "127.0.0.3"]);
+    stage.send("two@implicit.example");
+    stage.trace_says("two@implicit.example", &["SEND", "127.0.0.3"]);
+    stage.send("three@alias.example");
+    stage.trace_says("three@alias.example", &["SEND", "127.0.0.3"]);
+    stage.send("four@[127.0.0.4]");
+    stage.trace_says("four@[127.0.0.4]", &["SEND", "127.0.0.4"]);
+    eventually("the messages are where the zone says", Duration::from_secs(10), || {
+        stage.taken("127.0.0.3") == 3 && stage.taken("127.0.0.4") == 1
+    });
+}
+
+#[test]
+fn domains_without_mail_are_bounced_and_loops_are_cut() {
+    let stage = stage();
+    stage.send("one@null.example");
+    stage.trace_says("one@null.example", &["FAIL", "5.1.10"]);
+    stage.send("two@missing.example");
+    stage.trace_says("two@missing.example", &["FAIL", "5.1.2"]);
+    stage.send("three@loop.example");
+    stage.trace_says("three@loop.example", &["FAIL", "5.4.6"]);
+    stage.send("four@nowhere.example");
+    stage.trace_says("four@nowhere.example", &["5.4.4"]);
+    eventually("the sender is told", Duration::from_secs(10), || stage.node.mailbox("alice@home.test").len() >= 3);
+    assert_eq!(stage.taken("127.0.0.3"), 0);
+}
+
+#[test]
+fn equal_exchangers_share_the_load() {
+    let stage = stage();
+    for number in 0..40 {
+        stage.send(&format!("n{number}@shared.example"));
+        // One message at a time: a new choice is made for each attempt once connections are not kept busy.
+        if number % 10 == 9 {
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+    eventually("all are delivered", Duration::from_secs(20), || {
+        stage.taken("127.0.0.3") + stage.taken("127.0.0.4") == 40
+    });
+}
