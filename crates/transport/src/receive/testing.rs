@@ -22,7 +22,8 @@ use world::sim::SimHandle;
 /// An organization document, compiled.
 pub fn org(document: &str) -> Arc<Org> {
     let (world, _) = World::simulated(1);
-    let path = PathBuf::from("/org.toml");
+    world.disk.create_dir_all_durable(Path::new("/conf")).unwrap();
+    let path = PathBuf::from("/conf/org.toml");
     world.disk.replace_durable(&path, document.as_bytes()).unwrap();
     let start = Start { org: Some(path), ..Start::default() };
     Loaded::load(&*world.disk, &start).unwrap_or_else(|problems| panic!("{problems}")).org

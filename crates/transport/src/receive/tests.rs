@@ -98,6 +98,8 @@ async fn a_loop_is_cut_and_the_session_goes_on() {
     let fits = format!("{}\r\nbody\r\n", "Received: from a by b; date\r\n".repeat(3));
     client.sends("bob@posthouse.test", &fits, "250 2.0.0").await;
     assert_eq!(node.messages(), 1);
+    let refused: Vec<String> = node.records.lines().into_iter().filter(|line| line.starts_with("REFUSE")).collect();
+    assert!(refused.len() == 1 && refused[0].contains("554 5.4.6"), "{refused:?}");
 }
 
 #[tokio::test]
@@ -383,11 +385,11 @@ async fn lmtp_answers_once_per_recipient() {
 
 #[test]
 fn settings_reach_the_machine() {
-    let org = org(&submission("message_size_max = 1000\nrecipients_max = 7\nbare_newline = \"reject\"")
+    let org = org(&submission("message_size_max = 10000\nrecipients_max = 7\nbare_newline = \"reject\"")
         .replace("@LISTEN@", "127.0.0.1:25"));
     let connector = &org.receive_connectors[0];
     let settings = super::settings::of(connector, connector.grants(&directory::Principal::Peer));
     assert_eq!(settings.auth_mechanisms, ["SCRAM-SHA-256", "PLAIN", "LOGIN"]);
-    assert_eq!((settings.limits.message_bytes_max, settings.limits.recipients_max), (1000, 7));
+    assert_eq!((settings.limits.message_bytes_max, settings.limits.recipients_max), (10_000, 7));
     assert_eq!(settings.bare_newline, smtp::server::BareNewline::Reject);
 }
