@@ -13,7 +13,7 @@ relay_once() { # SERVER MESSAGES SIZE SESSIONS [options of mail-source]
   end=$EPOCHREALTIME
   sleep .5
   local came; came=$(field accepted <"$SCRATCH/sink.json")
-  [ "${came:-0}" -ge "$messages" ] || note "$server: only ${came:-0} of $messages arrived"
+  [ "${came:-0}" -ge "$messages" ] || fell_short "$server: only ${came:-0} of $messages arrived"
   PER_SECOND=$(calc "${came:-0} / ($end - $from)")
   CPU_PER_1000=$(calc "($(cg_cpu) - $cpu) / $messages * 1000")
 }
@@ -80,6 +80,22 @@ part_syncs() {
   done
 }
 SYNC_CALLS=syscalls:sys_enter_fsync,syscalls:sys_enter_fdatasync
+
+# Where the time goes, for bench/RESULTS.md: the symbols of Posthouse's threads, by CPU samples. Gives no figure.
+part_profile() {
+  [ "$1" = posthouse ] || return 0
+  local size
+  for size in 10240 1024; do
+    perf record -q -F 999 -g -p "$POSTHOUSE" -o "$SCRATCH/perf.data" >/dev/null 2>&1 &
+    local watch=$!; PIDS+=($watch); sleep .5
+    relay_once posthouse "$(count posthouse)" $size 64
+    kill -INT $watch; wait $watch 2>/dev/null || true
+    note "profile of $size bytes, $PER_SECOND messages/s, $CPU_PER_1000 CPU s per 1,000 (with perf)"
+    perf report -i "$SCRATCH/perf.data" --no-children -g none -s comm 2>/dev/null | grep -v -e '^#' -e '^$' | head -8 >&2
+    perf report -i "$SCRATCH/perf.data" --no-children -g none -s symbol 2>/dev/null | grep -v -e '^#' -e '^$' | head -40 >&2
+    [ -z "${PROFILE:-}" ] || cp "$SCRATCH/perf.data" "$PROFILE.$size"
+  done
+}
 
 # Peak memory in MiB while 200 sessions relay: of the process (Posthouse), of all processes together (Postfix).
 part_memory200() { peak_memory memory200 "$1" "$(count "$1")" 10240; }

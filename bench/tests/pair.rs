@@ -100,3 +100,36 @@ fn connections_that_die_after_the_dot_are_doubts_and_not_losses() {
     assert_eq!(u64::from(arrived.values().sum::<u32>()), 500 + came.unanswered);
     fs::remove_dir_all(dir).expect("cleared");
 }
+
+#[test]
+fn a_server_that_comes_late_and_refuses_at_first_gets_all() {
+    let (dir, at) = (scratch("late"), a_free_port());
+    let ledger = dir.join("source");
+    let source = std::thread::spawn({
+        let options = source_to(at, 500, Pipelining::On, &ledger);
+        move || source::run(options).expect("the source runs")
+    });
+    // Nobody listens for a while; then somebody who answers 451 after each dot; then a good one.
+    std::thread::sleep(Duration::from_millis(200));
+    let control = dir.join("control");
+    fs::write(&control, "tempfail-after-data").expect("a control file");
+    let options = sink::Options {
+        listen: at,
+        count_exit: 500,
+        ledger: Some(dir.join("sink")),
+        mode: Mode::Accept,
+        control: Some(control.clone()),
+        bound: Duration::from_secs(20),
+        chunking: true,
+        lmtp: false,
+        orders: None,
+    };
+    let sink = std::thread::spawn(move || sink::run(options).expect("the sink runs"));
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(fs::read_to_string(&ledger).expect("a ledger"), "", "no promise yet");
+    fs::write(&control, "accept").expect("a control file");
+    let (sent, came) = (source.join().expect("no panic"), sink.join().expect("no panic"));
+    assert_eq!((sent.acked, sent.failed, came.accepted, came.bad), (500, 0, 500, 0));
+    assert!(came.unanswered > 0 && sent.lost > 0, "{sent:?} {came:?}");
+    fs::remove_dir_all(dir).expect("cleared");
+}

@@ -1,20 +1,56 @@
-//! Owns the face of the journal: what its owner can ask for.
+//! Owns the face of the journal: what its owner can ask for, and who does the work.
+//! Knows no formats. Always holds: the writer's thread ends before the keeper's, the lock is released after both.
 
+use std::io;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::thread::{Builder, JoinHandle};
 
-use world::World;
+use world::{Lock, World};
 
-use crate::batch::Batch;
+use crate::batch::{Batch, RECORD_HEADER_BYTES};
 use crate::commit::Commit;
 use crate::error::{OpenError, ReadError};
+use crate::keeper;
+use crate::opening;
 use crate::position::{Extent, Position, SegmentNo};
+use crate::queue::Pending;
+use crate::record::Header;
 use crate::settings::Settings;
+use crate::shared::{Shared, lock};
 use crate::stats::{Room, Stats};
+use crate::walk::walk;
+use crate::windows::Direct;
+use crate::writer::Writer;
 
 /// An open journal. Clones are the same journal; the last one dropped closes it.
 #[derive(Clone)]
-pub struct Journal {}
+pub struct Journal {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    lost: Vec<Range<Position>>,
+    mode: Mode,
+    drive: Mutex<Drive>,
+    /// Released last: dropped after the threads have ended.
+    _lock: Option<Box<dyn Lock>>,
+}
+
+/// Who does the work.
+enum Drive {
+    /// Nobody: opened for rescue, or closed.
+    Nobody,
+    /// The caller of [`Journal::pump`].
+    Caller(Box<Writer>),
+    Threads {
+        writer: JoinHandle<()>,
+        keeper: JoinHandle<()>,
+    },
+}
 
 /// What a journal is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +83,7 @@ pub struct Seen<'a> {
 
 impl Journal {
     /// Opens the journal in `dir` (made if missing) and shows each intact record, in order, to `visit`.
-    /// Every record shown is live until released. A torn tail is cut and sealed.
+    /// Every record shown is durable, and live until released. A torn tail is cut and sealed.
     pub fn open(
         world: &World,
         dir: &Path,
@@ -55,8 +91,12 @@ impl Journal {
         mode: Mode,
         visit: &mut dyn FnMut(Seen<'_>),
     ) -> Result<Journal, OpenError> {
-        let _ = (world, dir, settings, mode, visit);
-        todo!()
+        let journal = Journal::assemble(world, dir, settings, mode, true, visit)?;
+        if mode == Mode::Serve {
+            let started = journal.inner.start_threads();
+            started.map_err(|source| OpenError::Io { what: "starting threads for", path: dir.into(), source })?;
+        }
+        Ok(journal)
     }
 
     /// The same without threads, for simulations and tests: nothing happens but in [`Journal::pump`].
@@ -67,92 +107,219 @@ impl Journal {
         mode: Mode,
         visit: &mut dyn FnMut(Seen<'_>),
     ) -> Result<Journal, OpenError> {
-        let _ = (world, dir, settings, mode, visit);
-        todo!()
+        let journal = Journal::assemble(world, dir, settings, mode, false, visit)?;
+        if mode == Mode::Serve {
+            let writer = Writer::new(journal.inner.shared.clone());
+            *lock(&journal.inner.drive) = Drive::Caller(Box::new(writer));
+        }
+        Ok(journal)
+    }
+
+    fn assemble(
+        world: &World,
+        dir: &Path,
+        settings: Settings,
+        mode: Mode,
+        threads: bool,
+        visit: &mut dyn FnMut(Seen<'_>),
+    ) -> Result<Journal, OpenError> {
+        let show = &mut |header: &Header, payload: &[u8]| {
+            visit(Seen { kind: header.kind, extent: header.extent(), payload });
+        };
+        let opened = match mode {
+            Mode::Serve => opening::to_serve(world, dir, &settings, threads, show)?,
+            Mode::Rescue => opening::to_rescue(world, dir, threads, show)?,
+        };
+        let (ledger, lost) = (opened.recovered.ledger, opened.recovered.lost);
+        let shared = Shared::new(world, dir.into(), opened.format, settings, threads, ledger, opened.spares);
+        if mode == Mode::Rescue {
+            shared.queue.close();
+        }
+        let drive = Mutex::new(Drive::Nobody);
+        let inner = Inner { shared: Arc::new(shared), lost, mode, drive, _lock: opened.lock };
+        Ok(Journal { inner: Arc::new(inner) })
     }
 
     /// One round of the writer and of the background work on the caller's thread. Returns whether anything was done.
+    /// Does nothing on a journal with threads.
     pub fn pump(&self) -> bool {
-        todo!()
+        match &mut *lock(&self.inner.drive) {
+            Drive::Caller(writer) => {
+                let wrote = writer.pump();
+                let kept = !self.inner.shared.is_dead() && keeper::step(&self.inner.shared);
+                wrote || kept
+            }
+            _ => false,
+        }
     }
 
-    /// Queues a batch. Never blocks on I/O.
+    /// Queues a batch. Never blocks on I/O. A batch that is larger than a segment is answered with `Full`.
     pub fn append(&self, batch: Batch, when: When) -> Commit {
-        let _ = (batch, when);
-        todo!()
+        let (commit, ticket) = Commit::open();
+        self.inner.shared.queue.push(Pending { batch, ticket, durable: when == When::Durable });
+        commit
     }
 
     /// The payload of a live record, checked. Blocks for one read.
     pub fn read(&self, extent: Extent) -> Result<Vec<u8>, ReadError> {
-        let _ = extent;
-        todo!()
+        let format = &self.inner.shared.format;
+        let mut bytes = vec![0; RECORD_HEADER_BYTES + extent.len as usize];
+        self.read_at(extent.position, 0, &mut bytes)?;
+        let damaged = || ReadError::Damaged(extent.position);
+        let header = Header::decode(format, extent.position, &bytes).ok_or_else(damaged)?;
+        if !header.fits(&bytes[RECORD_HEADER_BYTES..]) {
+            return Err(damaged());
+        }
+        bytes.drain(..RECORD_HEADER_BYTES);
+        Ok(bytes)
     }
 
     /// A part of the payload of a live record from `offset` on, NOT checked against the checksum. Fills `buf` or fails.
     pub fn read_into(&self, extent: Extent, offset: u32, buf: &mut [u8]) -> Result<(), ReadError> {
-        let _ = (extent, offset, buf);
-        todo!()
+        if u64::from(offset) + buf.len() as u64 > u64::from(extent.len) {
+            return Err(ReadError::Damaged(extent.position));
+        }
+        self.read_at(extent.position, RECORD_HEADER_BYTES as u64 + u64::from(offset), buf)
+    }
+
+    fn read_at(&self, position: Position, skip: u64, buf: &mut [u8]) -> Result<(), ReadError> {
+        let shared = &self.inner.shared;
+        let file = shared.reader(position, self.segment_of(position))?;
+        let offset = shared.format.offset(position) + skip;
+        file.read_exact_at(offset, buf).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => ReadError::Damaged(position),
+            _ => ReadError::Io(error),
+        })
     }
 
     /// Says that a record is not needed any more. Each record at most once; `len` is its payload length.
+    /// Nothing of it is written: after a restart the record may be seen again.
     pub fn release(&self, position: Position, len: u32) {
-        let _ = (position, len);
-        todo!()
+        if self.inner.shared.ledger().release(position, len) {
+            self.inner.shared.errand.call();
+        }
     }
 
     /// Releases `record` (a tombstone) by itself once segment `older` has been freed, so that what it cancels can
     /// never be seen again without it. At once if `older` is gone already or is the record's own segment.
     pub fn pin_until_gone(&self, record: Extent, older: SegmentNo) {
-        let _ = (record, older);
-        todo!()
+        if self.inner.shared.ledger().pin(record, older) {
+            self.inner.shared.errand.call();
+        }
     }
 
     /// The segment of a position.
     pub fn segment_of(&self, position: Position) -> SegmentNo {
-        let _ = position;
-        todo!()
+        self.inner.shared.format.segment_of(position)
     }
 
     /// The oldest segment that still has records.
     pub fn oldest_segment(&self) -> Option<SegmentNo> {
-        todo!()
+        self.inner.shared.ledger().oldest()
     }
 
     /// Whether a segment is still there.
     pub fn exists(&self, segment: SegmentNo) -> bool {
-        let _ = segment;
-        todo!()
+        self.inner.shared.ledger().exists(segment)
     }
 
     /// A sealed segment with so few live bytes that re-appending them is worth it, oldest first.
     /// Segments that hold pinned records are not offered: what pins them goes first.
     pub fn cleaning_candidate(&self) -> Option<SegmentNo> {
-        todo!()
+        let below_percent = self.inner.shared.settings.clean_below_percent;
+        self.inner.shared.ledger().cleaning_candidate(below_percent)
     }
 
     /// Shows each record of a sealed segment, in order, released ones too.
     pub fn scan_segment(&self, segment: SegmentNo, visit: &mut dyn FnMut(Seen<'_>)) -> Result<(), ReadError> {
-        let _ = (segment, visit);
-        todo!()
+        let shared = &self.inner.shared;
+        let start = shared.format.start(segment);
+        if !shared.ledger().is_sealed(segment) {
+            return Err(ReadError::Gone(start));
+        }
+        let file = shared.reader(start, segment)?;
+        let mut windows = Direct::new(file.as_ref(), 0);
+        let end = walk(&mut windows, &shared.format, segment, 0, &mut |header, payload| {
+            visit(Seen { kind: header.kind, extent: header.extent(), payload });
+        });
+        let end = end.map_err(ReadError::Io)?;
+        if end.sealed { Ok(()) } else { Err(ReadError::Damaged(Position(start.0 + end.at))) }
     }
 
     /// Positions that are unreadable; empty unless opened with [`Mode::Rescue`].
     pub fn lost(&self) -> Vec<Range<Position>> {
-        todo!()
+        self.inner.lost.clone()
     }
 
     /// The figures.
     pub fn stats(&self) -> Stats {
-        todo!()
+        let shared = &self.inner.shared;
+        let mut stats = lock(&shared.counts).clone();
+        let ledger = shared.ledger();
+        stats.segments = ledger.len() as u64;
+        (stats.live_bytes, stats.dead_bytes) = ledger.bytes();
+        drop(ledger);
+        stats.spare = shared.shelf.len() as u64;
+        stats.segment_bytes = shared.format.segment_bytes;
+        let (batches, bytes) = shared.queue.waiting();
+        (stats.waiting_batches, stats.waiting_bytes) = (batches as u64, bytes as u64);
+        stats.free_for_accept = self.room() == Room::Plenty;
+        stats
     }
 
     /// Whether ordinary batches are taken.
     pub fn room(&self) -> Room {
-        todo!()
+        let shared = &self.inner.shared;
+        if self.inner.mode == Mode::Rescue || shared.is_dead() {
+            return Room::OnlyReserve;
+        }
+        let left = shared.active_left.load(Ordering::Relaxed);
+        let some_left = left >= shared.format.segment_bytes / 8;
+        if shared.shelf.plenty() || some_left { Room::Plenty } else { Room::OnlyReserve }
     }
 
     /// Writes and syncs what is queued, refuses later appends with `Stopped`, and ends the threads.
     pub fn close(self) {
-        todo!()
+        self.inner.stop(true);
+    }
+}
+
+impl Inner {
+    fn start_threads(&self) -> io::Result<()> {
+        let shared = self.shared.clone();
+        let keeper = Builder::new().name("journal-keeper".into()).spawn(move || keeper::run(&shared))?;
+        let writer = Writer::new(self.shared.clone());
+        let writer = match Builder::new().name("journal-writer".into()).spawn(move || writer.run()) {
+            Ok(writer) => writer,
+            Err(error) => {
+                self.shared.errand.end();
+                return Err(error);
+            }
+        };
+        *lock(&self.drive) = Drive::Threads { writer, keeper };
+        Ok(())
+    }
+
+    /// Ends the work. The caller's own work is finished only when it asks for it: a dropped journal in a simulation
+    /// is a process that died.
+    fn stop(&self, finish: bool) {
+        self.shared.queue.close();
+        match std::mem::replace(&mut *lock(&self.drive), Drive::Nobody) {
+            Drive::Nobody => {}
+            Drive::Caller(mut writer) => while finish && writer.pump() {},
+            Drive::Threads { writer, keeper } => {
+                // The writer may still need empty segments, so the keeper goes last. A thread that panicked has
+                // said so already, and its tickets have answered.
+                let _ = writer.join();
+                self.shared.errand.end();
+                let _ = keeper.join();
+            }
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop(false);
     }
 }

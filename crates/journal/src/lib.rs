@@ -6,10 +6,23 @@
 mod batch;
 mod commit;
 mod error;
+mod files;
 mod journal;
+mod keeper;
+mod ledger;
+mod meta;
+mod opening;
 mod position;
+mod queue;
+mod record;
+mod recovery;
 mod settings;
+mod shared;
+mod shelf;
 mod stats;
+mod walk;
+mod windows;
+mod writer;
 
 pub use batch::{BATCH_BYTES_MAX, Batch, Bytes, RECORD_HEADER_BYTES};
 pub use commit::{Commit, Committed};

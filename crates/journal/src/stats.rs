@@ -37,6 +37,18 @@ pub struct Stats {
     pub free_for_accept: bool,
 }
 
+impl Stats {
+    pub(crate) fn count_sync(&mut self, us: u64, records: u64) {
+        self.syncs += 1;
+        self.sync_us_last = us;
+        // Each sync moves the mean by a sixteenth of its distance.
+        self.sync_us_mean = if self.syncs == 1 { us } else { (self.sync_us_mean * 15 + us) / 16 };
+        let last = self.sync_us_histogram.len() - 1;
+        self.sync_us_histogram[(us.max(1).ilog2() as usize).min(last)] += 1;
+        self.batch_records_last = records;
+    }
+}
+
 /// Whether new mail may be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Room {

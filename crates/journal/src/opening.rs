@@ -1,0 +1,111 @@
+//! Owns the steps from a directory to an open journal, in the order that keeps a failed opening without a trace.
+//! Knows no threads. Always holds: nothing but a new journal's first files is written before recovery has succeeded.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use world::{Lock, World};
+
+use crate::error::OpenError;
+use crate::files;
+use crate::meta;
+use crate::record::{Format, Header};
+use crate::recovery::{self, Recovered, Recovery};
+use crate::settings::Settings;
+use crate::shelf::SpareNo;
+
+/// A directory that was opened.
+pub(crate) struct Opened {
+    pub(crate) lock: Option<Box<dyn Lock>>,
+    pub(crate) format: Format,
+    pub(crate) recovered: Recovered,
+    pub(crate) spares: Vec<SpareNo>,
+}
+
+/// Opens `dir` to append.
+pub(crate) fn to_serve(
+    world: &World,
+    dir: &Path,
+    settings: &Settings,
+    threads: bool,
+    show: &mut dyn FnMut(&Header, &[u8]),
+) -> Result<Opened, OpenError> {
+    check(settings)?;
+    let disk = world.disk.as_ref();
+    disk.create_dir_all_durable(dir).map_err(|e| failed("making", dir, e))?;
+    let lock = lock(world, dir)?;
+    let stored = meta::read(disk, dir)?;
+    let format = match stored {
+        Some(format) if format.epoch > settings.epoch => {
+            return Err(OpenError::StaleEpoch { stored: format.epoch, asked: settings.epoch });
+        }
+        Some(format) => Format { epoch: settings.epoch, ..format },
+        None if files::any(disk, dir).map_err(|e| failed("listing", dir, e))? => {
+            return Err(OpenError::Meta(dir.join("journal.meta")));
+        }
+        None => {
+            let salt = world.chance.u64() as u32;
+            Format { segment_bytes: settings.segment_bytes, salt, epoch: settings.epoch }
+        }
+    };
+    let found = files::find(disk, dir, &format).map_err(|e| failed("listing", dir, e))?;
+    let recovered = Recovery { world, dir, format, segments: &found.segments, threads }.run(show)?;
+    if !recovered.lost.is_empty() {
+        return Err(OpenError::Damaged { lost: recovered.lost });
+    }
+    if stored != Some(format) {
+        meta::write(world, dir, &format)?;
+    }
+    for path in &found.litter {
+        disk.remove(path).map_err(|e| failed("removing", path, e))?;
+    }
+    if let Some(tail) = recovered.tail {
+        let path = || files::segment_path(dir, &format, tail.segment);
+        recovery::seal(world, dir, &format, tail).map_err(|e| failed("sealing", &path(), e))?;
+    }
+    disk.sync_dir(dir).map_err(|e| failed("syncing", dir, e))?;
+    Ok(Opened { lock: Some(lock), format, recovered, spares: found.spares })
+}
+
+/// Opens `dir` to read what is left. Writes nothing.
+pub(crate) fn to_rescue(
+    world: &World,
+    dir: &Path,
+    threads: bool,
+    show: &mut dyn FnMut(&Header, &[u8]),
+) -> Result<Opened, OpenError> {
+    let disk = world.disk.as_ref();
+    let lock = match lock(world, dir) {
+        Ok(lock) => Some(lock),
+        Err(error @ OpenError::InUse(_)) => return Err(error),
+        // A disk that can only be read is no hindrance here.
+        Err(_) => None,
+    };
+    let format = meta::read(disk, dir)?.ok_or_else(|| OpenError::Meta(dir.join("journal.meta")))?;
+    let found = files::find(disk, dir, &format).map_err(|e| failed("listing", dir, e))?;
+    let recovered = Recovery { world, dir, format, segments: &found.segments, threads }.run(show)?;
+    Ok(Opened { lock, format, recovered, spares: Vec::new() })
+}
+
+fn check(settings: &Settings) -> Result<(), OpenError> {
+    let bytes = settings.segment_bytes;
+    if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&bytes) || !bytes.is_multiple_of(4096) {
+        return Err(OpenError::Setting("segment_bytes: 8 KiB to 1 GiB, a multiple of 4096"));
+    }
+    Ok(())
+}
+
+fn lock(world: &World, dir: &Path) -> Result<Box<dyn Lock>, OpenError> {
+    let path = dir.join("lock");
+    world.disk.lock(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => OpenError::InUse(dir.to_path_buf()),
+        _ => failed("locking", &path, error),
+    })
+}
+
+fn failed(what: &'static str, path: &Path, source: io::Error) -> OpenError {
+    OpenError::Io { what, path: PathBuf::from(path), source }
+}
+
+const SEGMENT_BYTES_MIN: u64 = 8 << 10;
+const SEGMENT_BYTES_MAX: u64 = 1 << 30;

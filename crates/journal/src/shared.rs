@@ -1,0 +1,153 @@
+//! Owns what the faces, the writer and the keeper of one journal share. Knows no order of work.
+//! Always holds: once dead, it confirms nothing any more.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use world::{File, World};
+
+use crate::error::ReadError;
+use crate::files::Handles;
+use crate::ledger::Ledger;
+use crate::position::{Position, SegmentNo};
+use crate::queue::Queue;
+use crate::record::Format;
+use crate::settings::Settings;
+use crate::shelf::{Shelf, SpareNo};
+use crate::stats::Stats;
+
+/// The state of one open journal.
+pub(crate) struct Shared {
+    pub(crate) world: World,
+    pub(crate) dir: PathBuf,
+    pub(crate) format: Format,
+    pub(crate) settings: Settings,
+    /// Whether there are threads; otherwise work is done where it is asked for.
+    pub(crate) threads: bool,
+    pub(crate) queue: Queue,
+    pub(crate) ledger: Mutex<Ledger>,
+    pub(crate) shelf: Shelf,
+    pub(crate) handles: Handles,
+    /// What the writer counts, updated once for each gathered write.
+    pub(crate) counts: Mutex<Stats>,
+    /// Bytes that the active segment can still take.
+    pub(crate) active_left: AtomicU64,
+    pub(crate) errand: Errand,
+    dead: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        world: &World,
+        dir: PathBuf,
+        format: Format,
+        settings: Settings,
+        threads: bool,
+        ledger: Ledger,
+        spares: Vec<SpareNo>,
+    ) -> Shared {
+        Shared {
+            world: world.clone(),
+            dir,
+            format,
+            shelf: Shelf::new(&settings, spares, ledger.len()),
+            settings,
+            threads,
+            queue: Queue::new(),
+            ledger: Mutex::new(ledger),
+            handles: Handles::new(),
+            counts: Mutex::new(Stats::default()),
+            active_left: AtomicU64::new(0),
+            errand: Errand::default(),
+            dead: AtomicBool::new(false),
+        }
+    }
+
+    /// A promise about stored bytes cannot be kept. On a real disk this does not return.
+    pub(crate) fn die(&self, reason: &str) {
+        self.dead.store(true, Ordering::SeqCst);
+        self.world.abort(reason);
+        self.queue.close();
+        self.shelf.close();
+        self.errand.end();
+    }
+
+    /// Whether [`Shared::die`] was called.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::SeqCst)
+    }
+
+    /// A handle to read a segment with; `position` is what the error names.
+    pub(crate) fn reader(&self, position: Position, segment: SegmentNo) -> Result<Arc<dyn File>, ReadError> {
+        if !self.ledger().exists(segment) {
+            return Err(ReadError::Gone(position));
+        }
+        let file = self.handles.get(self.world.disk.as_ref(), &self.dir, &self.format, segment);
+        file.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => ReadError::Gone(position),
+            _ => ReadError::Io(error),
+        })
+    }
+
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        lock(&self.ledger)
+    }
+}
+
+/// Locks; a panic elsewhere does not make the state less true, each change of it is whole.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Tells the keeper that there is something to do.
+#[derive(Default)]
+pub(crate) struct Errand {
+    state: Mutex<(Wanted, Ended)>,
+    changed: Condvar,
+}
+
+type Wanted = bool;
+type Ended = bool;
+
+impl Errand {
+    /// There is something to do.
+    pub(crate) fn call(&self) {
+        let mut state = lock(&self.state);
+        let was = std::mem::replace(&mut state.0, true);
+        drop(state);
+        if !was {
+            self.changed.notify_one();
+        }
+    }
+
+    /// There will never be anything to do.
+    pub(crate) fn end(&self) {
+        lock(&self.state).1 = true;
+        self.changed.notify_one();
+    }
+
+    /// Whether [`Errand::end`] was called.
+    pub(crate) fn ended(&self) -> bool {
+        lock(&self.state).1
+    }
+
+    /// Waits for a call, or for `timeout_ms`. `false` when it is the end.
+    pub(crate) fn wait(&self, timeout_ms: Option<u64>) -> bool {
+        let mut state = lock(&self.state);
+        while !state.0 && !state.1 {
+            state = match timeout_ms {
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(ms) => {
+                    let waited = self.changed.wait_timeout(state, std::time::Duration::from_millis(ms));
+                    let (mut state, timed_out) = waited.unwrap_or_else(PoisonError::into_inner);
+                    state.0 |= timed_out.timed_out();
+                    state
+                }
+            };
+        }
+        state.0 = false;
+        !state.1
+    }
+}
