@@ -83,11 +83,6 @@ impl Outbox {
         Poll::Ready(Ok(wrote))
     }
 
-    /// Forgets everything.
-    pub fn clear(&mut self) {
-        *self = Outbox::default();
-    }
-
     fn remove(&mut self, mut count: usize) {
         self.bytes -= count;
         while let Some(front) = self.pieces.front_mut() {

@@ -80,7 +80,7 @@ impl Plan {
             tls: if matches!(to, To::Unix(_)) { SendTls::Off } else { connector.tls },
             to,
             protocol,
-            tls_ca_pem: connector.tls_ca_pem.clone(),
+            tls_ca_pem: connector.tls_ca.as_ref().map(|authorities| Arc::clone(&authorities.pem)),
             credentials: connector.credentials.as_ref().map(|credentials| Credentials {
                 username: credentials.username.clone().into(),
                 password: credentials.password.clone().into(),
