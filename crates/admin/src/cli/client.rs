@@ -59,7 +59,8 @@ impl Client {
         let url = url.or_else(|| std::env::var("POSTHOUSE_URL").ok()).unwrap_or_else(|| DEFAULT_URL.into());
         let authority = url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/').to_string());
         let authority = authority.filter(|authority| !authority.is_empty() && !authority.contains('/'));
-        let authority = authority.ok_or_else(|| Trouble::Usage(format!("'{url}' is not like http://127.0.0.1:8025")))?;
+        let authority =
+            authority.ok_or_else(|| Trouble::Usage(format!("'{url}' is not like http://127.0.0.1:8025")))?;
         let authority = match authority.rsplit_once(':') {
             Some((_, port)) if port.parse::<u16>().is_ok() => authority,
             _ => format!("{authority}:80"),
@@ -94,7 +95,10 @@ impl Client {
 
     async fn ask(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, Trouble> {
         let no_node = |error: &dyn fmt::Display| {
-            Trouble::NoNode(format!("no node answers at {} ({error}); is it running? POSTHOUSE_URL or --url names another", self.url))
+            Trouble::NoNode(format!(
+                "no node answers at {} ({error}); is it running? POSTHOUSE_URL or --url names another",
+                self.url
+            ))
         };
         let stream = timeout(CONNECT_MAX, TcpStream::connect(&self.authority)).await;
         let stream = stream.map_err(|_| no_node(&"no answer"))?.map_err(|error| no_node(&error))?;
@@ -122,7 +126,10 @@ impl Client {
     fn refusal(&self, status: StatusCode, bytes: &[u8]) -> Trouble {
         match serde_json::from_slice::<api::Error>(bytes) {
             Ok(api::Error { error, what_to_do }) => Trouble::Failed(format!("{error}; {what_to_do}")),
-            Err(_) => Trouble::NoNode(format!("what answers at {} is no Posthouse (HTTP {status}); --url names another", self.url)),
+            Err(_) => Trouble::NoNode(format!(
+                "what answers at {} is no Posthouse (HTTP {status}); --url names another",
+                self.url
+            )),
         }
     }
 }

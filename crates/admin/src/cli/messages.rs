@@ -17,7 +17,7 @@ pub async fn run(client: &Client, verb: MessageWords, json: bool) -> Result<(), 
     match verb {
         MessageWords::List(words) => {
             let ids = words.ids;
-            let found: Vec<Message> = client.get("/messages", &MessageFilter::from(words)).await?;
+            let found: Vec<Message> = client.get("/messages", &MessageFilter::from(*words)).await?;
             match (json, ids) {
                 (true, _) => return print_json(&found),
                 (false, true) => found.iter().for_each(|message| println!("{}", message.id)),
@@ -47,7 +47,7 @@ pub async fn run(client: &Client, verb: MessageWords, json: bool) -> Result<(), 
 
 /// A table with a row for each recipient that is not settled.
 pub fn list(messages: &[Message]) {
-    let mut table = Table::new(&[
+    let mut table = Table::new([
         text("id"),
         text("accepted (UTC)"),
         number("size"),
@@ -94,7 +94,7 @@ async fn show(client: &Client, id: &str, json: bool) -> Result<(), Trouble> {
         println!("the process went down {} times while it was in hand", message.crashes);
     }
     println!();
-    let columns = &[
+    let columns = [
         text("recipient"),
         text("state"),
         text("queue"),

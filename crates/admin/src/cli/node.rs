@@ -62,7 +62,7 @@ pub async fn trace(client: &Client, query: TraceQuery, json: bool) -> Result<(),
         return print_json(&events);
     }
     let columns =
-        &[text("time (UTC)"), text("event"), text("id"), text("from"), text("to"), text("peer"), text("answer")];
+        [text("time (UTC)"), text("event"), text("id"), text("from"), text("to"), text("peer"), text("answer")];
     let mut table = Table::new(columns);
     for event in events {
         let answer = [event.reply, event.context].into_iter().filter(|part| !part.is_empty());

@@ -41,7 +41,10 @@ pub fn hash_password(scram: bool) -> Result<(), Trouble> {
         eprintln!("Password (it is shown while you type; better pipe it in):");
     }
     let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line).map_err(|error| Trouble::Failed(format!("standard input: {error}")))?;
+    std::io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .map_err(|error| Trouble::Failed(format!("standard input: {error}")))?;
     let password = line.trim_end_matches(['\r', '\n']);
     if password.is_empty() {
         return Err(Trouble::Usage("no password on standard input".into()));

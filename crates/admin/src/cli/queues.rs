@@ -28,8 +28,14 @@ pub async fn run(client: &Client, verb: QueueWords, json: bool) -> Result<(), Tr
 }
 
 fn list(queues: &[Queue]) {
-    let mut table =
-        Table::new(&[text("queue"), text("state"), number("messages"), number("size"), text("next try (UTC)"), text("why")]);
+    let mut table = Table::new([
+        text("queue"),
+        text("state"),
+        number("messages"),
+        number("size"),
+        text("next try (UTC)"),
+        text("why"),
+    ]);
     for queue in queues {
         table.row(vec![
             queue.name.clone(),

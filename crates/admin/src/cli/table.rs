@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 /// A table that grows by rows.
 pub struct Table {
-    columns: &'static [Column],
+    columns: Vec<Column>,
     rows: Vec<Vec<String>>,
 }
 
@@ -26,8 +26,8 @@ pub const fn number(name: &'static str) -> Column {
 
 impl Table {
     /// No rows yet.
-    pub fn new(columns: &'static [Column]) -> Table {
-        Table { columns, rows: Vec::new() }
+    pub fn new(columns: impl Into<Vec<Column>>) -> Table {
+        Table { columns: columns.into(), rows: Vec::new() }
     }
 
     /// Adds a row with one cell for each column.
@@ -53,7 +53,7 @@ impl Table {
         let mut out = String::new();
         for row in all() {
             let mut line = String::new();
-            for ((cell, column), width) in row.iter().zip(self.columns).zip(&widths) {
+            for ((cell, column), width) in row.iter().zip(&self.columns).zip(&widths) {
                 // Writing to a string cannot fail.
                 let _ = match column.right {
                     true => write!(line, "{cell:>width$}  "),
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn columns_line_up_and_strangers_cannot_paint() {
-        let mut table = Table::new(&[text("name"), number("count"), text("why")]);
+        let mut table = Table::new([text("name"), number("count"), text("why")]);
         table.row(vec!["a".into(), "5".into(), "x\u{1b}[31my".into()]);
         table.row(vec!["longer".into(), "1234".into(), String::new()]);
         assert_eq!(table.text(), "NAME    COUNT  WHY\na           5  x [31my\nlonger   1234\n");

@@ -194,7 +194,7 @@ pub enum QueueWords {
 #[derive(Subcommand)]
 pub enum MessageWords {
     /// Messages that match, oldest first
-    List(ListWords),
+    List(Box<ListWords>),
     /// All about one message
     Show {
         /// Its id
@@ -287,7 +287,8 @@ pub struct ListWords {
 
 impl From<ListWords> for MessageFilter {
     fn from(of: ListWords) -> MessageFilter {
-        let ListWords { sender, recipient, queue, error, state, older, newer, larger, smaller, limit, after, ids: _ } = of;
+        let ListWords { sender, recipient, queue, error, state, older, newer, larger, smaller, limit, after, ids: _ } =
+            of;
         MessageFilter { sender, recipient, queue, error, state, older, newer, larger, smaller, limit, after }
     }
 }

@@ -41,7 +41,11 @@ impl From<QueryRejection> for Failure {
 
 impl From<JsonRejection> for Failure {
     fn from(rejection: JsonRejection) -> Failure {
-        Failure::new(rejection.status(), rejection.body_text(), "send a JSON object with Content-Type: application/json")
+        Failure::new(
+            rejection.status(),
+            rejection.body_text(),
+            "send a JSON object with Content-Type: application/json",
+        )
     }
 }
 
@@ -59,13 +63,19 @@ pub async fn blocking<T: Send + 'static>(
     match spawn_blocking(ask).await {
         Ok(answer) => answer.map_err(Failure::from),
         // A panic ends the process before this is seen; what is left is a runtime that shuts down.
-        Err(_) => Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, "the node is stopping", "ask again after its start")),
+        Err(_) => {
+            Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, "the node is stopping", "ask again after its start"))
+        }
     }
 }
 
 /// A path that is none.
 pub async fn no_such_path(uri: Uri) -> Failure {
-    Failure::new(StatusCode::NOT_FOUND, format!("there is nothing at {}", uri.path()), "the API is below /api/v1, the page is /")
+    Failure::new(
+        StatusCode::NOT_FOUND,
+        format!("there is nothing at {}", uri.path()),
+        "the API is below /api/v1, the page is /",
+    )
 }
 
 /// A method that a path does not have.

@@ -14,8 +14,8 @@ use roles::control::Control;
 use roles::control::view::{Queue, Spool};
 use roles::trace::TraceEvent;
 use serde::Serialize;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::answer::Failure;
@@ -32,14 +32,17 @@ struct Pulse {
 }
 
 /// `GET /api/v1/events`
-pub async fn stream(State(control): State<Control>) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Failure> {
+pub async fn stream(
+    State(control): State<Control>,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Failure> {
     let place = Place::take().ok_or_else(|| {
         Failure::new(StatusCode::SERVICE_UNAVAILABLE, "too many live readers", "close some pages of this node")
     })?;
     let mut ticks = interval(PULSE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let reader = Reader { events: control.events(), control, ticks, _place: place };
-    let stream = stream::unfold(reader, |mut reader| async move { reader.next().await.map(|event| (Ok(event), reader)) });
+    let stream =
+        stream::unfold(reader, |mut reader| async move { reader.next().await.map(|event| (Ok(event), reader)) });
     Ok(Sse::new(stream).keep_alive(KeepAlive::default()))
 }
 

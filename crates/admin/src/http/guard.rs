@@ -36,7 +36,8 @@ fn refusal(method: &Method, headers: &HeaderMap, own_name: &str) -> Option<Failu
     }
     let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
     let foreign_origin = text(ORIGIN).is_some_and(|origin| origin != format!("http://{host}"));
-    let foreign_site = text(header::HeaderName::from_static("sec-fetch-site")).is_some_and(|site| !matches!(site, "same-origin" | "none"));
+    let foreign_site = text(header::HeaderName::from_static("sec-fetch-site"))
+        .is_some_and(|site| !matches!(site, "same-origin" | "none"));
     if !reads && (foreign_origin || foreign_site) {
         let what = "changes are made from the node's own page, or with the command line";
         return Some(Failure::new(StatusCode::FORBIDDEN, "a page of another origin asks for a change", what));
@@ -50,7 +51,9 @@ fn is_ours(host: &str, own_name: &str) -> bool {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.rsplit_once(':').map_or(host, |(name, _)| name),
     };
-    name.parse::<std::net::IpAddr>().is_ok() || name.eq_ignore_ascii_case("localhost") || name.eq_ignore_ascii_case(own_name)
+    name.parse::<std::net::IpAddr>().is_ok()
+        || name.eq_ignore_ascii_case("localhost")
+        || name.eq_ignore_ascii_case(own_name)
 }
 
 #[cfg(test)]
@@ -58,7 +61,9 @@ mod tests {
     use super::*;
 
     fn refused(method: Method, headers: &[(&'static str, &'static str)]) -> bool {
-        let headers = headers.iter().map(|(name, value)| (header::HeaderName::from_static(name), HeaderValue::from_static(value)));
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (header::HeaderName::from_static(name), HeaderValue::from_static(value)));
         refusal(&method, &headers.collect(), "mx.posthouse.test").is_some()
     }
 

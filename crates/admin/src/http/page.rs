@@ -29,7 +29,11 @@ pub async fn page(State(control): State<Control>) -> Result<([(HeaderName, Heade
         Ok(Page { status: control.status(), queues_in_all: queues.len(), queues: largest(queues), events })
     });
     let html = page.await?.render().map_err(|error| {
-        Failure::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the page cannot be drawn: {error}"), "use the API below /api/v1")
+        Failure::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("the page cannot be drawn: {error}"),
+            "use the API below /api/v1",
+        )
     })?;
     Ok(([(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY))], Html(html)))
 }
@@ -46,7 +50,7 @@ fn grouped(n: &u64) -> String {
     let digits = n.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
