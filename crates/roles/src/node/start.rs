@@ -130,6 +130,7 @@ fn assemble(
             connections_max: loaded.node.limits.outbound_connections_max as usize,
         },
     );
+    let deliverer = deliverer.map_err(|error| StartError::Io("TLS", io::Error::other(error)))?;
     let health = Arc::new(Health::default());
     let limits = &loaded.node.limits;
     let receiver = Receiver::new(Arc::new(Shared {
