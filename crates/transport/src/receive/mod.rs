@@ -14,8 +14,6 @@ mod session;
 mod settings;
 mod socket;
 mod stop;
-#[cfg(test)]
-pub(crate) mod testing;
 mod transaction;
 mod visitor;
 mod wire;
@@ -159,3 +157,9 @@ impl Receiver {
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
+
+#[cfg(test)]
+mod tests;
+
+#[cfg(test)]
+pub(crate) mod testing;

@@ -115,7 +115,10 @@ impl<'s> Session<'s> {
                     return Ok(moved);
                 }
                 Some(Moment::Body(bytes)) => {
-                    transaction::take(&mut self.transaction, &self.visitor, &mut self.machine, bytes).await;
+                    if let Err(reply) = transaction::take(&mut self.transaction, &self.visitor, bytes).await {
+                        self.body_refused(&reply);
+                        self.machine.refuse_body(reply);
+                    }
                 }
                 Some(Moment::EndOfMessage { .. }) => self.end_of_message().await,
                 Some(Moment::Mail(command)) => self.mail(command),

@@ -6,7 +6,7 @@ use super::session::Session;
 use super::visitor::Visitor;
 use directory::{RecipientAnswer, SenderAnswer};
 use mail::{Enhanced, Envelope, Recipient, Reply};
-use smtp::server::{self, Answer, MailCommand, RcptCommand};
+use smtp::server::{Answer, MailCommand, RcptCommand};
 
 /// From MAIL to the end of the message.
 pub struct Transaction {
@@ -17,18 +17,11 @@ pub struct Transaction {
     incoming: Option<Incoming>,
 }
 
-/// Hands body bytes on. (No method of the session: its read buffer is borrowed meanwhile.)
-pub async fn take(
-    transaction: &mut Option<Transaction>,
-    visitor: &Visitor,
-    machine: &mut server::Session,
-    bytes: &[u8],
-) {
-    let Some(transaction) = transaction else { return };
-    let Some(incoming) = &mut transaction.incoming else { return };
-    if let Err(reply) = incoming.push(bytes, visitor).await {
-        transaction.incoming = None;
-        machine.refuse_body(reply);
+/// Hands body bytes on; gives the reply that the rest is refused with. (No method of the session: its read buffer is borrowed meanwhile.)
+pub async fn take(transaction: &mut Option<Transaction>, visitor: &Visitor, bytes: &[u8]) -> Result<(), Reply> {
+    match transaction.as_mut().and_then(|transaction| transaction.incoming.as_mut()) {
+        Some(incoming) => incoming.push(bytes, visitor).await,
+        None => Ok(()),
     }
 }
 
