@@ -100,7 +100,7 @@ fn dns(section: &Section<'_, '_>) -> DnsServers {
 
 fn journal(section: &Section<'_, '_>) -> JournalSettings {
     let segment_bytes = section.bytes("segment_size");
-    if segment_bytes % SECTOR_BYTES != 0 {
+    if !segment_bytes.is_multiple_of(SECTOR_BYTES) {
         section.problem("segment_size", "segment_size must be a multiple of 4KB");
     }
     JournalSettings { segment_bytes, keep_free_bytes: section.bytes("keep_free") }
