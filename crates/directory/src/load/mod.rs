@@ -1,7 +1,7 @@
 //! From a command line to a valid configuration: which documents are read, which are built in, what overrides what.
 
 use crate::node::Node;
-use crate::org::Org;
+use crate::org::{Listener, Org, socket_covers};
 use crate::problem::{Problem, Problems};
 use crate::read::{self, Context, Document};
 use crate::settings;
@@ -67,6 +67,7 @@ impl Loaded {
             (Ok(mut node), Ok(org)) if problems.0.is_empty() => {
                 node.data = start.data.clone().unwrap_or(node.data);
                 node.http.listen = start.http.unwrap_or(node.http.listen);
+                http_apart(start, &node, &org)?;
                 Ok(Loaded { node, org: Arc::new(org), warnings })
             }
             (node, org) => {
@@ -132,6 +133,22 @@ fn built_in_org(start: &Start) -> Result<String, Problems> {
     } else {
         Err(problems)
     }
+}
+
+/// HTTP and mail cannot share a socket; said here, since starting would fail halfway.
+fn http_apart(start: &Start, node: &Node, org: &Org) -> Result<(), Problems> {
+    let http = node.http.listen;
+    let shares = |listener: &&Listener| socket_covers(listener.address, http) || socket_covers(http, listener.address);
+    let listeners = org.listeners();
+    let Some(listener) = listeners.iter().find(shares) else { return Ok(()) };
+    let file = match (&start.http, &start.config) {
+        (None, Some(path)) => path.display().to_string(),
+        _ => "--http".into(),
+    };
+    let name = listener.connectors.first().map_or("", |name| name);
+    let text =
+        format!("HTTP cannot listen on {http}: receive connector \"{name}\" does; give one of them another port");
+    Err(Problems(vec![Problem { file, at: None, text }]))
 }
 
 fn option_problem(text: &str) -> Problem {

@@ -55,22 +55,24 @@ fn ranges_of_two(document: &Document<'_>, earlier: &Placed, later: &Placed) {
     let same_socket = pairs().find(|(a, b)| a == b);
     let name = &earlier.connector.value.name;
     for ours in &later.remote {
-        for theirs in earlier.remote.iter().filter(|theirs| theirs.value.meets(&ours.value)) {
-            let (range, line) = (ours.value, document.line_of(theirs.at));
-            if range == theirs.value {
-                if let Some((_, socket)) = same_socket {
-                    let text = format!(
-                        "{range} on {socket} is taken by receive connector \"{name}\" already (line {line}); give the two different ranges or sockets"
-                    );
-                    document.problem(ours.at, text);
-                }
-            } else if !range.covers(&theirs.value) && !theirs.value.covers(&range) {
-                let text = format!(
-                    "{range} crosses {} of receive connector \"{name}\" (line {line}) on {shared}; put one inside the other or apart",
-                    theirs.value
-                );
-                document.problem(ours.at, text);
-            }
+        let meets = |theirs: &&At<IpRange>| match theirs.value == ours.value {
+            true => same_socket.is_some(),
+            false => ours.value.crosses(&theirs.value),
+        };
+        let Some(theirs) = earlier.remote.iter().find(meets) else { continue };
+        let (range, line) = (ours.value, document.line_of(theirs.at));
+        let text = match same_socket {
+            Some((_, socket)) if range == theirs.value => format!(
+                "{range} on {socket} is taken by receive connector \"{name}\" already (line {line}); give the two different ranges or sockets"
+            ),
+            _ => format!(
+                "{range} crosses {} of receive connector \"{name}\" (line {line}) on {shared}; put one inside the other or apart",
+                theirs.value
+            ),
+        };
+        document.problem(ours.at, text);
+        if ours.at == later.at {
+            break; // ranges that are not written have one cause
         }
     }
 }

@@ -112,7 +112,12 @@ impl<'t> Document<'t> {
     pub fn read_file(&self, disk: &dyn Disk, written: &str, at: usize) -> Option<Vec<u8>> {
         let path = self.path(written);
         disk.read_all(&path)
-            .map_err(|error| self.problem(at, format!("cannot read {}: {}", path.display(), io_text(&error))))
+            .map_err(|error| {
+                self.problem(
+                    at,
+                    format!("cannot read {}: {}; check the name and who may read it", path.display(), io_text(&error)),
+                )
+            })
             .ok()
     }
 
@@ -173,15 +178,27 @@ impl<'t> Document<'t> {
         }
     }
 
-    /// Where else a key is at home.
-    pub fn homes(&self, key: &str) -> String {
-        let homes: Vec<String> = self
-            .sections
-            .iter()
-            .filter(|section| section.setting(key).is_some())
-            .map(settings::Section::heading)
-            .collect();
-        if homes.is_empty() { "; remove it".into() } else { format!("; it belongs in {}", homes.join(" or ")) }
+    /// Where else a word is at home: in another table of this document, or in the other document.
+    pub fn homes(&self, word: &str) -> String {
+        let keys = |of: &'static [settings::Section]| -> Vec<String> {
+            let home = |section: &settings::Section| match section.name {
+                "" => "the top".to_string(),
+                _ => section.heading(),
+            };
+            of.iter().filter(|section| section.setting(word).is_some()).map(home).collect()
+        };
+        let is_org = std::ptr::eq(self.sections, settings::ORG);
+        let (other, file) = if is_org { (settings::NODE, "posthouse.toml") } else { (settings::ORG, "org.toml") };
+        let (here, there) = (keys(self.sections), keys(other));
+        if other.iter().any(|section| section.name == word) {
+            format!("; it belongs in {file}")
+        } else if !here.is_empty() {
+            format!("; it belongs in {}", here.join(" or "))
+        } else if !there.is_empty() {
+            format!("; it belongs in {} of {file}", there.join(" or "))
+        } else {
+            "; remove it".into()
+        }
     }
 }
 

@@ -15,6 +15,8 @@ pub struct Placed {
     pub listen: Vec<At<SocketAddr>>,
     /// Its ranges.
     pub remote: Vec<At<IpRange>>,
+    /// Where it starts.
+    pub at: usize,
     /// Where its mechanisms stand.
     pub auth_at: usize,
 }
@@ -53,7 +55,7 @@ pub fn receive_connector(section: &mut Section<'_, '_>, node_name: &str) -> Opti
     contradictions(section, &connector);
     refuse_open_relay(section, &connector, &remote);
     let connector = At { value: connector, at: name?.at };
-    Some(Placed { connector, listen, remote, auth_at: section.at("auth") })
+    Some(Placed { connector, listen, remote, at: section.head(), auth_at: section.at("auth") })
 }
 
 /// A connector's name: it becomes part of queue names and metric labels.
@@ -166,7 +168,7 @@ fn limits(section: &Section<'_, '_>) -> Limits {
 /// What cannot be meant (behaviours 1.5, 1.6).
 fn contradictions(section: &Section<'_, '_>, connector: &ReceiveConnector) {
     let has = |group| connector.permissions.contains(&group);
-    if connector.permissions.is_empty() {
+    if section.texts("permissions").is_some_and(|written| written.is_empty()) {
         section.problem("permissions", "permissions is empty: nobody could send; name at least one group");
     }
     if connector.tls == ReceiveTls::Off && !connector.auth.is_empty() && !connector.auth_without_tls {
@@ -198,15 +200,16 @@ fn refuse_open_relay(section: &Section<'_, '_>, connector: &ReceiveConnector, re
     if connector.listen.iter().all(|socket| socket.ip().is_loopback()) {
         return;
     }
-    for range in remote {
+    let too_wide = remote.iter().find(|range| {
         let widest = if range.value.first().is_ipv4() { RELAY_SPAN_MAX_V4 } else { RELAY_SPAN_MAX_V6 };
-        if range.value.span() >= widest {
-            let text = format!(
-                "\"{group}\" for {} makes an open relay; list the few addresses that may relay in remote (at most a /8, or /32 in IPv6)",
-                range.value
-            );
-            section.document().problem(range.at, text);
-        }
+        range.value.span() >= widest
+    });
+    if let Some(range) = too_wide {
+        let text = format!(
+            "\"{group}\" for {} makes an open relay; list the few addresses that may relay in remote (at most a /8, or /32 in IPv6)",
+            range.value
+        );
+        section.document().problem(range.at, text);
     }
 }
 

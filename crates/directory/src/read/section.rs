@@ -3,7 +3,7 @@
 
 use super::document::{Document, did_you_mean, key_at};
 use crate::settings::{self, Default, Kind, Setting};
-use crate::unit::{bytes_text, duration_text, parse_bytes, parse_duration_ms};
+use crate::unit::{parse_bytes, parse_duration_ms};
 use toml::de::{DeTable, DeValue};
 
 /// One table while it is read.
@@ -66,6 +66,11 @@ impl<'d, 't> Section<'d, 't> {
     /// The place of a key's value, or of the section's head.
     pub fn at(&self, key: &str) -> usize {
         self.written(key).map_or(self.at, |(_, at)| at)
+    }
+
+    /// The place of the section's head.
+    pub fn head(&self) -> usize {
+        self.at
     }
 
     /// The key is written.
@@ -153,15 +158,14 @@ impl<'d, 't> Section<'d, 't> {
     }
 
     fn read_number(&self, key: &str, value: &DeValue<'_>, at: usize) -> Option<u64> {
+        let kind = self.setting(key).kind;
         let whole = value.as_integer().and_then(|n| u64::from_str_radix(n.as_str(), n.radix()).ok());
         let negative = value.as_integer().is_some_and(|n| n.as_str().starts_with('-'));
-        let (read, min, max, write): (Option<u64>, u64, u64, fn(u64) -> String) = match self.setting(key).kind {
-            Kind::Bytes(min, max) => (whole.or_else(|| parse_bytes(value.as_str()?)), min, max, bytes_text),
-            Kind::Duration(min, max) => {
-                (parse_duration_ms(value.as_str().unwrap_or_default()), min, max, duration_text)
-            }
-            Kind::Count(min, max) => (whole, min, max, |n| n.to_string()),
-            _ => (None, 0, 0, |n| n.to_string()),
+        let (read, min, max) = match kind {
+            Kind::Bytes(min, max) => (whole.or_else(|| parse_bytes(value.as_str()?)), min, max),
+            Kind::Duration(min, max) => (parse_duration_ms(value.as_str().unwrap_or_default()), min, max),
+            Kind::Count(min, max) => (whole, min, max),
+            _ => (None, 0, 0),
         };
         if !negative {
             let number = self.or_wrong(key, at, read, value)?;
@@ -169,8 +173,8 @@ impl<'d, 't> Section<'d, 't> {
                 return Some(number);
             }
         }
-        let text = shown(value);
-        self.document.problem(at, format!("{key} = {text} is out of range; write {} to {}", write(min), write(max)));
+        let bounds = format!("{} to {}", kind.written(min), kind.written(max));
+        self.document.problem(at, format!("{key} = {} is out of range; write {bounds}", shown(value)));
         None
     }
 

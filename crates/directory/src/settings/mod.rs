@@ -9,6 +9,8 @@ pub use node::NODE;
 pub use org::ORG;
 pub use reference::reference;
 
+use crate::unit::{bytes_text, duration_text};
+
 /// One table of a document.
 #[derive(Debug)]
 pub struct Section {
@@ -81,6 +83,17 @@ impl Section {
             ("", _) => "the top of the file".into(),
             (name, false) => format!("[{name}]"),
             (name, true) => format!("[[{name}]]"),
+        }
+    }
+}
+
+impl Kind {
+    /// A number as a value of this kind is written.
+    pub fn written(self, number: u64) -> String {
+        match self {
+            Kind::Bytes(..) => bytes_text(number),
+            Kind::Duration(..) => duration_text(number),
+            _ => number.to_string(),
         }
     }
 }

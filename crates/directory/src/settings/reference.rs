@@ -1,7 +1,6 @@
 //! The rows as a reference for people.
 
 use super::{Default, Kind, NODE, ORG, Section, Setting};
-use crate::unit::{bytes_text, duration_text};
 use std::fmt::Write;
 
 /// The reference part of `docs/configuration.md`.
@@ -31,14 +30,15 @@ fn table(out: &mut String, section: &Section) {
 }
 
 fn kind(kind: Kind) -> String {
+    let between = |min, max| format!("{} to {}", kind.written(min), kind.written(max));
     let words = |words: &[&str]| words.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(", ");
     match kind {
         Kind::Text => "text".into(),
         Kind::Texts => "list of texts".into(),
         Kind::Flag => "`true` or `false`".into(),
-        Kind::Count(min, max) => format!("{min} to {max}"),
-        Kind::Bytes(min, max) => format!("size, {} to {}", bytes_text(min), bytes_text(max)),
-        Kind::Duration(min, max) => format!("duration, {} to {}", duration_text(min), duration_text(max)),
+        Kind::Count(min, max) => between(min, max),
+        Kind::Bytes(min, max) => format!("size, {}", between(min, max)),
+        Kind::Duration(min, max) => format!("duration, {}", between(min, max)),
         Kind::Choice(of) => words(of),
         Kind::Choices(of) => format!("list of {}", words(of)),
     }

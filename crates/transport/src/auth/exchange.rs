@@ -192,10 +192,11 @@ impl SessionCallback for Answers {
             return Ok(());
         }
         // Nobody by that name: keys that nothing fits, the same salt each time somebody asks, the costs of a real user.
-        let costs = self.org.users.iter().find_map(|user| match user.password {
+        let costs = self.org.users.iter().filter_map(|user| match user.password {
             Stored::ScramSha256 { iterations, .. } => Some(iterations),
             Stored::Argon2id(_) => None,
         });
+        let costs = self.passwords.pick(&name, &costs.collect::<Vec<u32>>()).copied();
         let (salt, nothing) = (self.passwords.decoy_salt(&name), [0; 32]);
         let keys = ScramStoredPassword::new(costs.unwrap_or(16_384), &salt, &nothing, &nothing);
         request.satisfy::<ScramStoredPassword<'_>>(&keys)?;

@@ -48,14 +48,9 @@ impl Session<'_> {
     }
 
     async fn check(&mut self, Claim { name, password }: Claim) {
-        let org = &self.visitor.org;
-        let user = org.user(&name).cloned();
-        if self.shared.passwords.check(user.as_ref(), org.users.first(), password).await
-            && let Some(user) = user
-        {
-            self.logged_on(user);
-        } else {
-            self.logon_failed(&name);
+        match self.shared.passwords.check(&self.visitor.org, &name, password).await {
+            Some(user) => self.logged_on(user),
+            None => self.logon_failed(&name),
         }
     }
 
