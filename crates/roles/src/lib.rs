@@ -15,7 +15,9 @@ mod logging;
 mod maildir;
 mod metrics;
 mod node;
+pub mod offline;
 mod timers;
 pub mod trace;
 
+pub use directory::Start;
 pub use node::{Ended, Running, StartError, start};

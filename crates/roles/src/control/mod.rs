@@ -20,7 +20,7 @@ use crate::health::{NotReady, Phase};
 use crate::metrics;
 use crate::node::Node;
 use crate::trace::{Filter, TraceEvent};
-pub use verbs::{MessageFilter, MessageVerb, QueueVerb, parse_duration};
+pub use verbs::{MessageFilter, MessageVerb, QueueVerb, parse_since};
 
 /// A handle on a running node. Cheap to clone.
 #[derive(Clone)]
@@ -92,8 +92,18 @@ fn kept(domain: &AcceptedDomain) -> String {
 }
 
 impl Control {
+    /// The node's name.
+    pub fn name(&self) -> String {
+        self.node.config.loaded().node.name.clone()
+    }
+
     /// The node at a glance. Reads the documents to compare them: blocks for a moment.
     pub fn status(&self) -> view::Status {
+        view::Status { config: self.config(), ..self.pulse() }
+    }
+
+    /// The same without the comparison: reads no file.
+    pub fn pulse(&self) -> view::Status {
         let node = &self.node;
         let loaded = node.config.loaded();
         let ready = node.health.ready();
@@ -114,7 +124,7 @@ impl Control {
             journal: node.spool.journal_stats().into(),
             events: node.trace.counts().map(|(kind, count)| (kind.word().to_string(), count)).collect(),
             trace_dropped: node.trace.dropped(),
-            config: node.config.compare(),
+            config: view::Config::default(),
         }
     }
 

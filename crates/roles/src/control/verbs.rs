@@ -186,8 +186,17 @@ fn spool_filter(filter: &MessageFilter) -> Result<spool::Filter, Refusal> {
     })
 }
 
+/// `1h` before `now_ms`, or an RFC 3339 time, in Unix milliseconds.
+pub fn parse_since(text: &str, now_ms: u64) -> Result<u64, Refusal> {
+    match (directory::parse_duration_ms(text), mail::date::parse_rfc3339(text)) {
+        (Some(age_ms), _) => Ok(now_ms.saturating_sub(age_ms)),
+        (_, Some(at_ms)) => Ok(at_ms),
+        _ => Err(Refusal::bad(format!("'{text}' is no time"), "write 30m, 2h, 1d, or 2026-11-21T05:17:00Z")),
+    }
+}
+
 /// `30s`, `5m`, `2h`, `1d`, in milliseconds.
-pub fn parse_duration(text: &str) -> Result<u64, Refusal> {
+fn parse_duration(text: &str) -> Result<u64, Refusal> {
     directory::parse_duration_ms(text)
         .ok_or_else(|| Refusal::bad(format!("'{text}' is not a duration"), "write 30s, 5m, 2h or 1d"))
 }
