@@ -73,6 +73,7 @@ fn node_value(node: &Node, section: &str, key: &str) -> Option<String> {
         ("http", "listen") => text(node.http.listen),
         ("tls", "certificate") => text(node.tls.as_ref()?.certificate.display()),
         ("tls", "key") => text(node.tls.as_ref()?.key.display()),
+        ("dns", "servers") => (!node.dns.servers.is_empty()).then(|| texts(&node.dns.servers)).flatten(),
         ("journal", "segment_size") => text(bytes_text(node.journal.segment_bytes)),
         ("journal", "keep_free") => text(bytes_text(node.journal.keep_free_bytes)),
         ("log", "level") => text(node.log.level.word()),

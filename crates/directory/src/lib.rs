@@ -27,7 +27,9 @@ mod words;
 pub use domain::{AcceptedDomain, Deliver};
 pub use dump::Secrets;
 pub use load::{Loaded, Start};
-pub use node::{HttpSettings, JournalSettings, Log, LogFormat, LogLevel, Node, NodeLimits, TlsFiles, Trace};
+pub use node::{
+    DnsServers, HttpSettings, JournalSettings, Log, LogFormat, LogLevel, Node, NodeLimits, TlsFiles, Trace,
+};
 pub use org::{Listener, Org, RecipientAnswer, Route, SenderAnswer};
 pub use permission::{Grants, Group, Principal};
 pub use problem::{Problem, Problems};

@@ -2,7 +2,9 @@
 
 use super::document::Document;
 use super::section::{At, Section};
-use crate::node::{HttpSettings, JournalSettings, Log, LogFormat, LogLevel, Node, NodeLimits, TlsFiles, Trace};
+use crate::node::{
+    DnsServers, HttpSettings, JournalSettings, Log, LogFormat, LogLevel, Node, NodeLimits, TlsFiles, Trace,
+};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use world::Disk;
@@ -15,6 +17,7 @@ pub fn node(document: &Document<'_>, disk: &dyn Disk) -> Node {
         data: document.path(&top.text("data").map_or_else(String::new, |data| data.value)),
         http: http(&document.section("http")),
         tls: document.section_if_written("tls").and_then(|section| tls(&section, disk)),
+        dns: dns(&document.section("dns")),
         journal: journal(&document.section("journal")),
         log: log(&document.section("log")),
         limits: limits(&document.section("limits")),
@@ -79,6 +82,20 @@ fn tls(section: &Section<'_, '_>, disk: &dyn Disk) -> Option<TlsFiles> {
     let certificate = file("certificate", &["-----BEGIN CERTIFICATE-----"], "certificate");
     let key = file("key", &["PRIVATE KEY-----"], "private key");
     Some(TlsFiles { certificate: certificate?, key: key? })
+}
+
+fn dns(section: &Section<'_, '_>) -> DnsServers {
+    let servers = section.texts("servers").unwrap_or_default();
+    let server = |text: &At<String>| {
+        let parsed = text.value.parse().ok().filter(|address: &SocketAddr| address.port() != 0);
+        if parsed.is_none() {
+            let problem =
+                format!("\"{}\" is no name server; write address:port, for example 192.0.2.53:53", text.value);
+            section.document().problem(text.at, problem);
+        }
+        parsed
+    };
+    DnsServers { servers: servers.iter().filter_map(server).collect() }
 }
 
 fn journal(section: &Section<'_, '_>) -> JournalSettings {

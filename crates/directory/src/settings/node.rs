@@ -1,7 +1,7 @@
 //! The rows of `posthouse.toml`.
 
 use super::Default::{Absent, Is, Needed};
-use super::Kind::{Bytes, Choice, Count, Text};
+use super::Kind::{Bytes, Choice, Count, Text, Texts};
 use super::{GB, KB, MB, Section, TB, row};
 
 /// The sections of the node document.
@@ -44,6 +44,17 @@ pub static NODE: &[Section] = &[
             row("certificate", Text, Needed, "File with the certificate chain, PEM. Read again when it changes."),
             row("key", Text, Needed, "File with the private key, PEM."),
         ],
+    },
+    Section {
+        name: "dns",
+        repeated: false,
+        what: "Name servers, which are asked for MX records and addresses of next hops.",
+        settings: &[row(
+            "servers",
+            Texts,
+            Absent("those of `/etc/resolv.conf`"),
+            "Address and port of each, for example `[\"192.0.2.53:53\"]`.",
+        )],
     },
     Section {
         name: "journal",

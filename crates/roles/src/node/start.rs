@@ -116,7 +116,7 @@ fn assemble(
     let (bell, alarm) = (Arc::new(Bell::new()), Arc::new(Alarm::default()));
     let wake = NodeWake { bell: bell.clone(), alarm: alarm.clone() };
     let spool = open_spool(&world, &data, loaded, trace.clone(), categorizer.clone(), wake)?;
-    let resolver = Resolver::new(&DnsSettings { servers: Vec::new(), timeout: DNS_TIMEOUT });
+    let resolver = Resolver::new(&DnsSettings { servers: loaded.node.dns.servers.clone(), timeout: DNS_TIMEOUT });
     let resolver = resolver.map_err(|error| StartError::Io("name servers", io::Error::other(error.0)))?;
     let deliverer = Deliverer::start(
         &bell,
