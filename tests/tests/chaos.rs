@@ -1,8 +1,5 @@
 //! Real processes and real faults: the node is killed, its disk fails or fills, its clocks are set back, its next hops misbehave.
 //! Afterwards the generator's ledger of promises is held against the sinks' ledgers of what came.
-//!
-//! Jumps of the wall clock are not here: a machine's clock cannot be set for one process without a library in between.
-//! They are simulated in `sim_spool`.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used)] // tests touch the real world
 
 use std::fs;
@@ -251,6 +248,37 @@ fn a_monotonic_clock_that_starts_anew_changes_nothing() {
         }
     }
     sink.restart("accept");
+    let arrivals = all_arrive(&promised, &sink, Duration::from_secs(30));
+    assert_eq!(arrivals.duplicates(), 0);
+    the_queue_empties(&node);
+}
+
+#[test]
+fn a_wall_clock_that_jumps_loses_nothing() {
+    let mut node = node();
+    let dir = node.dir.clone();
+    let mut sink = Sink::new(&dir, "sink");
+    configure(&node, &[("*", &sink)], "");
+    let jump = |by: &str| fs::write(dir.join("clock"), by).unwrap();
+    jump("+0");
+    // faketime's library stands between this one process and the clock; it reads the file at each question.
+    let mut command = node.command();
+    command.env("LD_PRELOAD", "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1");
+    command
+        .env("FAKETIME_TIMESTAMP_FILE", dir.join("clock"))
+        .env("FAKETIME_NO_CACHE", "1")
+        .env("DONT_FAKE_MONOTONIC", "1");
+    node.start_as(command);
+    let mut promised = std::collections::HashMap::new();
+    for (prefix, by) in [("now", "+0"), ("ahead", "+1h"), ("back", "-20d"), ("far", "+30h")] {
+        jump(by);
+        let mut source = Source::start(&dir, node.smtp, prefix, &["--messages", "300", "--sessions", "4"]);
+        source.result(Duration::from_secs(30));
+        assert_eq!(source.promised().len(), 300, "with the clock set by {by}");
+        promised.extend(source.promised());
+    }
+    sink.restart("accept");
+    assert_eq!(node.verb(&["queue", "retry", "--all"]).0, 0);
     let arrivals = all_arrive(&promised, &sink, Duration::from_secs(30));
     assert_eq!(arrivals.duplicates(), 0);
     the_queue_empties(&node);

@@ -99,6 +99,15 @@ impl<T> DomainMap<T> {
         self.get_lower(&lower)
     }
 
+    /// What is under exactly this address space.
+    pub fn get_space(&self, space: &str) -> Option<&T> {
+        match space.strip_prefix("*.") {
+            _ if space == "*" => self.any.as_ref(),
+            Some(parent) => self.below.get(parent),
+            None => self.exact.get(space),
+        }
+    }
+
     fn get_lower(&self, domain: &str) -> Option<&T> {
         if let Some(found) = self.exact.get(domain) {
             return Some(found);

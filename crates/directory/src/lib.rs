@@ -4,6 +4,7 @@
 //! queue; reads files through `world` and only while loading. Always holds: what was loaded is valid as a whole, every
 //! problem of a document is told at once with file, line and column, and [`Loaded::to_toml`] writes what runs.
 
+mod base64;
 mod domain;
 mod dump;
 mod explain;
@@ -21,18 +22,21 @@ pub mod settings;
 mod target;
 mod unit;
 mod user;
+mod words;
 
 pub use domain::{AcceptedDomain, Deliver};
 pub use dump::Secrets;
 pub use load::{Loaded, Start};
-pub use node::{HttpSettings, JournalSettings, Log, LogFormat, LogLevel, Node, NodeLimits, TlsFiles, Trace};
+pub use node::{
+    DnsServers, HttpSettings, JournalSettings, Log, LogFormat, LogLevel, Node, NodeLimits, TlsFiles, Trace,
+};
 pub use org::{Listener, Org, RecipientAnswer, Route, SenderAnswer};
 pub use permission::{Grants, Group, Principal};
 pub use problem::{Problem, Problems};
 pub use range::{IpRange, Ranges};
 pub use receive::{AuthMechanisms, BareNewline, Limits, Protocol, ReceiveConnector, ReceiveTls};
 pub use retry::Retry;
-pub use send::{Credentials, SendConnector, SendTls, SendTo, Timeouts};
+pub use send::{Authorities, Credentials, SendConnector, SendTls, SendTo, Timeouts};
 pub use target::{Host, HostPort, LmtpTarget};
 pub use unit::{bytes_text, duration_text, parse_bytes, parse_duration_ms};
 pub use user::{Password, SenderPattern, User};

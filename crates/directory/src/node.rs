@@ -14,6 +14,8 @@ pub struct Node {
     pub http: HttpSettings,
     /// Certificate and key; `None` uses a self-signed one made in the data directory.
     pub tls: Option<TlsFiles>,
+    /// Name servers.
+    pub dns: DnsServers,
     /// The spool's journal.
     pub journal: JournalSettings,
     /// The program's log.
@@ -38,6 +40,13 @@ pub struct TlsFiles {
     pub certificate: PathBuf,
     /// Private key.
     pub key: PathBuf,
+}
+
+/// Whom MX and addresses are asked of.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DnsServers {
+    /// Name servers with their ports; empty: those of `/etc/resolv.conf`.
+    pub servers: Vec<SocketAddr>,
 }
 
 /// The spool's journal. Bytes.

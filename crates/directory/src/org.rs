@@ -1,13 +1,16 @@
 //! The organization, compiled: which connector a connection meets, whether a sender and a recipient are welcome, where mail goes.
 
-use crate::domain::AcceptedDomain;
-use crate::permission::Principal;
+use crate::domain::{AcceptedDomain, Deliver, DomainMap};
+use crate::permission::{Grants, Group, Principal};
+use crate::range::IpRange;
 use crate::receive::{Protocol, ReceiveConnector};
 use crate::retry::Retry;
 use crate::send::SendConnector;
 use crate::target::LmtpTarget;
 use crate::user::User;
-use mail::{Mailbox, Reply, ReversePath};
+use mail::{Enhanced, Mailbox, Reply, ReversePath};
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -26,6 +29,28 @@ pub struct Org {
     pub users: Vec<Arc<User>>,
     /// When failed deliveries are tried again.
     pub retry: Retry,
+    choices: Vec<Choice>,
+    domains: DomainMap<Arc<AcceptedDomain>>,
+    spaces: DomainMap<Arc<SendConnector>>,
+    user_names: HashMap<Box<str>, Arc<User>>,
+}
+
+/// What an organization is compiled from.
+pub struct Parts {
+    pub postmaster: Mailbox,
+    pub accepted_domains: Vec<Arc<AcceptedDomain>>,
+    pub receive_connectors: Vec<Arc<ReceiveConnector>>,
+    pub send_connectors: Vec<Arc<SendConnector>>,
+    pub users: Vec<Arc<User>>,
+    pub retry: Retry,
+}
+
+/// One socket and one range of a connector. Sorted so that the first one that fits a connection is the one that counts.
+#[derive(Debug)]
+struct Choice {
+    socket: SocketAddr,
+    range: IpRange,
+    connector: Arc<ReceiveConnector>,
 }
 
 /// One socket to listen on.
@@ -79,53 +104,116 @@ pub enum Route {
 }
 
 impl Org {
+    /// Makes the maps that questions are answered from.
+    pub(crate) fn compile(parts: Parts) -> Org {
+        let mut domains = DomainMap::default();
+        for domain in &parts.accepted_domains {
+            domains.insert(&domain.name, Arc::clone(domain));
+        }
+        let mut by_cost: Vec<&Arc<SendConnector>> = parts.send_connectors.iter().collect();
+        by_cost.sort_by_key(|connector| (connector.cost, connector.name.clone()));
+        let mut spaces = DomainMap::default();
+        for connector in by_cost {
+            connector.domains.iter().for_each(|space| spaces.insert(space, Arc::clone(connector)));
+        }
+        Org {
+            choices: choices(&parts.receive_connectors),
+            domains,
+            spaces,
+            user_names: parts.users.iter().map(|user| (user.name.to_lowercase().into(), Arc::clone(user))).collect(),
+            postmaster: parts.postmaster,
+            accepted_domains: parts.accepted_domains,
+            receive_connectors: parts.receive_connectors,
+            send_connectors: parts.send_connectors,
+            users: parts.users,
+            retry: parts.retry,
+        }
+    }
+
     /// The sockets to listen on: every binding once; an address that a wildcard of its family and port includes is left out.
     pub fn listeners(&self) -> Vec<Listener> {
-        todo!()
+        let all = || self.receive_connectors.iter().flat_map(|c| c.listen.iter().map(move |socket| (*socket, c)));
+        let mut found: Vec<Listener> = Vec::new();
+        for (socket, connector) in all() {
+            let included = all().any(|(other, _)| other != socket && socket_covers(other, socket));
+            if included || found.iter().any(|listener| listener.address == socket) {
+                continue;
+            }
+            let on_it = all().filter(|(other, _)| socket_covers(socket, *other));
+            let mut connectors: Vec<Arc<str>> = on_it.map(|(_, c)| Arc::clone(&c.name)).collect();
+            connectors.dedup();
+            found.push(Listener { address: socket, protocol: connector.protocol, connectors });
+        }
+        found
     }
 
     /// The policy for a connection to our address `local` from `peer`: of the connectors on that socket, the one with the most
     /// specific range that contains the peer; then the exact binding before a wildcard; then the first name. `None`: 421 4.3.2.
     pub fn choose_connector(&self, local: SocketAddr, peer: IpAddr) -> Option<&Arc<ReceiveConnector>> {
-        let _ = (local, peer);
-        todo!()
+        self.on_socket(local).find(|choice| choice.range.contains(peer)).map(|choice| &choice.connector)
     }
 
     /// A connection to `local` from `peer` must start with a PROXY header, because a connector on that socket trusts the peer for it.
     /// The connector is then chosen by the address that the header gives.
     pub fn expects_proxy_header(&self, local: SocketAddr, peer: IpAddr) -> bool {
-        let _ = (local, peer);
-        todo!()
+        self.on_socket(local).any(|choice| choice.connector.trusted_proxies.contains(peer))
     }
 
     /// Whether MAIL from `from` is welcome. Asked anew at each MAIL: AUTH changes the principal.
     pub fn sender(&self, connector: &ReceiveConnector, principal: &Principal, from: &ReversePath) -> SenderAnswer {
-        let _ = (connector, principal, from);
-        todo!()
+        let grants = connector.grants(principal);
+        if !grants.has(Grants::SUBMIT) {
+            let may_log_on = matches!(principal, Principal::Peer) && connector.permissions.contains(&Group::Users);
+            return if may_log_on { SenderAnswer::AuthRequired } else { SenderAnswer::NotAllowed };
+        }
+        match principal {
+            Principal::User(user) if !grants.has(Grants::ANY_SENDER) && !user.may_send_as(from) => {
+                SenderAnswer::NotTheirs
+            }
+            Principal::Peer if !grants.has(Grants::OWN_DOMAIN_SENDER) && self.is_own_sender(from) => {
+                SenderAnswer::OwnDomain
+            }
+            _ => SenderAnswer::Accept,
+        }
     }
 
     /// Whether RCPT to `to` is welcome.
     pub fn recipient(&self, connector: &ReceiveConnector, principal: &Principal, to: &Mailbox) -> RecipientAnswer {
-        let _ = (connector, principal, to);
-        todo!()
+        self.recipient_answer(connector.grants(principal), to)
+    }
+
+    pub(crate) fn recipient_answer(&self, grants: Grants, to: &Mailbox) -> RecipientAnswer {
+        match self.accepted_domain(to.domain()) {
+            Some(domain) if domain.has_recipient(to.local()) => RecipientAnswer::Accept,
+            Some(_) => RecipientAnswer::UnknownUser,
+            None if grants.has(Grants::ANY_RECIPIENT) => RecipientAnswer::Accept,
+            None => RecipientAnswer::RelayDenied,
+        }
     }
 
     /// Where mail for `to` goes.
     pub fn route(&self, to: &Mailbox) -> Route {
-        let _ = to;
-        todo!()
+        if let Some(domain) = self.accepted_domain(to.domain()) {
+            match &domain.deliver {
+                Deliver::Maildir => return Route::Maildir(Arc::clone(domain)),
+                Deliver::Lmtp(target) => return Route::Lmtp(target.clone()),
+                Deliver::Relay => {}
+            }
+        }
+        match self.spaces.get(to.domain()) {
+            Some(connector) => Route::Connector(Arc::clone(connector)),
+            None => Route::Unreachable("no send connector is for this domain"),
+        }
     }
 
     /// The accepted domain that `domain` belongs to.
     pub fn accepted_domain(&self, domain: &str) -> Option<&Arc<AcceptedDomain>> {
-        let _ = domain;
-        todo!()
+        self.domains.get(domain)
     }
 
     /// The user of that name, without regard to case.
     pub fn user(&self, name: &str) -> Option<&Arc<User>> {
-        let _ = name;
-        todo!()
+        self.user_names.get(&*name.to_lowercase())
     }
 
     /// A receive connector by name.
@@ -137,18 +225,63 @@ impl Org {
     pub fn send_connector(&self, name: &str) -> Option<&Arc<SendConnector>> {
         self.send_connectors.iter().find(|connector| &*connector.name == name)
     }
+
+    /// The send connector that an address space as written belongs to: several may name it, one gets it.
+    pub(crate) fn owner_of_space(&self, space: &str) -> Option<&Arc<SendConnector>> {
+        self.spaces.get_space(space)
+    }
+
+    fn on_socket(&self, local: SocketAddr) -> impl Iterator<Item = &Choice> {
+        let local = SocketAddr::new(local.ip().to_canonical(), local.port());
+        self.choices.iter().filter(move |choice| socket_covers(choice.socket, local))
+    }
+
+    fn is_own_sender(&self, from: &ReversePath) -> bool {
+        from.mailbox().is_some_and(|from| self.accepted_domain(from.domain()).is_some())
+    }
+}
+
+/// Whoever listens on `socket` also hears what is sent to `local`: the same socket, or the wildcard of its family and port.
+pub(crate) fn socket_covers(socket: SocketAddr, local: SocketAddr) -> bool {
+    let wildcard = socket.ip().is_unspecified() && socket.is_ipv4() == local.is_ipv4();
+    socket.port() == local.port() && (socket.ip() == local.ip() || wildcard)
+}
+
+fn choices(connectors: &[Arc<ReceiveConnector>]) -> Vec<Choice> {
+    let mut choices = Vec::new();
+    for connector in connectors {
+        for socket in &connector.listen {
+            for range in &connector.remote.0 {
+                choices.push(Choice { socket: *socket, range: *range, connector: Arc::clone(connector) });
+            }
+        }
+    }
+    let exact = |choice: &Choice| Reverse(!choice.socket.ip().is_unspecified());
+    choices.sort_by_key(|choice| (choice.range.span(), exact(choice), Arc::clone(&choice.connector.name)));
+    choices
 }
 
 impl SenderAnswer {
     /// The refusal that the peer hears.
     pub fn refusal(self) -> Option<Reply> {
-        todo!()
+        let (code, enhanced, text) = match self {
+            SenderAnswer::Accept => return None,
+            SenderAnswer::AuthRequired => (530, Enhanced::new(5, 7, 0), "Authentication required"),
+            SenderAnswer::NotAllowed => (550, Enhanced::new(5, 7, 1), "You may not send here"),
+            SenderAnswer::NotTheirs => (550, Enhanced::new(5, 7, 1), "You may not send as this address"),
+            SenderAnswer::OwnDomain => (550, Enhanced::new(5, 7, 1), "Senders of our own domains must authenticate"),
+        };
+        Some(Reply::new(code, enhanced, text))
     }
 }
 
 impl RecipientAnswer {
     /// The refusal that the peer hears.
     pub fn refusal(self) -> Option<Reply> {
-        todo!()
+        match self {
+            RecipientAnswer::Accept => None,
+            RecipientAnswer::RelayDenied => Some(Reply::new(550, Enhanced::new(5, 7, 1), "Relay access denied")),
+            RecipientAnswer::UnknownUser => Some(Reply::new(550, Enhanced::new(5, 1, 1), "No such user here")),
+        }
     }
 }

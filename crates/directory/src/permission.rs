@@ -37,20 +37,6 @@ pub enum Principal {
 pub struct Grants(u16);
 
 impl Group {
-    /// All groups, in the order in which they are documented.
-    pub const ALL: [Group; 5] = [Group::Anonymous, Group::Users, Group::Relay, Group::Partners, Group::Servers];
-
-    /// The word in the document.
-    pub fn word(self) -> &'static str {
-        match self {
-            Group::Anonymous => "anonymous",
-            Group::Users => "users",
-            Group::Relay => "relay",
-            Group::Partners => "partners",
-            Group::Servers => "servers",
-        }
-    }
-
     /// What the group stands for.
     pub fn grants(self) -> Grants {
         let anonymous = Grants::SUBMIT | Grants::ANY_SENDER | Grants::OWN_DOMAIN_SENDER;

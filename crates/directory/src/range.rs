@@ -48,9 +48,10 @@ impl IpRange {
         self.contains(other.first) && self.contains(other.last)
     }
 
-    /// They have addresses in common.
-    pub fn meets(&self, other: &IpRange) -> bool {
-        self.contains(other.first) || other.contains(self.first)
+    /// They have addresses in common and neither covers the other.
+    pub fn crosses(&self, other: &IpRange) -> bool {
+        let meets = self.contains(other.first) || other.contains(self.first);
+        meets && !self.covers(other) && !other.covers(self)
     }
 
     /// The first address.
@@ -109,7 +110,7 @@ impl fmt::Display for IpRange {
         let bits: u32 = if self.first.is_ipv4() { 32 } else { 128 };
         let host_bits = (self.span().checked_add(1))
             .map_or(128, |count| if count.is_power_of_two() { count.ilog2() } else { u32::MAX });
-        let aligned = host_bits != u32::MAX && (host_bits == 128 || number(self.first) % (1 << host_bits) == 0);
+        let aligned = host_bits != u32::MAX && (host_bits == 128 || number(self.first).is_multiple_of(1 << host_bits));
         match (host_bits, aligned) {
             (0, _) => write!(f, "{}", self.first),
             (_, true) => write!(f, "{}/{}", self.first, bits - host_bits),

@@ -133,17 +133,6 @@ impl ReceiveConnector {
     }
 }
 
-impl Protocol {
-    /// The word in the document.
-    pub fn word(self) -> &'static str {
-        match self {
-            Protocol::Smtp => "smtp",
-            Protocol::Submission => "submission",
-            Protocol::Lmtp => "lmtp",
-        }
-    }
-}
-
 impl AuthMechanisms {
     /// Nothing is offered.
     pub fn is_empty(self) -> bool {

@@ -20,8 +20,8 @@ pub struct SendConnector {
     pub port: u16,
     /// What is asked of TLS.
     pub tls: SendTls,
-    /// Certificates of authorities (PEM) that `verify` trusts instead of the public ones.
-    pub tls_ca_pem: Option<Arc<[u8]>>,
+    /// Authorities that `verify` trusts instead of the public ones.
+    pub tls_ca: Option<Authorities>,
     /// What we log on with at smart hosts.
     pub credentials: Option<Credentials>,
     /// Connections to one next hop (a set of smart hosts or a domain).
@@ -60,6 +60,15 @@ pub enum SendTls {
     Require,
     /// Encrypted with a certificate that is valid for the host's name, or not at all.
     Verify,
+}
+
+/// Certificates of authorities.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Authorities {
+    /// PEM.
+    pub pem: Arc<[u8]>,
+    /// Where they came from.
+    pub file: PathBuf,
 }
 
 /// User name and password for AUTH at a smart host.

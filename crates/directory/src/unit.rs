@@ -42,6 +42,6 @@ pub fn duration_text(ms: u64) -> String {
 }
 
 fn written(value: u64, units: &[(u64, &str)]) -> String {
-    let fits = |(scale, _): &&(u64, &str)| value % scale == 0 && (value > 0 || *scale == 1);
+    let fits = |(scale, _): &&(u64, &str)| value.is_multiple_of(*scale) && (value > 0 || *scale == 1);
     units.iter().find(fits).map_or_else(|| value.to_string(), |(scale, name)| format!("{}{name}", value / scale))
 }

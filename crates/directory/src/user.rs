@@ -1,5 +1,6 @@
 //! Users who may authenticate, and the senders that each may use. Keys are compared elsewhere: nothing here computes a hash.
 
+use crate::base64;
 use mail::{Mailbox, ReversePath};
 use std::sync::Arc;
 
@@ -68,6 +69,20 @@ impl std::fmt::Display for SenderPattern {
             SenderPattern::Mailbox(own) => write!(f, "{own}"),
             SenderPattern::Domain(domain) => write!(f, "*@{domain}"),
             SenderPattern::Any => f.write_str("*"),
+        }
+    }
+}
+
+/// As the document writes it.
+impl std::fmt::Display for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Password::Argon2id(phc) => f.write_str(phc),
+            Password::ScramSha256 { iterations, salt, stored_key, server_key } => {
+                let (salt, stored, server) =
+                    (base64::encode(salt), base64::encode(stored_key), base64::encode(server_key));
+                write!(f, "SCRAM-SHA-256${iterations}:{salt}${stored}:{server}")
+            }
         }
     }
 }

@@ -5,11 +5,9 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::CertifiedKey;
+use transport::tls::{self, Certificates};
 use world::World;
 
 /// A certificate chain and its key, as PEM files.
@@ -19,6 +17,14 @@ pub struct CertificateFiles {
     pub certificate: PathBuf,
     /// The key.
     pub key: PathBuf,
+}
+
+/// The pair that is served, and when its files were looked at.
+pub struct ServedCertificate {
+    files: CertificateFiles,
+    served: Arc<Certificates>,
+    /// The times of change that were seen last.
+    seen: Mutex<Option<(u64, u64)>>,
 }
 
 /// Why a certificate cannot be used: which file, and what to do.
@@ -63,33 +69,58 @@ impl CertificateFiles {
         Ok(files)
     }
 
-    /// Reads both and makes sure that they fit.
-    pub fn load(&self, world: &World) -> Result<Arc<CertifiedKey>, CertificateError> {
-        let certificate = read(world, &self.certificate, "[tls] certificate")?;
-        let key = read(world, &self.key, "[tls] key")?;
-        let bad = |file: &Path, what: String| CertificateError { file: file.to_path_buf(), what };
-        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&certificate)
-            .collect::<Result<_, _>>()
-            .map_err(|error| bad(&self.certificate, format!("is not PEM: {error}")))?;
-        if chain.is_empty() {
-            return Err(bad(&self.certificate, "holds no certificate (no BEGIN CERTIFICATE)".into()));
-        }
-        let key = PrivateKeyDer::from_pem_slice(&key)
-            .map_err(|error| bad(&self.key, format!("holds no private key that can be read: {error}")))?;
-        let provider = rustls::crypto::aws_lc_rs::default_provider();
-        let certified = CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => {
-                bad(&self.key, format!("does not belong to the certificate in {}", self.certificate.display()))
-            }
-            other => bad(&self.key, format!("cannot be used: {other}")),
-        })?;
-        Ok(Arc::new(certified))
+    /// Reads both files.
+    fn read(&self, world: &World) -> Result<(Vec<u8>, Vec<u8>), CertificateError> {
+        Ok((read(world, &self.certificate, "[tls] certificate")?, read(world, &self.key, "[tls] key")?))
+    }
+
+    /// The refusal of the pair, told of the file that it is about.
+    fn refused(&self, error: &tls::CertificateError) -> CertificateError {
+        let file = match error {
+            tls::CertificateError::Chain(_) => &self.certificate,
+            tls::CertificateError::Key(_) | tls::CertificateError::Pair(_) => &self.key,
+        };
+        CertificateError { file: file.clone(), what: error.to_string() }
     }
 
     /// When either file was changed last; two different answers mean that it is time to load again.
-    pub fn changed_ms(&self, world: &World) -> Option<(u64, u64)> {
+    fn changed_ms(&self, world: &World) -> Option<(u64, u64)> {
         let at = |path: &Path| world.disk.modified_ms(path).ok();
         Some((at(&self.certificate)?, at(&self.key)?))
+    }
+}
+
+impl ServedCertificate {
+    /// Those that the configuration names.
+    pub fn given(world: &World, files: &directory::TlsFiles) -> Result<ServedCertificate, CertificateError> {
+        let files = CertificateFiles { certificate: files.certificate.clone(), key: files.key.clone() };
+        ServedCertificate::load(world, files)
+    }
+
+    /// Reads the pair and makes sure that it fits.
+    pub fn load(world: &World, files: CertificateFiles) -> Result<ServedCertificate, CertificateError> {
+        // Asked before reading: a change in between is seen at the next look.
+        let seen = Mutex::new(files.changed_ms(world));
+        let (chain, key) = files.read(world)?;
+        let served = Certificates::from_pem(&chain, &key).map_err(|error| files.refused(&error))?;
+        Ok(ServedCertificate { files, served: Arc::new(served), seen })
+    }
+
+    /// What TLS sessions are started with.
+    pub fn served(&self) -> Arc<Certificates> {
+        self.served.clone()
+    }
+
+    /// Serves what the files hold now if they changed; says whether they did. Each change is looked at once, sound or not: a half
+    /// written pair is told of once, and the change that completes it is seen again.
+    pub fn renew(&self, world: &World) -> Result<bool, CertificateError> {
+        let changed = self.files.changed_ms(world);
+        if std::mem::replace(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner), changed) == changed {
+            return Ok(false);
+        }
+        let (chain, key) = self.files.read(world)?;
+        self.served.replace(&chain, &key).map_err(|error| self.files.refused(&error))?;
+        Ok(true)
     }
 }
 
@@ -111,22 +142,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn made_once_loads_and_refuses_a_key_of_another() {
-        let (world, _) = World::simulated(1);
+    fn made_once_renewed_when_changed_and_never_with_the_key_of_another() {
+        let (world, sim) = World::simulated(1);
         let one = CertificateFiles::self_signed(&world, Path::new("/a"), "mx.posthouse.test").unwrap();
-        let first = one.load(&world).unwrap();
-        let again = CertificateFiles::self_signed(&world, Path::new("/a"), "other.test").unwrap();
-        assert_eq!(first.cert, again.load(&world).unwrap().cert, "made once, kept");
+        let made = world.disk.read_all(&one.certificate).unwrap();
+        assert_eq!(CertificateFiles::self_signed(&world, Path::new("/a"), "other.test").unwrap(), one);
+        assert_eq!(world.disk.read_all(&one.certificate).unwrap(), made, "made once, kept");
 
+        let served = ServedCertificate::load(&world, one.clone()).unwrap();
+        assert!(!served.renew(&world).unwrap());
         let two = CertificateFiles::self_signed(&world, Path::new("/b"), "mx.posthouse.test").unwrap();
-        let mixed = CertificateFiles { certificate: one.certificate.clone(), key: two.key };
-        let error = mixed.load(&world).unwrap_err().to_string();
-        assert_eq!(error, "/b/key.pem: does not belong to the certificate in /a/certificate.pem");
+        let (chain, key) = two.read(&world).unwrap();
+        sim.clock.advance_ms(60_000);
+        world.disk.replace_durable(&one.certificate, &chain).unwrap();
+        let error = served.renew(&world).unwrap_err().to_string();
+        assert!(error.starts_with("/a/key.pem: certificate and private key cannot be used together"), "{error}");
+        sim.clock.advance_ms(60_000);
+        world.disk.replace_durable_private(&one.key, &key).unwrap();
+        assert!(served.renew(&world).unwrap());
+        assert!(!served.renew(&world).unwrap());
+    }
 
-        let missing = CertificateFiles { key: "/c/key.pem".into(), ..one.clone() };
-        assert_eq!(missing.load(&world).unwrap_err().to_string(), "/c/key.pem: is not there; [tls] key names it");
-        world.disk.replace_durable(&one.certificate, b"not a certificate").unwrap();
-        assert!(one.load(&world).unwrap_err().to_string().contains("holds no certificate"));
+    #[test]
+    fn what_cannot_be_read_names_the_file_and_the_setting() {
+        let (world, _) = World::simulated(1);
+        let files = CertificateFiles { certificate: "/c/chain.pem".into(), key: "/c/key.pem".into() };
+        let error = ServedCertificate::load(&world, files.clone()).map(drop).unwrap_err().to_string();
+        assert_eq!(error, "/c/chain.pem: is not there; [tls] certificate names it");
+        world.disk.create_dir_all_durable(Path::new("/c")).unwrap();
+        world.disk.replace_durable(&files.certificate, b"not a certificate").unwrap();
+        world.disk.replace_durable(&files.key, b"not a key").unwrap();
+        let error = ServedCertificate::load(&world, files).map(drop).unwrap_err().to_string();
+        assert!(error.starts_with("/c/chain.pem: no usable certificate"), "{error}");
     }
 
     #[test]

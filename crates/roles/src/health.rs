@@ -3,6 +3,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
+use mail::{Enhanced, Reply};
+
 /// Where a node stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -49,6 +51,16 @@ impl NotReady {
             NotReady::Draining => "draining: no new mail is taken, what is here is delivered",
             NotReady::Stopping => "stopping",
             NotReady::NoRoom => "no room: the disk of the spool is full but for its reserve; mail is refused with 452",
+        }
+    }
+
+    /// For the peer.
+    pub fn reply(self) -> Reply {
+        match self {
+            NotReady::Starting => Reply::new(421, Enhanced::new(4, 3, 2), "starting, try later"),
+            NotReady::Draining => Reply::new(421, Enhanced::new(4, 3, 2), "takes no new mail now, try later"),
+            NotReady::Stopping => Reply::new(421, Enhanced::new(4, 3, 2), "shutting down, try later"),
+            NotReady::NoRoom => Reply::new(452, Enhanced::new(4, 3, 1), "no space for mail now, try later"),
         }
     }
 

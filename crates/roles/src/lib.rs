@@ -3,7 +3,21 @@
 //! Owns what only a whole node has. Knows no HTTP pages. What it shows to the floor above are its own words
 //! ([`control`]), never the insides of the floors below.
 
-pub mod certificates;
-pub mod data;
+mod certificates;
+mod config;
+pub mod control;
+mod data;
+mod exposition;
 pub mod health;
+mod listen;
+mod listeners;
+mod logging;
+mod maildir;
+mod metrics;
+mod node;
+pub mod offline;
+mod timers;
 pub mod trace;
+
+pub use directory::Start;
+pub use node::{Ended, Running, StartError, start};

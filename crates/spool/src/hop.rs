@@ -34,9 +34,21 @@ pub enum HopKey {
     },
 }
 
-/// Short name of a hop in this process. Not kept on disk, not reused while a message or a [`crate::Work`] names it.
+/// Short name of a hop in this process. Not kept on disk, never used again for another hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct HopId(pub u32);
+pub struct HopId(pub u64);
+
+impl HopId {
+    /// The hop at a place of the book, made as the `turn`-th one.
+    pub(crate) fn new(place: u32, turn: u32) -> HopId {
+        HopId(u64::from(turn) << 32 | u64::from(place))
+    }
+
+    /// The place in the book.
+    pub(crate) fn place(self) -> u32 {
+        self.0 as u32
+    }
+}
 
 impl HopKey {
     /// Mail here has no route.

@@ -3,14 +3,36 @@
 //! Always holds: a receipt only after the durable commit of the accept record; a message is taken by deliverers only after
 //! that; its records are released only after its last settle record is durable. See `docs/custody.md`.
 
+mod body;
+mod book;
+mod clean;
 mod hop;
+mod index;
+mod list;
+mod notify;
+mod open;
+mod packed;
+mod pending;
+mod processing;
+mod record;
 mod settings;
-mod spool;
+mod settle;
+mod settler;
+mod shared;
+mod slab;
+mod tick;
+mod verbs;
 mod view;
 mod words;
+mod work;
 
+pub use body::Body;
 pub use hop::{HopId, HopKey};
+pub use pending::{Accepting, Pending, Push};
 pub use settings::{Canary, Ladder, Settings};
-pub use spool::{Accepting, Body, Notice, Pending, Push, Spool, Work};
-pub use view::{Filter, Held, MessageView, QueueState, QueueView, RecipientState, RecipientView, Totals, VerbError};
+pub use shared::Spool;
+pub use view::{
+    Filter, Held, MessageView, Notice, QueueState, QueueView, RecipientState, RecipientView, Totals, VerbError,
+};
 pub use words::{AcceptError, Attempt, Facts, OpenError, Outcome, Priority, Refused, Route, Source, Wake};
+pub use work::Work;

@@ -66,8 +66,6 @@ pub enum Canary {
     ReceiptBeforeSync,
     /// A body is released when its message is taken, not when its settle record is synced.
     ReleaseBeforeSettle,
-    /// The accept record is appended although body chunks failed.
-    AcceptWithoutBody,
     /// A settled recipient is not recorded.
     ForgetSettle,
 }
@@ -118,6 +116,13 @@ impl Settings {
             postmaster_copy: Vec::new(),
             canary: Canary::None,
         }
+    }
+}
+
+impl Settings {
+    /// [`Settings::return_full_bytes_max`] within what fits into one batch of the journal.
+    pub(crate) fn full_bytes_max(&self) -> usize {
+        self.return_full_bytes_max.min(768 << 10)
     }
 }
 

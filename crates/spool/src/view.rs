@@ -208,6 +208,15 @@ pub struct Totals {
     pub dsns: u64,
 }
 
+/// Who is told when an operator removes a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The sender gets a failure DSN.
+    Sender,
+    /// Nobody.
+    Nobody,
+}
+
 /// Why a verb did nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VerbError {

@@ -1,1 +1,15 @@
-//! From TOML to values, with all problems at once.
+//! From TOML to values. Goes on after a problem, so that an operator sees all of them at once.
+
+mod checks;
+mod document;
+mod domain;
+mod node;
+mod org;
+mod receive;
+mod section;
+mod send;
+mod user;
+
+pub use document::{Document, io_text};
+pub use node::node;
+pub use org::{Context, org};

@@ -13,8 +13,9 @@ mod writer;
 use std::cell::RefCell;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use mail::event::{Event, EventKind, Recorder};
 use tokio::sync::broadcast;
@@ -28,7 +29,7 @@ pub struct Trace {
     world: World,
     dir: Box<Path>,
     buffer: Arc<writer::Buffer>,
-    thread: Option<std::thread::JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
     counts: [AtomicU64; KINDS.len()],
     log: log::EventLog,
     live: broadcast::Sender<Arc<[TraceEvent]>>,
@@ -46,7 +47,7 @@ impl Trace {
             world: world.clone(),
             dir: dir.into(),
             buffer,
-            thread: Some(thread),
+            thread: Mutex::new(Some(thread)),
             counts: Default::default(),
             log: log::EventLog::default(),
             live,
@@ -67,6 +68,16 @@ impl Trace {
     /// How many events of each kind were recorded since the node started.
     pub fn counts(&self) -> impl Iterator<Item = (EventKind, u64)> + '_ {
         KINDS.iter().zip(&self.counts).map(|(kind, count)| (*kind, count.load(Ordering::Relaxed)))
+    }
+
+    /// Writes what waits and ends the thread; events from now on are dropped. Blocks.
+    pub fn close(&self) {
+        self.buffer.stop();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // The thread does not panic; if it did, there is nothing left to write with.
+            let _ = thread.join();
+        }
     }
 
     /// Lines that were dropped because the buffer was full or the disk refused.
@@ -96,11 +107,7 @@ impl Recorder for Trace {
 
 impl Drop for Trace {
     fn drop(&mut self) {
-        self.buffer.stop();
-        if let Some(thread) = self.thread.take() {
-            // The thread does not panic; if it did, there is nothing left to write with.
-            let _ = thread.join();
-        }
+        self.close();
     }
 }
 

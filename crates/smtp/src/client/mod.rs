@@ -9,8 +9,8 @@
 
 mod capabilities;
 mod command;
-mod core;
 mod event;
+mod machine;
 mod outgoing;
 mod pipeline;
 mod reply;
@@ -23,7 +23,7 @@ pub use outgoing::Outgoing;
 pub use reply::{Heard, Malformed, REPLY_LINE_MAX, REPLY_LINES_MAX, ReplyReader};
 pub use stuff::{BodyEnd, Stuffer};
 
-use self::core::Core;
+use self::machine::Machine;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -75,8 +75,8 @@ pub struct Credentials {
     pub password: String,
 }
 
-impl ::core::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+impl core::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "Credentials({}, ...)", self.username)
     }
 }
@@ -84,7 +84,7 @@ impl ::core::fmt::Debug for Credentials {
 /// One session with one next hop. `M` is the driver's name for a message; the machine holds it until its outcome is known.
 pub struct Client<M> {
     reader: ReplyReader,
-    core: Core<M>,
+    machine: Machine<M>,
 }
 
 /// What is to be written next.
@@ -101,22 +101,22 @@ pub enum Output {
 impl<M: Outgoing> Client<M> {
     /// A session on a fresh connection: the peer's greeting comes first.
     pub fn new(settings: Settings) -> Client<M> {
-        Client { reader: ReplyReader::new(), core: Core::new(settings) }
+        Client { reader: ReplyReader::new(), machine: Machine::new(settings) }
     }
 
     /// Takes all bytes that came from the peer.
     pub fn receive(&mut self, input: &[u8]) {
         let mut rest = input;
-        while !self.core.is_over() {
+        while !self.machine.is_over() {
             // What came in clear text behind the reply to STARTTLS is not the peer's word (RFC 3207 4.2).
-            if self.core.in_handshake() {
+            if self.machine.in_handshake() {
                 self.reader.clear();
                 return;
             }
             match self.reader.next(&mut rest) {
-                Ok(Some(heard)) => self.core.heard(&heard),
+                Ok(Some(heard)) => self.machine.heard(&heard),
                 Ok(None) => return,
-                Err(malformed) => self.core.end(Ending::Malformed(malformed)),
+                Err(malformed) => self.machine.end(Ending::Malformed(malformed)),
             }
         }
     }
@@ -124,67 +124,67 @@ impl<M: Outgoing> Client<M> {
     /// The TLS handshake that [`Event::StartTls`] asked for is done: everything is asked again, inside.
     pub fn tls_started(&mut self) {
         self.reader.clear();
-        self.core.tls_started();
+        self.machine.tls_started();
     }
 
     /// The connection is gone.
     pub fn lost(&mut self, loss: Loss) {
-        self.core.end(Ending::Lost(loss));
+        self.machine.end(Ending::Lost(loss));
     }
 
     /// How many messages may be handed in now.
     pub fn wants(&self) -> usize {
-        self.core.wants()
+        self.machine.wants()
     }
 
     /// Hands in a message. Call it only while [`wants`](Self::wants) is not 0; otherwise the message comes back as [`Event::Returned`].
     pub fn send(&mut self, message: M) {
-        self.core.send(message);
+        self.machine.send(message);
     }
 
     /// What is to be written next. After a body the driver calls [`body_sent`](Self::body_sent) once its last byte is queued.
     pub fn next_output(&mut self) -> Option<Output> {
-        self.core.next_output()
+        self.machine.next_output()
     }
 
     /// The message whose body [`next_output`](Self::next_output) named.
     pub fn sending(&self) -> Option<&M> {
-        self.core.sending()
+        self.machine.sending()
     }
 
     /// The body that was named is on its way; `end` is [`Stuffer::end`], and means nothing for [`Output::Exact`].
     pub fn body_sent(&mut self, end: BodyEnd) {
-        self.core.body_sent(end);
+        self.machine.body_sent(end);
     }
 
     /// What happened, oldest first.
     pub fn poll_event(&mut self) -> Option<Event<M>> {
-        self.core.poll_event()
+        self.machine.poll_event()
     }
 
     /// Says goodbye once nothing is in flight any more.
     pub fn quit(&mut self) {
-        self.core.quit();
+        self.machine.quit();
     }
 
     /// What the session waits for from the peer, for the driver's deadline; `None` when it waits for work.
     pub fn awaits(&self) -> Option<Stage> {
-        self.core.awaits()
+        self.machine.awaits()
     }
 
     /// Messages that were handed in and have not come out.
     pub fn in_flight(&self) -> usize {
-        self.core.in_flight()
+        self.machine.in_flight()
     }
 
     /// What the peer offers.
     pub fn capabilities(&self) -> &Capabilities {
-        self.core.capabilities()
+        self.machine.capabilities()
     }
 
     /// The reply with which the peer refused an offered STARTTLS, where the session went on without it.
     pub fn tls_refused(&self) -> Option<&mail::Reply> {
-        self.core.tls_refused()
+        self.machine.tls_refused()
     }
 }
 

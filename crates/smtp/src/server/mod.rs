@@ -19,14 +19,30 @@
 //! ```
 
 mod answer;
+mod auth;
+mod body;
+mod command;
+mod envelope;
+mod header_end;
+mod hello;
+mod line;
 mod moment;
+mod reply;
 mod session;
 mod settings;
+mod text;
+mod transaction;
+mod xclient;
 
 pub use answer::Answer;
+pub use body::SWALLOW_BYTES_MAX;
+pub use line::{AUTH_LINE_BYTES_MAX, LINE_BYTES_MAX, SKIP_BYTES_MAX};
 pub use moment::{
     AuthParameter, Closing, Framing, Greeting, MailCommand, Moment, RcptCommand, Told, Verb, XclientCommand,
     XclientProtocol,
 };
-pub use session::Session;
+pub use session::{OUTPUT_BYTES_MAX, Session};
 pub use settings::{BareNewline, Limits, Offers, Protocol, Settings, TlsOffer};
+
+#[cfg(test)]
+mod tests;

@@ -192,10 +192,11 @@ impl SessionCallback for Answers {
             return Ok(());
         }
         // Nobody by that name: keys that nothing fits, the same salt each time somebody asks, the costs of a real user.
-        let costs = self.org.users.iter().find_map(|user| match user.password {
+        let costs = self.org.users.iter().filter_map(|user| match user.password {
             Stored::ScramSha256 { iterations, .. } => Some(iterations),
             Stored::Argon2id(_) => None,
         });
+        let costs = self.passwords.pick(&name, &costs.collect::<Vec<u32>>()).copied();
         let (salt, nothing) = (self.passwords.decoy_salt(&name), [0; 32]);
         let keys = ScramStoredPassword::new(costs.unwrap_or(16_384), &salt, &nothing, &nothing);
         request.satisfy::<ScramStoredPassword<'_>>(&keys)?;
@@ -227,5 +228,120 @@ impl Answers {
             Some(user) if matches!(user.password, Stored::ScramSha256 { .. }) => Outcome::Proved(user.clone()),
             _ => Outcome::Wrong,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_lc_rs::{digest, hmac, pbkdf2};
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use world::RealChance;
+
+    fn start(mechanism: Mechanism) -> Exchange {
+        let (alice, bob) =
+            (super::super::scram_sha_256(b"pencil", [2; 16]), super::super::argon2id(b"pencil", [3; 16]).unwrap());
+        let org = crate::receive::testing::org(&format!(
+            "[[receive_connector]]\nname = \"in\"\nlisten = [\"127.0.0.1:25\"]\n\
+             [[user]]\nname = \"alice\"\npassword = \"{alice}\"\n[[user]]\nname = \"bob\"\npassword = \"{bob}\"\n"
+        ));
+        let passwords = Passwords::new(&RealChance);
+        Exchange::new(mechanism, org, passwords).unwrap()
+    }
+
+    fn challenge(step: Step) -> String {
+        let Step::Challenge(challenge) = step else { panic!("no challenge") };
+        String::from_utf8(challenge).unwrap()
+    }
+
+    /// A SCRAM client of its own, by the letter of RFC 5802 3. Gives the server's first message and the last step.
+    fn scram(name: &str, password: &[u8]) -> (String, Step, String) {
+        let mut exchange = start(Mechanism::ScramSha256);
+        let bare = format!("n={name},r=fyko+d2lbbFgONRv9qkxdawL");
+        let first = challenge(exchange.start(Some(format!("n,,{bare}").as_bytes())));
+        let part = |name: &str| first.split(',').find_map(|part| part.strip_prefix(name)).unwrap();
+        let (nonce, salt) = (part("r="), STANDARD.decode(part("s=")).unwrap());
+        let mut salted = [0; 32];
+        let iterations = part("i=").parse().unwrap();
+        pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, iterations, &salt, password, &mut salted);
+        let mac = |key: &[u8], text: &[u8]| hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text);
+        let client_key = mac(&salted, b"Client Key");
+        let stored = digest::digest(&digest::SHA256, client_key.as_ref());
+        let without_proof = format!("c=biws,r={nonce}");
+        let message = format!("{bare},{first},{without_proof}");
+        let signature = mac(stored.as_ref(), message.as_bytes());
+        let proof: Vec<u8> = client_key.as_ref().iter().zip(signature.as_ref()).map(|(a, b)| a ^ b).collect();
+        let last = exchange.answer(format!("{without_proof},p={}", STANDARD.encode(proof)).as_bytes());
+        let server_key = mac(&salted, b"Server Key");
+        let expected = format!("v={}", STANDARD.encode(mac(server_key.as_ref(), message.as_bytes()).as_ref()));
+        match last {
+            Step::Challenge(verifier) => {
+                assert_eq!(String::from_utf8(verifier).unwrap(), expected, "the server proves itself too");
+                (first.clone(), exchange.answer(b""), part("i=").to_string())
+            }
+            other => (first.clone(), other, part("i=").to_string()),
+        }
+    }
+
+    #[test]
+    fn scram_proves_both_sides() {
+        assert!(matches!(scram("alice", b"pencil").1, Step::Proved(user) if &*user.name == "alice"));
+        assert!(matches!(scram("alice", b"crayon").1, Step::Wrong));
+    }
+
+    #[test]
+    fn a_name_that_nobody_has_looks_like_one_that_somebody_has() {
+        let (known, unknown, no_keys) =
+            (scram("alice", b"crayon"), scram("mallory", b"crayon"), scram("bob", b"pencil"));
+        assert!(matches!(unknown.1, Step::Wrong) && matches!(no_keys.1, Step::Wrong));
+        assert_eq!(known.2, unknown.2, "iterations");
+        let length = |first: &str| first.split(',').map(str::len).collect::<Vec<_>>();
+        assert_eq!(length(&known.0), length(&unknown.0));
+    }
+
+    #[test]
+    fn a_broken_message_is_refused_and_panics_nobody() {
+        for first in [
+            "",
+            "n",
+            "n,",
+            "n,,",
+            "n,,n",
+            "n,,n=",
+            "n,,n=a,r",
+            "n,a,n=a,r=b",
+            "x,,n=a,r=b",
+            "p=x,,n=a,r=b",
+            ",,,",
+            "n,,m=,n=a,r=b",
+        ] {
+            let step = start(Mechanism::ScramSha256).start(Some(first.as_bytes()));
+            assert!(!matches!(step, Step::Proved(_) | Step::Check(_)), "{first}");
+        }
+        for last in ["", "c", "c=", "c=biws,r", "c=biws,r=x,p", "c=biws,r=x,p=y", ",,", "c=biws,r=x,p=AAAA"] {
+            let mut exchange = start(Mechanism::ScramSha256);
+            challenge(exchange.start(Some(b"n,,n=alice,r=abc")));
+            assert!(matches!(exchange.answer(last.as_bytes()), Step::Broken | Step::Wrong), "{last}");
+        }
+        for response in ["", "\0", "\0\0", "\0\0\0\0", "a", "\0a\0b\0c"] {
+            assert!(matches!(start(Mechanism::Plain).start(Some(response.as_bytes())), Step::Broken), "{response:?}");
+        }
+    }
+
+    #[test]
+    fn plain_and_login_claim_a_name() {
+        let claimed =
+            |step| matches!(step, Step::Check(Claim { name, password }) if name == "bob" && password == b"pw");
+        assert!(claimed(start(Mechanism::Plain).start(Some(b"\0bob\0pw"))));
+        assert!(claimed(start(Mechanism::Plain).start(Some(b"bob\0bob\0pw"))));
+        assert!(matches!(start(Mechanism::Plain).start(Some(b"root\0bob\0pw")), Step::Wrong), "nobody acts for others");
+        let mut exchange = start(Mechanism::Plain);
+        assert_eq!(challenge(exchange.start(None)), "");
+        assert!(claimed(exchange.answer(b"\0bob\0pw")));
+        let mut exchange = start(Mechanism::Login);
+        assert_eq!(challenge(exchange.start(None)), "Username:");
+        assert_eq!(challenge(exchange.answer(b"bob")), "Password:");
+        assert!(claimed(exchange.answer(b"pw")));
     }
 }

@@ -57,11 +57,11 @@ fn scram_keys(password: &[u8], salt: &[u8], iterations: NonZeroU32) -> ScramKeys
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
 
     /// What is stored of a password, with few iterations.
-    pub fn stored_scram(password: &[u8], salt: &[u8]) -> Password {
+    fn stored_scram(password: &[u8], salt: &[u8]) -> Password {
         let iterations = NonZeroU32::new(4096).unwrap();
         let keys = scram_keys(password, salt, iterations);
         Password::ScramSha256 {

@@ -2,7 +2,7 @@
 
 use super::hash;
 use aws_lc_rs::hmac;
-use directory::{Password, User};
+use directory::{Org, Password, User};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
@@ -44,21 +44,30 @@ impl Passwords {
         }
     }
 
-    /// Whether `password` is the user's. For a name that nobody has (`user` is `None`) it takes as long to say no: `decoy`, somebody
-    /// else's stored password, is what it is measured against.
-    pub async fn check(&self, user: Option<&Arc<User>>, decoy: Option<&Arc<User>>, password: Vec<u8>) -> bool {
-        let Some(measured) = user.or(decoy).cloned() else { return false };
+    /// The user of that name, if `password` is the right one. A name that nobody has takes as long to be refused: its password is
+    /// measured against that of some user.
+    pub async fn check(&self, org: &Org, name: &str, password: Vec<u8>) -> Option<Arc<User>> {
+        let known = org.user(name);
+        let measured = known.or_else(|| self.pick(name, &org.users))?.clone();
         let print = self.print(&measured, &password);
-        if user.is_some() && self.shared.right().contains(&print) {
-            return true;
+        if known.is_some() && self.shared.right().contains(&print) {
+            return Some(measured);
         }
-        let Ok(_permit) = self.shared.at_once.acquire().await else { return false };
-        let check = move || hash::verify(&measured.password, &password);
-        let right = tokio::task::spawn_blocking(check).await.unwrap_or(false) && user.is_some();
-        if right {
+        let _permit = self.shared.at_once.acquire().await.ok()?;
+        let stored = measured.clone();
+        let check = move || hash::verify(&stored.password, &password);
+        let right = tokio::task::spawn_blocking(check).await.unwrap_or(false) && known.is_some();
+        right.then(|| {
             self.shared.right().insert(print);
-        }
-        right
+            measured
+        })
+    }
+
+    /// One of `among`, for a name the same one each time: names that nobody has cost as much as names that somebody has, whatever the
+    /// mixture of costs is.
+    pub(super) fn pick<'u, T>(&self, name: &str, among: &'u [T]) -> Option<&'u T> {
+        let [a, b, c, d, ..] = self.shared.digest(&[b"pick", name.as_bytes()]);
+        among.get((u32::from_le_bytes([a, b, c, d]) as usize).checked_rem(among.len())?)
     }
 
     /// 32 bytes that stand for a user, what is stored of the password, and a password. Whoever reads them learns nothing without the key;
@@ -111,27 +120,35 @@ impl Right {
 
 #[cfg(test)]
 mod tests {
-    use super::super::hash::tests::stored_scram;
     use super::*;
     use world::RealChance;
 
-    fn user(name: &str, password: &str) -> Arc<User> {
-        let password = stored_scram(password.as_bytes(), &[1; 16]);
-        Arc::new(User { name: name.into(), password, may_send_as: Vec::new() })
+    fn org(users: &[(&str, &str)]) -> Arc<Org> {
+        let user = |(name, password): &(&str, &str)| {
+            let stored = hash::scram_sha_256(password.as_bytes(), [1; 16]);
+            format!("[[user]]\nname = \"{name}\"\npassword = \"{stored}\"\n")
+        };
+        let users: String = users.iter().map(user).collect();
+        crate::receive::testing::org(&format!(
+            "[[receive_connector]]\nname = \"in\"\nlisten = [\"127.0.0.1:25\"]\n{users}"
+        ))
     }
 
     #[tokio::test]
     async fn a_right_password_is_remembered_and_a_changed_one_forgets_it() {
         let passwords = Passwords::new(&RealChance);
-        let (bob, changed) = (user("bob", "pencil"), user("bob", "crayon"));
-        assert!(!passwords.check(Some(&bob), Some(&bob), b"wrong".to_vec()).await);
-        assert!(!passwords.check(None, Some(&bob), b"pencil".to_vec()).await, "nobody is never right");
-        assert!(!passwords.check(None, None, b"pencil".to_vec()).await);
+        let (before, after) = (org(&[("bob", "pencil")]), org(&[("bob", "crayon")]));
+        let check = async |org: &Org, name: &str, password: &str| {
+            passwords.check(org, name, password.as_bytes().to_vec()).await.map(|user| user.name.to_string())
+        };
+        assert_eq!(check(&before, "bob", "wrong").await, None);
+        assert_eq!(check(&before, "mallory", "pencil").await, None, "nobody is never right");
+        assert_eq!(check(&org(&[]), "mallory", "pencil").await, None);
         assert!(passwords.shared.right().young.is_empty());
-        assert!(passwords.check(Some(&bob), None, b"pencil".to_vec()).await);
-        assert!(passwords.shared.right().contains(&passwords.print(&bob, b"pencil")));
-        assert!(!passwords.check(None, Some(&bob), b"pencil".to_vec()).await, "not even from memory");
-        assert!(!passwords.check(Some(&changed), None, b"pencil".to_vec()).await);
+        assert_eq!(check(&before, "BOB", "pencil").await.as_deref(), Some("bob"));
+        assert!(passwords.shared.right().contains(&passwords.print(before.user("bob").unwrap(), b"pencil")));
+        assert_eq!(check(&before, "mallory", "pencil").await, None, "not even from memory");
+        assert_eq!(check(&after, "bob", "pencil").await, None);
     }
 
     #[test]

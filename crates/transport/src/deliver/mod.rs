@@ -5,13 +5,29 @@
 //! bound, so it never slows another.
 
 mod bell;
+mod center;
+mod connect;
+mod feed;
+mod hop;
+mod line;
 mod local;
+mod metrics;
+mod outbox;
+mod parcel;
+mod penalties;
+mod plan;
+mod remote;
+mod session;
+mod store;
+mod wire;
 
 pub use bell::Bell;
 pub use local::{Letter, LetterBody, LocalStore};
 
+use self::center::Center;
 use crate::dns::Resolver;
 use crate::swap::Swap;
+use crate::tls_client::TlsClient;
 use directory::Org;
 use spool::Spool;
 use std::sync::Arc;
@@ -30,7 +46,7 @@ pub struct Parts {
     pub resolver: Resolver,
     /// Takes mail for Maildirs.
     pub store: Arc<dyn LocalStore>,
-    /// Names of this node in lower case: an MX host that bears one of them is ourselves (RFC 5321 5.1).
+    /// Names of this node in lower case, the one that it goes by first: an MX host that bears one of them is ourselves (RFC 5321 5.1).
     pub own_names: Vec<String>,
     /// Most connections to all next hops together.
     pub connections_max: usize,
@@ -38,23 +54,27 @@ pub struct Parts {
 
 /// Delivers what the spool has. Cheap to clone.
 #[derive(Clone)]
-pub struct Deliverer {}
+pub struct Deliverer {
+    center: Arc<Center>,
+}
 
 impl Deliverer {
-    /// Starts delivering what `bell` tells of. Call it inside a tokio runtime, after the metrics recorder was installed.
-    pub fn start(bell: &Bell, parts: Parts) -> Deliverer {
-        let _ = (bell, parts);
-        todo!()
+    /// Starts delivering what `bell` tells of. Call it inside a tokio runtime with several threads, after the metrics recorder was
+    /// installed. An error is a fault of the TLS library as it was built.
+    pub fn start(bell: &Bell, parts: Parts) -> Result<Deliverer, rustls::Error> {
+        let center = Arc::new(Center::new(parts, TlsClient::new()?));
+        let hearing = Arc::clone(&center);
+        bell.answer_with(Box::new(move |hop| hearing.ready(hop)));
+        Ok(Deliverer { center })
     }
 
     /// Takes no more work, finishes what is in flight for at most `patience`, and gives the rest back to the spool.
     pub async fn stop(&self, patience: Duration) {
-        let _ = patience;
-        todo!()
+        self.center.stop(patience).await;
     }
 
-    /// Connections to next hops that are open now.
+    /// Connections to next hops that are open or being made now.
     pub fn connections(&self) -> usize {
-        todo!()
+        self.center.parts.connections_max.max(1) - self.center.permits.available_permits()
     }
 }

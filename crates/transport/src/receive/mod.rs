@@ -6,22 +6,35 @@
 //! session keeps the policy that it started with; one that waits for its peer holds no read buffer and no thread.
 
 mod buffer;
+mod incoming;
+mod logon;
+mod proxy;
+mod report;
+mod session;
+mod settings;
 mod socket;
 mod stop;
-#[cfg(test)]
-pub(crate) mod testing;
+mod transaction;
+mod visitor;
 mod wire;
 
+use self::proxy::{Front, NoHeader};
+use self::session::Session;
+use self::socket::Socket;
+use self::stop::Stop;
+use self::visitor::{TurnedAway, Visitor};
+use self::wire::Wire;
 use crate::auth::Passwords;
 use crate::limits::Doors;
 use crate::swap::Swap;
 use crate::tls::Certificates;
-use directory::Org;
+use directory::{Org, ReceiveTls};
 use mail::{Recorder, Reply};
 use spool::Spool;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use world::World;
 
@@ -56,29 +69,97 @@ pub trait Readiness: Send + Sync {
 #[derive(Clone)]
 pub struct Receiver {
     shared: Arc<Shared>,
+    stop: Arc<Stop>,
 }
+
+/// How long a TLS handshake may take where TLS starts with the first byte.
+const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(30);
 
 impl Receiver {
     /// A receiver.
     pub fn new(shared: Arc<Shared>) -> Receiver {
-        Receiver { shared }
+        report::describe();
+        Receiver { shared, stop: Arc::default() }
     }
 
     /// Serves one connection to its end; run it as a task of its own. `local` and `peer` are those of the socket.
-    pub async fn serve(&self, stream: TcpStream, local: SocketAddr, peer: SocketAddr) {
-        let _ = (&self.shared, stream, local, peer);
-        todo!()
+    pub async fn serve(&self, mut stream: TcpStream, local: SocketAddr, peer: SocketAddr) {
+        let _open = self.stop.session();
+        let (local, peer) = (canonical(local), canonical(peer));
+        // A reply is a small packet that somebody waits for. Without the option it works too, only later.
+        let _ = stream.set_nodelay(true);
+        let org = self.shared.org.load();
+        let mut front = Front { client: None, ahead: Vec::new() };
+        if org.expects_proxy_header(local, peer.ip()) {
+            front = match proxy::read_header(&mut stream).await {
+                Ok(front) => front,
+                Err(why) => return self.no_header(peer, why),
+            };
+        }
+        let client = front.client.map_or(peer, canonical);
+        let now_ms = self.shared.world.clock.mono_ms();
+        match Visitor::enter(org, &self.shared.doors, local, client, now_ms) {
+            Ok(visitor) => self.welcome(Socket::new(stream, front.ahead), local, visitor).await,
+            Err(why) => self.turn_away(stream, client, why).await,
+        }
     }
 
     /// Ends all sessions: those that are idle hear 421 4.3.2 now, those in the middle of a message have `grace` to finish it. Connections that
     /// come later are turned away.
     pub fn stop(&self, grace: Duration) {
-        let _ = grace;
-        todo!()
+        self.stop.begin(grace);
     }
 
     /// Completes when no session is open any more. After [`stop`](Self::stop) that is `grace` and a little later at the latest.
     pub async fn stopped(&self) {
-        todo!()
+        self.stop.sessions_over().await;
+    }
+
+    async fn welcome(&self, socket: Socket, local: SocketAddr, mut visitor: Visitor) {
+        let limits = &visitor.connector.limits;
+        let idle = Duration::from_millis(limits.idle_timeout_ms);
+        let session = Duration::from_millis(limits.session_timeout_ms);
+        let mut wire = Wire::new(socket, self.stop.clone(), idle.min(HANDSHAKE_TIME_MAX), session);
+        if visitor.connector.tls == ReceiveTls::Implicit {
+            if let Err(end) = wire.start_tls(self.shared.certificates.acceptor()).await {
+                report::handshake_failed(&visitor.peer_text, &end);
+                return;
+            }
+            visitor.under_tls(wire.tls().unwrap_or_default());
+            report::handshake(&visitor.tls);
+        }
+        wire.set_timeouts(idle, session);
+        Session::new(&self.shared, local, wire, visitor).run().await;
+    }
+
+    async fn turn_away(&self, mut stream: TcpStream, client: SocketAddr, why: TurnedAway) {
+        let (reason, reply) = why.refusal();
+        report::turned_away(&*self.shared.recorder, &client.to_string(), reason, &reply);
+        let mut line = Vec::new();
+        reply.write_to(&mut line, true);
+        // One line fits into the socket's buffer: there is nothing to wait for, and nobody to tell if it does not.
+        let _ = stream.try_write(&line);
+        let _ = stream.shutdown().await;
+    }
+
+    /// A balancer without its header. It hears nothing: whatever is behind it could be anybody.
+    fn no_header(&self, peer: SocketAddr, why: NoHeader) {
+        let reply = session::stopping();
+        let reason = match why {
+            NoHeader::Bad => "proxy_header_bad",
+            NoHeader::Late => "proxy_header_late",
+        };
+        report::turned_away(&*self.shared.recorder, &peer.to_string(), reason, &reply);
     }
 }
+
+/// IPv4 addresses are written as such, however the socket got them.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+#[cfg(test)]
+mod tests;
+
+#[cfg(test)]
+pub(crate) mod testing;

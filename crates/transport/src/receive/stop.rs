@@ -1,7 +1,7 @@
 //! The node's wish to stop, as sessions see it: a flag that costs a load to ask, and a wake-up for those that wait.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
@@ -12,7 +12,12 @@ pub struct Stop {
     /// Milliseconds that sessions have left once stopping began, plus one; 0 while nobody wants to stop.
     grace_ms_1: AtomicU64,
     begun: Arc<Notify>,
+    sessions: AtomicUsize,
+    over: Notify,
 }
+
+/// A session counts as open until this is dropped.
+pub struct OpenSession<'s>(&'s Stop);
 
 impl Stop {
     /// Tells every session: those that are idle close now, those in the middle of a message have `grace` to finish.
@@ -27,8 +32,34 @@ impl Stop {
         self.grace_ms_1.load(Ordering::Acquire).checked_sub(1).map(Duration::from_millis)
     }
 
+    /// Counts a session.
+    pub fn session(&self) -> OpenSession<'_> {
+        self.sessions.fetch_add(1, Ordering::Relaxed);
+        OpenSession(self)
+    }
+
+    /// Completes when no session is open.
+    pub async fn sessions_over(&self) {
+        loop {
+            let mut over = std::pin::pin!(self.over.notified());
+            over.as_mut().enable();
+            if self.sessions.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            over.await;
+        }
+    }
+
     /// Completes when stopping begins. Ask [`grace`](Self::grace) after making it: it does not tell of the past.
     pub fn begun(&self) -> OwnedNotified {
         self.begun.clone().notified_owned()
+    }
+}
+
+impl Drop for OpenSession<'_> {
+    fn drop(&mut self) {
+        if self.0.sessions.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.over.notify_waiters();
+        }
     }
 }

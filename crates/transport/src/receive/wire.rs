@@ -139,9 +139,14 @@ impl Wire {
         let _ = poll_fn(|cx| alarms.or_late(cx, |cx| socket.poll_shutdown(cx))).await;
     }
 
-    /// The node wants to stop and this session has been told.
+    /// The node wants to stop.
     pub fn is_stopping(&self) -> bool {
-        self.alarms.stop_seen || self.alarms.stop.grace().is_some()
+        self.alarms.stop.grace().is_some()
+    }
+
+    /// The session's time is over.
+    pub fn is_overdue(&self) -> bool {
+        Instant::now() >= self.alarms.session_at
     }
 }
 

@@ -33,7 +33,7 @@ enum Phase {
     Over,
 }
 
-pub(super) struct Core<M> {
+pub(super) struct Machine<M> {
     settings: Settings,
     phase: Phase,
     secure: bool,
@@ -43,9 +43,9 @@ pub(super) struct Core<M> {
     events: VecDeque<Event<M>>,
 }
 
-impl<M: Outgoing> Core<M> {
-    pub fn new(settings: Settings) -> Core<M> {
-        Core {
+impl<M: Outgoing> Machine<M> {
+    pub fn new(settings: Settings) -> Machine<M> {
+        Machine {
             pipeline: Pipeline::new(settings.protocol, settings.in_flight_max, settings.eager_bytes_max),
             settings,
             phase: Phase::Greeting,

@@ -1,0 +1,107 @@
+//! Owns the words of the API that its server and its client share. Knows neither of them.
+
+use roles::control::Refusal;
+use serde::{Deserialize, Serialize};
+
+/// What every error looks like.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Error {
+    /// What is wrong.
+    pub error: String,
+    /// What the asker can do.
+    pub what_to_do: String,
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Error {
+        Error { error: refusal.error, what_to_do: refusal.what_to_do }
+    }
+}
+
+/// What a search of the trace asks for. All that is given must fit.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TraceQuery {
+    /// A part of a recipient.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// A part of the sender.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// The message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The event's word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
+    /// Not older than `1h`, or than an RFC 3339 time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// At most so many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
+
+/// What `explain` asks.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExplainQuery {
+    /// The peer.
+    pub from: String,
+    /// Our address and port.
+    pub to: String,
+    /// A recipient.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rcpt: Option<String>,
+}
+
+/// What `explain` answers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Explained {
+    /// Several lines for a person.
+    pub text: String,
+}
+
+/// How a message is removed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RemoveQuery {
+    /// The sender is not told.
+    pub no_dsn: bool,
+}
+
+/// Where a message is redirected to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Redirect {
+    /// A next hop, or an address whose route is meant.
+    pub to: String,
+}
+
+/// A thing was done.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Done {
+    /// What.
+    pub done: String,
+}
+
+/// The documents that say what runs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Documents {
+    /// The node document.
+    pub node: String,
+    /// The organization document.
+    pub org: String,
+}
+
+/// Whether mail can be taken.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Ready {
+    /// It can.
+    pub ready: bool,
+    /// Why not.
+    pub reasons: Vec<String>,
+}
+
+/// The header in which a client says who asks, for the trace.
+pub const WHO: &str = "x-posthouse-who";

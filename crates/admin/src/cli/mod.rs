@@ -1,0 +1,63 @@
+//! Owns the command line: its words, its help, its exit codes. Everything about a running node goes over the HTTP API.
+//!
+//! Exit codes: 0 done, 1 not done (the reason is on standard error), 2 not understood, 3 no node answers.
+
+mod client;
+mod messages;
+mod node;
+mod offline;
+mod queues;
+mod start;
+mod table;
+mod words;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use client::{Client, Trouble};
+use words::{Cli, Verb};
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let json = cli.json;
+    let done = match cli.verb {
+        Verb::Start(asked) => return start::run(asked),
+        Verb::Version => {
+            println!("posthouse {}", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
+        Verb::Check(asked) => offline::check(asked, json),
+        Verb::HashPassword { scram } => offline::hash_password(scram),
+        Verb::Explain(asked) if asked.documents.any() => offline::explain(asked),
+        verb => over_the_api(cli.url, verb, json),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(trouble) => {
+            eprintln!("posthouse: {trouble}");
+            ExitCode::from(trouble.exit_code())
+        }
+    }
+}
+
+fn over_the_api(url: Option<String>, verb: Verb, json: bool) -> Result<(), Trouble> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Trouble::Failed(format!("no runtime: {error}")))?;
+    let client = Client::new(url)?;
+    runtime.block_on(async {
+        match verb {
+            Verb::Status => node::status(&client, json).await,
+            Verb::Trace(query) => node::trace(&client, query.into(), json).await,
+            Verb::Explain(asked) => node::explain(&client, asked, json).await,
+            Verb::Config => node::config(&client, json).await,
+            Verb::Reload => node::reload(&client, json).await,
+            Verb::Drain => node::order(&client, "/drain", json).await,
+            Verb::Undrain => node::order(&client, "/undrain", json).await,
+            Verb::Queue(verb) => queues::run(&client, verb, json).await,
+            Verb::Message(verb) => messages::run(&client, verb, json).await,
+            Verb::Start(_) | Verb::Check(_) | Verb::HashPassword { .. } | Verb::Version => Ok(()),
+        }
+    })
+}

@@ -1,0 +1,129 @@
+//! The verbs about the node as a whole.
+
+use roles::control::view::{Config, Status};
+use roles::trace::TraceEvent;
+use serde::Serialize;
+
+use super::client::{Client, Trouble};
+use super::table::{Table, duration, size, text, time};
+use super::words::ExplainWords;
+use crate::api::{Documents, Done, ExplainQuery, Explained, TraceQuery};
+
+/// `posthouse status`
+pub async fn status(client: &Client, json: bool) -> Result<(), Trouble> {
+    let status: Status = client.get("/status", &()).await?;
+    if json {
+        return print_json(&status);
+    }
+    let takes = if status.ready { "takes mail" } else { "TAKES NO MAIL" };
+    println!("{}: {}, {takes}, up {}", status.name, status.phase, duration(status.uptime_s));
+    status.reasons.iter().for_each(|reason| println!("  {reason}"));
+    for listener in &status.listeners {
+        println!("listens    {} {} ({})", listener.address, listener.protocol, listener.connectors.join(", "));
+    }
+    println!("page, API  http://{}/", status.http);
+    println!("data       {}", status.data);
+    let spool = &status.spool;
+    println!(
+        "custody    {} messages, {}: {} ready, {} being delivered, {} deferred, {} suspended, {} set aside",
+        spool.messages,
+        size(spool.bytes),
+        spool.ready,
+        spool.active,
+        spool.deferred,
+        spool.suspended,
+        spool.poison
+    );
+    println!("since start {} accepted, {} finished, {} notifications made", spool.accepted, spool.finished, spool.dsns);
+    let journal = &status.journal;
+    println!(
+        "journal    {} live in {} segments, {}; a sync takes {} us",
+        size(journal.live_bytes),
+        journal.segments,
+        if journal.room { "room for new mail" } else { "NO ROOM for new mail" },
+        journal.sync_us_mean
+    );
+    print_config(&status.config);
+    Ok(())
+}
+
+fn print_config(config: &Config) {
+    println!("runs       {}, loaded {} (UTC)", config.files.join(", "), time(&config.loaded));
+    if !config.as_written {
+        println!("what runs is not what is written (- runs, + is written):");
+        config.difference.iter().for_each(|line| println!("  {line}"));
+    }
+}
+
+/// `posthouse trace`
+pub async fn trace(client: &Client, query: TraceQuery, json: bool) -> Result<(), Trouble> {
+    let events: Vec<TraceEvent> = client.get("/trace", &query).await?;
+    if json {
+        return print_json(&events);
+    }
+    let columns =
+        [text("time (UTC)"), text("event"), text("id"), text("from"), text("to"), text("peer"), text("answer")];
+    let mut table = Table::new(columns);
+    for event in events {
+        let answer = [event.reply, event.context].into_iter().filter(|part| !part.is_empty());
+        table.row(vec![
+            time(&event.time),
+            event.event,
+            event.id.unwrap_or_default(),
+            event.sender.unwrap_or_default(),
+            event.recipients.join(" "),
+            event.peer,
+            answer.collect::<Vec<_>>().join("  "),
+        ]);
+    }
+    table.print("no event matches");
+    Ok(())
+}
+
+/// `posthouse explain`, asked of the running node.
+pub async fn explain(client: &Client, asked: ExplainWords, json: bool) -> Result<(), Trouble> {
+    let query = ExplainQuery { from: asked.from, to: asked.to, rcpt: asked.rcpt };
+    let explained: Explained = client.get("/explain", &query).await?;
+    if json {
+        return print_json(&explained);
+    }
+    println!("{}", explained.text.trim_end());
+    Ok(())
+}
+
+/// `posthouse config`
+pub async fn config(client: &Client, json: bool) -> Result<(), Trouble> {
+    let documents: Documents = client.get("/config", &()).await?;
+    if json {
+        return print_json(&documents);
+    }
+    println!("# posthouse.toml\n{}\n# org.toml\n{}", documents.node, documents.org);
+    Ok(())
+}
+
+/// `posthouse reload`
+pub async fn reload(client: &Client, json: bool) -> Result<(), Trouble> {
+    let config: Config = client.post("/config/reload", &()).await?;
+    if json {
+        return print_json(&config);
+    }
+    print_config(&config);
+    Ok(())
+}
+
+/// `posthouse drain`, `posthouse undrain`
+pub async fn order(client: &Client, path: &str, json: bool) -> Result<(), Trouble> {
+    let done: Done = client.post(path, &()).await?;
+    if json {
+        return print_json(&done);
+    }
+    println!("{}", done.done);
+    Ok(())
+}
+
+/// As the API gave it, in lines for a person's eye too.
+pub fn print_json(value: &impl Serialize) -> Result<(), Trouble> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Trouble::Failed(error.to_string()))?;
+    println!("{text}");
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! The verbs that need no node: documents are read, passwords hashed.
+
+use std::io::BufRead as _;
+use std::path::Path;
+
+use roles::offline::{self, Document};
+
+use super::client::Trouble;
+use super::node::print_json;
+use super::words::{Documents, ExplainWords};
+
+/// `posthouse check`: exit code 0 if a node would start with these documents.
+pub fn check(asked: Documents, json: bool) -> Result<(), Trouble> {
+    let checked = offline::check(Document { config: asked.config, org: asked.org });
+    if json {
+        print_json(&checked)?;
+    } else {
+        checked.warnings.iter().for_each(|line| println!("{line}"));
+    }
+    match checked.problems.is_empty() {
+        true if json => Ok(()),
+        true => {
+            println!("sound");
+            Ok(())
+        }
+        false => Err(Trouble::Failed(checked.problems.join("\nposthouse: "))),
+    }
+}
+
+/// `posthouse explain --org FILE`
+pub fn explain(asked: ExplainWords) -> Result<(), Trouble> {
+    let documents = Document { config: asked.documents.config, org: asked.documents.org };
+    let text = offline::explain(documents, &asked.from, &asked.to, asked.rcpt.as_deref());
+    println!("{}", text.map_err(Trouble::Failed)?.trim_end());
+    Ok(())
+}
+
+/// `posthouse hash-password`
+pub fn hash_password(scram: bool) -> Result<(), Trouble> {
+    if std::io::IsTerminal::is_terminal(&std::io::stdin()) {
+        eprintln!("Password (it is shown while you type; better pipe it in):");
+    }
+    let mut line = String::new();
+    std::io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .map_err(|error| Trouble::Failed(format!("standard input: {error}")))?;
+    let password = line.trim_end_matches(['\r', '\n']);
+    if password.is_empty() {
+        return Err(Trouble::Usage("no password on standard input".into()));
+    }
+    println!("{}", offline::hash_password(password, scram).map_err(Trouble::Failed)?);
+    Ok(())
+}
+
+/// Writes what was asked for; an existing file is replaced.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Trouble> {
+    offline::write_file(path, bytes).map_err(|error| Trouble::Failed(format!("{}: {error}", path.display())))
+}

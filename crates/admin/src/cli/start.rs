@@ -1,0 +1,99 @@
+//! `posthouse start`: runs a node and tells what to type next.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use roles::control::view::Status;
+use roles::{Ended, Start};
+
+use super::words::StartWords;
+use crate::http;
+
+/// Runs until the node has ended.
+pub fn run(asked: StartWords) -> ExitCode {
+    let embedded = asked.org.is_none() && asked.relay_to.is_empty();
+    let start = Start {
+        config: asked.config,
+        org: asked.org,
+        relay_to: asked.relay_to,
+        data: asked.data,
+        http: asked.http,
+        smtp: asked.smtp,
+        submission: asked.submission,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .thread_name("posthouse")
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("posthouse: no threads: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = runtime.block_on(async {
+        let mut node = roles::start(start).await?;
+        let control = node.control();
+        print!("{}", banner(&control.pulse(), embedded));
+        if let Some(listener) = node.take_http() {
+            tokio::spawn(http::serve(listener, control));
+        }
+        Ok::<Ended, roles::StartError>(node.run().await)
+    });
+    match ended {
+        Ok(Ended::Orderly) => {
+            runtime.shutdown_timeout(SHUTDOWN_MAX);
+            ExitCode::SUCCESS
+        }
+        // Somebody asked twice: nothing is waited for. What was promised is in the journal.
+        Ok(Ended::AtOnce) => std::process::exit(1),
+        Err(error) => {
+            for line in error.to_string().lines() {
+                eprintln!("posthouse: {line}");
+            }
+            runtime.shutdown_background();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What a person wants to know who has just started a node.
+fn banner(status: &Status, embedded: bool) -> String {
+    let program = std::env::args().next().unwrap_or_else(|| "posthouse".into());
+    let mut text = format!("Posthouse {}: {} takes mail (process {})\n\n", status.version, status.name, status.pid);
+    for listener in &status.listeners {
+        text += &format!("  {:<12}{}\n", listener.protocol, listener.address);
+    }
+    text += &format!("  {:<12}http://{}/\n", "page, API", status.http);
+    text += &format!("  {:<12}{}\n", "data", status.data);
+    for domain in &status.domains {
+        text += &format!("  {:<12}*@{domain}\n", "keeps");
+    }
+    if embedded {
+        text += "  everything else is refused as relay denied\n";
+    }
+    let smtp = status.listeners.iter().find(|listener| listener.protocol == "smtp").map(|listener| &listener.address);
+    if let Some(smtp) = smtp {
+        let domain = status.domains.first().and_then(|domain| domain.split(' ').next()).unwrap_or("example.org");
+        let to = format!("bob@{domain}");
+        text += &format!(
+            "\nSend a message:\n  swaks --server {smtp} --to {to}\n  printf 'Subject: hello\\r\\n\\r\\nHello.\\r\\n' | \
+             curl -sS smtp://{smtp} --mail-from me@example.org --mail-rcpt {to} -T -\n\
+             See what became of it:\n  {program} trace --to {to}{}\n",
+            url_option(status)
+        );
+    }
+    text += &format!("Look at it:\n  {program} status{}\nStop it: Ctrl-C or SIGTERM.\n\n", url_option(status));
+    text
+}
+
+/// Nothing where the command line looks anyway.
+fn url_option(status: &Status) -> String {
+    if status.http == "127.0.0.1:8025" { String::new() } else { format!(" --url http://{}", status.http) }
+}
+
+/// Reads that block; more of them wait for a thread.
+const BLOCKING_THREADS_MAX: usize = 32;
+const SHUTDOWN_MAX: Duration = Duration::from_secs(2);

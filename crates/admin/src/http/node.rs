@@ -1,0 +1,93 @@
+//! The node as a whole over HTTP: status, health, metrics, trace, configuration.
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use roles::control::view::{Config, Status};
+use roles::control::{Control, Refusal, parse_since};
+use roles::trace::{Filter, TraceEvent};
+
+use super::answer::{Answer, Failure, blocking};
+use crate::api::{Documents, Done, ExplainQuery, Explained, Ready, TraceQuery};
+
+/// `GET /api/v1/status`
+pub async fn status(State(control): State<Control>) -> Answer<Status> {
+    Ok(Json(blocking(move || Ok(control.status())).await?))
+}
+
+/// `GET /health/live`: the process answers.
+pub async fn live() -> &'static str {
+    "alive\n"
+}
+
+/// `GET /health/ready`: 200 if mail can be taken into custody now, 503 if not.
+pub async fn ready(State(control): State<Control>) -> impl IntoResponse {
+    let (status, reasons) = match control.ready() {
+        Ok(()) => (StatusCode::OK, Vec::new()),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, vec![reason.reason().to_string()]),
+    };
+    (status, Json(Ready { ready: reasons.is_empty(), reasons }))
+}
+
+/// `GET /metrics`
+pub async fn metrics(State(control): State<Control>) -> Result<impl IntoResponse, Failure> {
+    let text = blocking(move || Ok(control.metrics())).await?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text))
+}
+
+/// `GET /api/v1/trace`
+pub async fn trace(
+    State(control): State<Control>,
+    query: Result<Query<TraceQuery>, QueryRejection>,
+) -> Answer<Vec<TraceEvent>> {
+    let Query(query) = query?;
+    let search = move || {
+        let since_ms = query.since.as_deref().map(|text| parse_since(text, control.now_ms())).transpose()?;
+        let TraceQuery { to, from, id, event, limit, .. } = query;
+        control.trace(&Filter { to, from, id, event, since_ms, limit: limit.unwrap_or(0) })
+    };
+    Ok(Json(blocking(search).await?))
+}
+
+/// `GET /api/v1/explain?from=IP&to=HOST:PORT&rcpt=ADDRESS`
+pub async fn explain(
+    State(control): State<Control>,
+    query: Result<Query<ExplainQuery>, QueryRejection>,
+) -> Answer<Explained> {
+    let Query(query) = query?;
+    let text = control.explain(&query.from, &query.to, query.rcpt.as_deref())?;
+    Ok(Json(Explained { text }))
+}
+
+/// `GET /api/v1/config`: the documents that say what runs, defaults included.
+pub async fn config(State(control): State<Control>) -> Answer<Documents> {
+    let (node, org) = control.config_text();
+    Ok(Json(Documents { node, org }))
+}
+
+/// `GET /api/v1/config/check`: what runs against what is written.
+pub async fn check(State(control): State<Control>) -> Answer<Config> {
+    Ok(Json(blocking(move || Ok(control.config())).await?))
+}
+
+/// `POST /api/v1/config/reload`
+pub async fn reload(State(control): State<Control>) -> Answer<Config> {
+    Ok(Json(blocking(move || control.reload()).await?))
+}
+
+/// `POST /api/v1/drain`
+pub async fn drain(State(control): State<Control>) -> Answer<Done> {
+    done(control.drain(), "no new mail is taken; what is here is delivered")
+}
+
+/// `POST /api/v1/undrain`
+pub async fn undrain(State(control): State<Control>) -> Answer<Done> {
+    done(control.undrain(), "new mail is taken again")
+}
+
+fn done(result: Result<(), Refusal>, what: &str) -> Answer<Done> {
+    result?;
+    Ok(Json(Done { done: what.into() }))
+}

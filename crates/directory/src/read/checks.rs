@@ -1,0 +1,196 @@
+//! What is wrong or doubtful between the parts of an organization document.
+
+use super::document::Document;
+use super::org::Read;
+use super::receive::Placed;
+use super::section::At;
+use crate::domain::Deliver;
+use crate::org::{Org, Route, socket_covers};
+use crate::permission::{Grants, Group};
+use crate::range::{IpRange, number};
+use crate::receive::Protocol;
+use crate::user::Password;
+use mail::Mailbox;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+/// Problems: names twice, ranges that cross or are taken.
+pub fn check(document: &Document<'_>, read: &Read) {
+    let twice = |what, names: Vec<(String, usize)>| names_twice(document, what, names);
+    twice("accepted_domain", read.domains.iter().map(|d| (d.value.name.to_string(), d.at)).collect());
+    twice(
+        "receive_connector",
+        read.receive.iter().map(|c| (c.connector.value.name.to_string(), c.connector.at)).collect(),
+    );
+    twice("send_connector", read.send.iter().map(|c| (c.value.name.to_string(), c.at)).collect());
+    twice("user", read.users.iter().map(|u| (u.value.name.to_lowercase(), u.at)).collect());
+    for (i, later) in read.receive.iter().enumerate() {
+        for earlier in &read.receive[..i] {
+            ranges_of_two(document, earlier, later);
+        }
+    }
+}
+
+fn names_twice(document: &Document<'_>, what: &str, names: Vec<(String, usize)>) {
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    for (name, at) in names {
+        match seen.get(&name) {
+            Some(first) => {
+                let line = document.line_of(*first);
+                document.problem(
+                    at,
+                    format!("there is a [[{what}]] \"{name}\" already (line {line}); give each its own name"),
+                );
+            }
+            None => _ = seen.insert(name, at),
+        }
+    }
+}
+
+/// Ranges of two connectors that share a socket may nest, but not cross, and only one may have each (behaviours 1.2).
+fn ranges_of_two(document: &Document<'_>, earlier: &Placed, later: &Placed) {
+    let shares = |a: SocketAddr, b: SocketAddr| socket_covers(a, b) || socket_covers(b, a);
+    let pairs = || earlier.listen.iter().flat_map(|a| later.listen.iter().map(move |b| (a.value, b.value)));
+    let Some((_, shared)) = pairs().find(|(a, b)| shares(*a, *b)) else { return };
+    let same_socket = pairs().find(|(a, b)| a == b);
+    let name = &earlier.connector.value.name;
+    for ours in &later.remote {
+        let meets = |theirs: &&At<IpRange>| match theirs.value == ours.value {
+            true => same_socket.is_some(),
+            false => ours.value.crosses(&theirs.value),
+        };
+        let Some(theirs) = earlier.remote.iter().find(meets) else { continue };
+        let (range, line) = (ours.value, document.line_of(theirs.at));
+        let text = match same_socket {
+            Some((_, socket)) if range == theirs.value => format!(
+                "{range} on {socket} is taken by receive connector \"{name}\" already (line {line}); give the two different ranges or sockets"
+            ),
+            _ => format!(
+                "{range} crosses {} of receive connector \"{name}\" (line {line}) on {shared}; put one inside the other or apart",
+                theirs.value
+            ),
+        };
+        document.problem(ours.at, text);
+        if ours.at == later.at {
+            break; // ranges that are not written have one cause
+        }
+    }
+}
+
+/// Warnings: what is allowed but hardly meant.
+pub fn warn(document: &Document<'_>, read: &Read, org: &Org) {
+    for (i, connector) in read.receive.iter().enumerate() {
+        let others: Vec<&Placed> = read.receive.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, c)| c).collect();
+        if never_matches(connector, &others) {
+            let text = "no connection ever meets this connector: smaller ranges of others take all of its peers";
+            document.warning(connector.connector.at, text);
+        }
+    }
+    unused_send_connectors(document, read, org);
+    domains_without_a_way(document, read, org);
+    users_and_mechanisms(document, read);
+    open_maildirs(document, read);
+    let relays =
+        |c: &Placed| c.connector.value.permissions.iter().any(|group| group.grants().has(Grants::ANY_RECIPIENT));
+    if let (Some(connector), true) = (read.receive.iter().find(|c| relays(c)), read.send.is_empty()) {
+        let text = "this connector takes mail for any domain, but no [[send_connector]] says where to: such mail would wait until it expires";
+        document.warning(connector.connector.at, text);
+    }
+}
+
+fn never_matches(connector: &Placed, others: &[&Placed]) -> bool {
+    let pairs = connector.listen.iter().flat_map(|socket| connector.remote.iter().map(move |range| (socket, range)));
+    let mut pairs = pairs.peekable();
+    pairs.peek().is_some()
+        && pairs.all(|(socket, range)| {
+            let on_socket = others.iter().filter(|o| o.listen.iter().any(|l| socket_covers(l.value, socket.value)));
+            let smaller = on_socket.flat_map(|other| &other.remote).map(|r| r.value);
+            filled(&range.value, smaller.filter(|r| *r != range.value && range.value.covers(r)).collect())
+        })
+}
+
+/// The smaller ranges leave nothing of the range over.
+fn filled(range: &IpRange, mut smaller: Vec<IpRange>) -> bool {
+    smaller.sort_by_key(|r| number(r.first()));
+    let mut next = Some(number(range.first()));
+    for r in smaller {
+        match next {
+            Some(free) if number(r.first()) <= free => {
+                next = next.max(number(r.last()).checked_add(1)).filter(|_| number(r.last()) != u128::MAX)
+            }
+            _ => break,
+        }
+    }
+    next.is_none_or(|free| free > number(range.last()))
+}
+
+fn unused_send_connectors(document: &Document<'_>, read: &Read, org: &Org) {
+    for At { value: connector, at } in &read.send {
+        let winners: Vec<&str> =
+            connector.domains.iter().filter_map(|space| org.owner_of_space(space)).map(|owner| &*owner.name).collect();
+        if !winners.contains(&&*connector.name) {
+            let by = winners.first().copied().unwrap_or_default();
+            let text = format!(
+                "this connector is never used: \"{by}\" has the same domains and comes first by cost and name, even while its next hop is down"
+            );
+            document.warning(*at, text);
+        }
+    }
+}
+
+fn domains_without_a_way(document: &Document<'_>, read: &Read, org: &Org) {
+    for At { value: domain, at } in read.domains.iter().filter(|d| d.value.deliver == Deliver::Relay) {
+        let example = domain.name.trim_start_matches("*.");
+        let probe = Mailbox::parse(&format!("postmaster@{example}"), true);
+        if probe.is_ok_and(|probe| matches!(org.route(&probe), Route::Unreachable(_))) {
+            let text = format!(
+                "no send connector delivers {}: its mail would wait until it expires; set deliver or add a send connector",
+                domain.name
+            );
+            document.warning(*at, text);
+        }
+    }
+}
+
+fn users_and_mechanisms(document: &Document<'_>, read: &Read) {
+    let logons: Vec<&Placed> =
+        read.receive.iter().filter(|c| c.connector.value.permissions.contains(&Group::Users)).collect();
+    if let (Some(user), true) = (read.users.first(), logons.is_empty()) {
+        document.warning(user.at, "no receive connector has the permission \"users\": nobody can log on");
+    }
+    if let (Some(connector), true) = (logons.first(), read.users.is_empty()) {
+        document.warning(connector.connector.at, "this connector is for users, but there is no [[user]]");
+    }
+    for connector in logons {
+        let auth = connector.connector.value.auth;
+        let only_scram = auth.scram_sha_256 && !auth.plain && !auth.login;
+        let lacks = |user: &&At<crate::user::User>| matches!(user.value.password, Password::Argon2id(_));
+        if let (true, Some(user)) = (only_scram, read.users.iter().find(lacks)) {
+            let text = format!(
+                "only scram-sha-256 is offered, and user \"{}\" has no SCRAM keys: make them with `posthouse hash-password --scram`",
+                user.value.name
+            );
+            document.warning(connector.auth_at, text);
+        }
+    }
+}
+
+/// Maildirs are made for every new recipient: strangers should not be able to make them.
+fn open_maildirs(document: &Document<'_>, read: &Read) {
+    let outside = |c: &&Placed| {
+        let connector = &c.connector.value;
+        let reachable = connector.listen.iter().any(|l| !l.ip().is_loopback());
+        reachable && connector.protocol != Protocol::Lmtp && connector.permissions.contains(&Group::Anonymous)
+    };
+    let Some(connector) = read.receive.iter().find(outside) else { return };
+    for At { value: domain, at } in &read.domains {
+        if domain.deliver == Deliver::Maildir && domain.recipients.is_none() {
+            let name = &connector.connector.value.name;
+            let text = format!(
+                "strangers on connector \"{name}\" can make mailboxes without end in {}; list its recipients",
+                domain.name
+            );
+            document.warning(*at, text);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Reads `org.toml` whole.
+
+use super::checks;
+use super::document::Document;
+use super::domain::accepted_domain;
+use super::receive::{Placed, receive_connector};
+use super::section::{At, Section};
+use super::send::send_connector;
+use super::user::user;
+use crate::domain::AcceptedDomain;
+use crate::org::{Org, Parts};
+use crate::retry::Retry;
+use crate::send::SendConnector;
+use crate::user::User;
+use mail::{Enhanced, Mailbox};
+use std::sync::Arc;
+use world::Disk;
+
+/// What an organization document is read with.
+pub struct Context<'c> {
+    /// For the files that it names.
+    pub disk: &'c dyn Disk,
+    /// The node's name, for connectors that have none of their own.
+    pub node_name: &'c str,
+}
+
+/// Everything in the document with its places, before it is compiled.
+pub struct Read {
+    pub domains: Vec<At<AcceptedDomain>>,
+    pub receive: Vec<Placed>,
+    pub send: Vec<At<SendConnector>>,
+    pub users: Vec<At<User>>,
+}
+
+/// Reads the organization document. `None` if there are problems, which are left in `document`.
+pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
+    let top = document.section("");
+    let name = context.node_name;
+    let read = Read {
+        domains: document.repeated("accepted_domain").iter().filter_map(|s| accepted_domain(s, context.disk)).collect(),
+        receive: document.repeated("receive_connector").iter_mut().filter_map(|s| receive_connector(s, name)).collect(),
+        send: document
+            .repeated("send_connector")
+            .iter()
+            .filter_map(|s| send_connector(s, name, context.disk))
+            .collect(),
+        users: document.repeated("user").iter().filter_map(user).collect(),
+    };
+    let retry = retry(&document.section("retry"));
+    let postmaster = postmaster(&top, &read.domains, name);
+    if read.receive.is_empty() && !document.is_bad() {
+        document.problem(0, "nothing listens; add a [[receive_connector]] with name and listen");
+    }
+    checks::check(document, &read);
+    if document.is_bad() {
+        return None;
+    }
+    let org = Org::compile(Parts {
+        postmaster: postmaster?,
+        accepted_domains: arcs(read.domains.iter().map(|d| d.value.clone())),
+        receive_connectors: arcs(read.receive.iter().map(|c| c.connector.value.clone())),
+        send_connectors: arcs(read.send.iter().map(|c| c.value.clone())),
+        users: arcs(read.users.iter().map(|u| u.value.clone())),
+        retry,
+    });
+    checks::warn(document, &read, &org);
+    Some(org)
+}
+
+fn arcs<T>(values: impl Iterator<Item = T>) -> Vec<Arc<T>> {
+    values.map(Arc::new).collect()
+}
+
+fn postmaster(top: &Section<'_, '_>, domains: &[At<AcceptedDomain>], node_name: &str) -> Option<Mailbox> {
+    if let Some(written) = top.text("postmaster") {
+        let wrong = |error| {
+            top.problem("postmaster", format!("\"{}\": {error}; write it like postmaster@example.org", written.value))
+        };
+        return Mailbox::parse(&written.value, true).map_err(wrong).ok();
+    }
+    let own = domains.iter().map(|domain| &*domain.value.name).find(|name| !name.starts_with('*'));
+    Mailbox::parse(&format!("postmaster@{}", own.unwrap_or(node_name)), true).ok()
+}
+
+fn retry(section: &Section<'_, '_>) -> Retry {
+    let notice_ms = section.duration_ms("delay_notice_after");
+    let retry = Retry {
+        glitch_count: section.count("glitch_count"),
+        glitch_interval_ms: section.duration_ms("glitch_interval"),
+        transient_count: section.count("transient_count"),
+        transient_interval_ms: section.duration_ms("transient_interval"),
+        interval_ms: section.duration_ms("interval"),
+        message_retry_interval_ms: section.duration_ms("message_retry_interval"),
+        delay_notice_after_ms: (notice_ms > 0).then_some(notice_ms),
+        expire_after_ms: section.duration_ms("expire_after"),
+        poison_after: section.count("poison_after"),
+        postmaster_copy: status_codes(section),
+    };
+    let transient_ms = u64::from(retry.transient_count) * retry.transient_interval_ms;
+    if section.has("delay_notice_after") && notice_ms > 0 && notice_ms <= transient_ms {
+        section.warning(
+            "delay_notice_after",
+            "senders hear of a delay before the transient attempts are over; make it longer",
+        );
+    }
+    if section.has("expire_after") && retry.expire_after_ms <= notice_ms {
+        section.warning("expire_after", "mail expires before delay_notice_after: the notice of delay is never sent");
+    }
+    retry
+}
+
+fn status_codes(section: &Section<'_, '_>) -> Vec<Enhanced> {
+    let read = |text: At<String>| match Enhanced::split(&text.value) {
+        Some((code, "")) => Some(code),
+        _ => {
+            let problem = format!("\"{}\" is no enhanced status code; write it like \"5.4.6\"", text.value);
+            section.document().problem(text.at, problem);
+            None
+        }
+    };
+    section.texts("postmaster_copy").unwrap_or_default().into_iter().filter_map(read).collect()
+}

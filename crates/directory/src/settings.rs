@@ -1,1 +1,0 @@
-//! Every setting of both documents, once: name, kind, default, bounds and meaning. Reading, checking and documentation use these rows.

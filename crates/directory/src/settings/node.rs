@@ -1,0 +1,134 @@
+//! The rows of `posthouse.toml`.
+
+use super::Default::{Absent, Is, Needed};
+use super::Kind::{Bytes, Choice, Count, Text, Texts};
+use super::{GB, KB, MB, Section, TB, row};
+
+/// The sections of the node document.
+pub static NODE: &[Section] = &[
+    Section {
+        name: "",
+        repeated: false,
+        what: "The node.",
+        settings: &[
+            row(
+                "name",
+                Text,
+                Absent("the machine's host name"),
+                "Host name of the node: in the banner, in EHLO, in `Received` and in notifications.",
+            ),
+            row(
+                "data",
+                Text,
+                Is("\"posthouse-data\""),
+                "Directory for everything that is kept. A relative path starts at the directory of this file.",
+            ),
+        ],
+    },
+    Section {
+        name: "http",
+        repeated: false,
+        what: "API, page, metrics and health.",
+        settings: &[row(
+            "listen",
+            Text,
+            Is("\"127.0.0.1:8025\""),
+            "Address and port. There is no password on it: keep it on loopback or behind something that has one.",
+        )],
+    },
+    Section {
+        name: "tls",
+        repeated: false,
+        what: "The certificate for STARTTLS and implicit TLS. Without this table a self-signed one is made in the data directory.",
+        settings: &[
+            row("certificate", Text, Needed, "File with the certificate chain, PEM. Read again when it changes."),
+            row("key", Text, Needed, "File with the private key, PEM."),
+        ],
+    },
+    Section {
+        name: "dns",
+        repeated: false,
+        what: "Name servers, which are asked for MX records and addresses of next hops.",
+        settings: &[row(
+            "servers",
+            Texts,
+            Absent("those of `/etc/resolv.conf`"),
+            "Address and port of each, for example `[\"192.0.2.53:53\"]`.",
+        )],
+    },
+    Section {
+        name: "journal",
+        repeated: false,
+        what: "The journal that accepted mail is kept in.",
+        settings: &[
+            row(
+                "segment_size",
+                Bytes(MB, GB),
+                Is("\"64MB\""),
+                "Size of one segment file. Counts when the journal is made; a multiple of 4KB.",
+            ),
+            row(
+                "keep_free",
+                Bytes(0, TB),
+                Is("\"64MB\""),
+                "Free space that is left alone: below it new mail is refused with 452 4.3.1 until space is back.",
+            ),
+        ],
+    },
+    Section {
+        name: "log",
+        repeated: false,
+        what: "The program's log, on standard error.",
+        settings: &[
+            row(
+                "level",
+                Choice(&["error", "warn", "info", "debug", "trace"]),
+                Is("\"info\""),
+                "Least important thing that is written.",
+            ),
+            row("format", Choice(&["text", "json"]), Is("\"text\""), "Lines for people, or one JSON object a line."),
+        ],
+    },
+    Section {
+        name: "limits",
+        repeated: false,
+        what: "Bounds of the whole node.",
+        settings: &[
+            row(
+                "connections_max",
+                Count(1, 1_000_000),
+                Is("10000"),
+                "Connections in, all connectors together; then 421 4.3.2.",
+            ),
+            row(
+                "connection_rate_per_minute",
+                Count(0, 10_000_000),
+                Is("1200"),
+                "New connections in a minute, all connectors together; then 421 4.7.0. 0 is no bound.",
+            ),
+            row(
+                "outbound_connections_max",
+                Count(1, 1_000_000),
+                Is("1000"),
+                "Connections out, all next hops together.",
+            ),
+            row(
+                "body_memory",
+                Bytes(256 * KB, TB),
+                Is("\"16MB\""),
+                "Memory for bodies of accepted mail that wait for delivery; beyond it they are read back from the journal.",
+            ),
+        ],
+    },
+    Section {
+        name: "trace",
+        repeated: false,
+        what: "The message trace, which `posthouse trace` searches.",
+        settings: &[row(
+            "keep_bytes",
+            Bytes(MB, TB),
+            Is("\"256MB\""),
+            "Size of all trace files together; the oldest go first.",
+        )],
+    },
+];

@@ -1,0 +1,56 @@
+//! Values that a document names by a word, and the words.
+
+use crate::node::{LogFormat, LogLevel};
+use crate::permission::Group;
+use crate::receive::{AuthMechanisms, BareNewline, Protocol, ReceiveTls};
+use crate::send::SendTls;
+
+macro_rules! words {
+    ($($type:ident { $($word:literal = $value:ident),+ $(,)? })+) => {$(
+        impl $type {
+            /// Every value with its word in the document.
+            pub const WORDS: &'static [(&'static str, $type)] = &[$(($word, $type::$value)),+];
+
+            /// The word in the document.
+            pub fn word(self) -> &'static str {
+                match self {
+                    $($type::$value => $word),+
+                }
+            }
+        }
+    )+};
+}
+
+words! {
+    Protocol { "smtp" = Smtp, "submission" = Submission, "lmtp" = Lmtp }
+    ReceiveTls { "off" = Off, "offer" = Offer, "require" = Require, "implicit" = Implicit }
+    BareNewline { "reject" = Reject, "repair" = Repair }
+    Group { "anonymous" = Anonymous, "users" = Users, "relay" = Relay, "partners" = Partners, "servers" = Servers }
+    SendTls { "off" = Off, "opportunistic" = Opportunistic, "require" = Require, "verify" = Verify }
+    LogLevel { "error" = Error, "warn" = Warn, "info" = Info, "debug" = Debug, "trace" = Trace }
+    LogFormat { "text" = Text, "json" = Json }
+}
+
+impl AuthMechanisms {
+    /// Every mechanism with its word in the document.
+    pub const WORDS: &'static [(&'static str, AuthMechanisms)] = &[
+        ("plain", AuthMechanisms { plain: true, login: false, scram_sha_256: false }),
+        ("login", AuthMechanisms { plain: false, login: true, scram_sha_256: false }),
+        ("scram-sha-256", AuthMechanisms { plain: false, login: false, scram_sha_256: true }),
+    ];
+
+    /// Both sets together.
+    pub fn and(self, other: AuthMechanisms) -> AuthMechanisms {
+        AuthMechanisms {
+            plain: self.plain || other.plain,
+            login: self.login || other.login,
+            scram_sha_256: self.scram_sha_256 || other.scram_sha_256,
+        }
+    }
+
+    /// The words of the set.
+    pub fn words(self) -> Vec<&'static str> {
+        let in_set = |(_, one): &&(_, AuthMechanisms)| self.and(*one) == self;
+        AuthMechanisms::WORDS.iter().filter(in_set).map(|(word, _)| *word).collect()
+    }
+}

@@ -1,0 +1,228 @@
+//! The rows of the settings against the code that reads and writes them, and against the documentation.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)] // reads documentation and examples of this tree
+
+mod common;
+
+use common::{ARGON2ID, SCRAM, good, load};
+use directory::settings::{Default, NODE, ORG, Section, reference};
+use directory::{Loaded, Secrets, Start};
+use std::path::{Path, PathBuf};
+
+const GOOD_ORG: &str = "[[receive_connector]]\nname = \"in\"\nlisten = [\"127.0.0.1:25\"]\n";
+
+/// A value of a wrong kind under each key in turn must be told about at its place: so the code reads every row.
+#[test]
+fn every_row_is_read() {
+    for (is_node, sections) in [(true, NODE), (false, ORG)] {
+        for section in sections {
+            for setting in section.settings {
+                let head = if section.name.is_empty() { String::new() } else { section.heading() };
+                let text = format!("{head}\n{} = 1979-05-27\n", setting.key);
+                let result = if is_node { load(Some(&text), GOOD_ORG) } else { load(None, &text) };
+                let told = result.map(|_| ()).unwrap_err().to_string();
+                let (file, column) = (if is_node { "posthouse.toml" } else { "org.toml" }, setting.key.len() + 4);
+                let expected = format!("{file}:2:{column}: {} = 1979-05-27 is not understood", setting.key);
+                assert!(told.contains(&expected), "{text}\n{told}");
+            }
+        }
+    }
+}
+
+fn document_with_everything() -> String {
+    format!(
+        r#"postmaster = "help@ours.example"
+        [[accepted_domain]]
+        name = "ours.example"
+        deliver = "maildir"
+        recipients = ["Bob", "\"a b\""]
+        plus_addressing = true
+        [[accepted_domain]]
+        name = "*.lmtp.example"
+        deliver = "lmtp:unix:/run/l m\"tp"
+        [[accepted_domain]]
+        name = "relayed.example"
+        [[receive_connector]]
+        name = "in"
+        listen = ["127.0.0.1:25", "[::1]:25"]
+        remote = ["10.0.0.1-10.0.0.9", "10.1.2.3/8", "::1"]
+        tls = "implicit"
+        auth = ["scram-sha-256"]
+        auth_without_tls = true
+        permissions = ["users", "partners"]
+        own_domain_senders = false
+        bare_newline = "repair"
+        trusted_proxies = ["10.0.0.1"]
+        trusted_xclient = ["10.0.0.2"]
+        hostname = "in.ours.example"
+        banner = "hello"
+        message_size_max = 1000001
+        header_size_max = "64KB"
+        recipients_max = 1
+        connections_max = 2
+        connections_per_source_max = 3
+        connections_per_source_percent_max = 4
+        message_rate_per_minute = 5
+        errors_max = 6
+        logon_failures_max = 0
+        tarpit_ms = 7
+        idle_timeout = "90s"
+        session_timeout = "1h"
+        hops_max = 8
+        [[receive_connector]]
+        name = "lmtp"
+        listen = ["127.0.0.1:24"]
+        protocol = "lmtp"
+        tls = "off"
+        [[send_connector]]
+        name = "hosts"
+        smart_hosts = ["a.example:587", "[::1]"]
+        port = 26
+        tls = "verify"
+        tls_ca_file = "cert.pem"
+        username = "us"
+        password_file = "secret"
+        source = "10.0.0.1"
+        [[send_connector]]
+        name = "mx"
+        domains = ["*.x.example", "y.example"]
+        mx = true
+        cost = 7
+        connections_max = 1
+        messages_per_connection = 2
+        idle_timeout = "0"
+        connect_timeout = "1s"
+        greeting_timeout = "2s"
+        command_timeout = "3s"
+        data_timeout = "4s"
+        data_block_timeout = "5s"
+        data_end_timeout = "6s"
+        hello = "out.ours.example"
+        [[send_connector]]
+        name = "lmtp"
+        domains = ["l.example"]
+        lmtp = "127.0.0.1:24"
+        [[user]]
+        name = "bob"
+        password = "{SCRAM}"
+        may_send_as = ["*", "*@x.example", "a@b.example"]
+        [[user]]
+        name = "carol"
+        password = "{ARGON2ID}"
+        [retry]
+        glitch_count = 1
+        delay_notice_after = "0"
+        postmaster_copy = ["5.4.6"]
+        "#
+    )
+}
+
+/// What is written back means the same: nothing that runs is left out.
+#[test]
+fn the_dump_loads_again_to_the_same() {
+    let node = "name = \"mx.example.org\"\ndata = \"d\"\n[tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\n\
+                [journal]\nsegment_size = \"8MB\"\nkeep_free = 0\n[log]\nlevel = \"debug\"\nformat = \"json\"\n\
+                [limits]\nconnections_max = 1\nconnection_rate_per_minute = 0\noutbound_connections_max = 2\nbody_memory = \"1MB\"\n\
+                [trace]\nkeep_bytes = \"3MB\"\n";
+    let first = load(Some(node), &document_with_everything()).unwrap_or_else(|problems| panic!("{problems}"));
+    let (node, org) = first.to_toml(Secrets::Show);
+    let again = load(Some(&node), &org).unwrap_or_else(|problems| panic!("{problems}\nin\n{node}\n{org}"));
+    assert_eq!(first.node, again.node);
+    assert_eq!(first.org.accepted_domains, again.org.accepted_domains);
+    assert_eq!(first.org.receive_connectors, again.org.receive_connectors);
+    assert_eq!(first.org.send_connectors, again.org.send_connectors);
+    assert!(first.org.users == again.org.users, "users differ");
+    assert_eq!((&first.org.retry, &first.org.postmaster), (&again.org.retry, &again.org.postmaster));
+    assert_eq!((node, org), again.to_toml(Secrets::Show));
+    let hidden = first.to_toml(Secrets::Hide).1;
+    assert!(!hidden.contains("argon2id$") && !hidden.contains("SCRAM-SHA-256$") && !hidden.contains("hunter2"));
+}
+
+/// Every row is in the dump, and nothing else is.
+#[test]
+fn the_dump_has_every_row() {
+    let (node, org) = good(&document_with_everything()).to_toml(Secrets::Hide);
+    let lines_of = |text: &str, section: &Section| -> Vec<String> {
+        let parts = text.split("\n[").filter(|part| {
+            let name = part.trim_start_matches('[').split(']').next().unwrap_or_default();
+            if section.name.is_empty() {
+                !part.contains("]\n") || part.starts_with("name") || part.starts_with("postmaster")
+            } else {
+                name == section.name
+            }
+        });
+        parts
+            .flat_map(|part| part.lines())
+            .filter_map(|l| l.split_once(" = "))
+            .map(|(key, _)| key.to_string())
+            .collect()
+    };
+    for (text, sections) in [(&node, NODE), (&org, ORG)] {
+        for section in sections.iter().filter(|section| section.name != "tls") {
+            let written = lines_of(text, section);
+            for setting in section.settings.iter().filter(|setting| setting.key != "recipients_file") {
+                assert!(
+                    written.iter().any(|key| key == setting.key),
+                    "{} of {} is not in the dump",
+                    setting.key,
+                    section.heading()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn defaults_are_values_within_their_bounds() {
+    let loaded = good(GOOD_ORG);
+    assert!(loaded.warnings.0.is_empty(), "{}", loaded.warnings);
+    for setting in NODE.iter().chain(ORG).flat_map(|section| section.settings) {
+        if let Default::Is(value) | Default::BySubmission(value, _) = setting.default {
+            assert!(toml::de::DeValue::parse(value).is_ok(), "{} = {value}", setting.key);
+        }
+        assert!(setting.what.ends_with('.') || setting.what.ends_with('?'), "{}: {}", setting.key, setting.what);
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The reference in the documentation is the one that the rows make. `BLESS=1 cargo test -p directory --test settings` writes it.
+#[test]
+fn the_documentation_has_this_reference() {
+    const MARK: &str = "<!-- From here on written by `BLESS=1 cargo test -p directory --test settings`. -->\n\n";
+    let path = root().join("docs/configuration.md");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (by_hand, written) = text.split_once(MARK).expect("docs/configuration.md has the mark");
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, format!("{by_hand}{MARK}{}", reference())).unwrap();
+    } else {
+        assert!(
+            written == reference(),
+            "docs/configuration.md is not what the settings say: run this test with BLESS=1"
+        );
+    }
+    // What is written by hand names no key that is not there.
+    for word in by_hand.split('`').skip(1).step_by(2).filter(|word| word.contains('_') && !word.contains(' ')) {
+        let known = NODE.iter().chain(ORG).any(|s| s.name == word || s.setting(word).is_some());
+        assert!(known, "docs/configuration.md names `{word}`, which is no setting");
+    }
+}
+
+/// Every example loads without a problem or a warning.
+#[test]
+fn the_examples_are_good() {
+    let world = world::World::real();
+    let mut count = 0;
+    for entry in std::fs::read_dir(root().join("examples")).unwrap().flatten().filter(|e| e.path().is_dir()) {
+        let dir = entry.path();
+        let start =
+            Start { config: Some(dir.join("posthouse.toml")), org: Some(dir.join("org.toml")), ..Start::default() };
+        let loaded = Loaded::load(world.disk.as_ref(), &start).unwrap_or_else(|problems| panic!("{problems}"));
+        assert!(loaded.warnings.0.is_empty(), "{}", loaded.warnings);
+        let words = std::fs::read_to_string(dir.join("README.md")).unwrap();
+        assert!(words.contains("posthouse start --config"), "{}: README.md says how to start it", dir.display());
+        count += 1;
+    }
+    assert_eq!(count, 3);
+}

@@ -1,0 +1,206 @@
+//! What can be asked of a running node and done to it: the verbs behind the HTTP API, in the words of operators.
+//!
+//! Owns the answers as plain values ([`view`]) and refusals that say what to do. Knows no HTTP. The command line and the page can do
+//! nothing that is not here.
+
+mod verbs;
+pub mod view;
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use directory::{AcceptedDomain, Deliver};
+use mail::Mailbox;
+use mail::date::rfc3339;
+use tokio::sync::broadcast;
+
+use crate::health::{NotReady, Phase};
+use crate::metrics;
+use crate::node::Node;
+use crate::trace::{Filter, TraceEvent};
+pub use verbs::{MessageFilter, MessageVerb, QueueVerb, parse_since};
+
+/// A handle on a running node. Cheap to clone.
+#[derive(Clone)]
+pub struct Control {
+    pub(crate) node: Arc<Node>,
+}
+
+/// Why something was not done, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Whose fault it is.
+    pub kind: RefusalKind,
+    /// What is wrong.
+    pub error: String,
+    /// What the operator can do.
+    pub what_to_do: String,
+}
+
+/// Whose fault it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// The asker's.
+    Bad,
+    /// What was named is not there.
+    Missing,
+    /// Not now.
+    Busy,
+    /// Ours.
+    Failed,
+}
+
+impl Refusal {
+    /// The asker must ask differently.
+    pub fn bad(error: String, what_to_do: &str) -> Refusal {
+        Refusal { kind: RefusalKind::Bad, error, what_to_do: what_to_do.into() }
+    }
+
+    /// What was named is not there.
+    pub fn missing(error: String, what_to_do: &str) -> Refusal {
+        Refusal { kind: RefusalKind::Missing, error, what_to_do: what_to_do.into() }
+    }
+
+    /// It may work later.
+    pub fn busy(error: String, what_to_do: &str) -> Refusal {
+        Refusal { kind: RefusalKind::Busy, error, what_to_do: what_to_do.into() }
+    }
+
+    /// It is our fault.
+    pub fn failed(error: String, what_to_do: &str) -> Refusal {
+        Refusal { kind: RefusalKind::Failed, error, what_to_do: what_to_do.into() }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.error, self.what_to_do)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// A domain of ours and where its mail goes: `posthouse.test -> maildir`.
+fn kept(domain: &AcceptedDomain) -> String {
+    match &domain.deliver {
+        Deliver::Maildir => format!("{} -> maildir", domain.name),
+        Deliver::Lmtp(target) => format!("{} -> lmtp:{target}", domain.name),
+        Deliver::Relay => format!("{} -> send connectors", domain.name),
+    }
+}
+
+impl Control {
+    /// The node's name.
+    pub fn name(&self) -> String {
+        self.node.config.loaded().node.name.clone()
+    }
+
+    /// The node at a glance. Reads the documents to compare them: blocks for a moment.
+    pub fn status(&self) -> view::Status {
+        view::Status { config: self.config(), ..self.pulse() }
+    }
+
+    /// The same without the comparison: reads no file.
+    pub fn pulse(&self) -> view::Status {
+        let node = &self.node;
+        let loaded = node.config.loaded();
+        let ready = node.health.ready();
+        view::Status {
+            name: loaded.node.name.clone(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            pid: std::process::id(),
+            started: rfc3339(node.started_ms),
+            uptime_s: node.uptime_ms() / 1000,
+            phase: node.health.phase().word().into(),
+            ready: ready.is_ok(),
+            reasons: ready.err().map(NotReady::reason).map(String::from).into_iter().collect(),
+            data: node.data.root().display().to_string(),
+            listeners: node.listeners.shown(),
+            http: loaded.node.http.listen.to_string(),
+            domains: loaded.org.accepted_domains.iter().map(|domain| kept(domain)).collect(),
+            spool: node.spool.totals().into(),
+            journal: node.spool.journal_stats().into(),
+            events: node.trace.counts().map(|(kind, count)| (kind.word().to_string(), count)).collect(),
+            trace_dropped: node.trace.dropped(),
+            config: view::Config::default(),
+        }
+    }
+
+    /// Whether mail can be taken now.
+    pub fn ready(&self) -> Result<(), NotReady> {
+        self.node.health.ready()
+    }
+
+    /// The page for Prometheus.
+    pub fn metrics(&self) -> String {
+        metrics::page(&self.node)
+    }
+
+    /// Events that match, newest first. Blocks for reading files.
+    pub fn trace(&self, filter: &Filter) -> Result<Vec<TraceEvent>, Refusal> {
+        let failed =
+            |error: io::Error| Refusal::failed(format!("the trace cannot be read: {error}"), "look at DATA/trace");
+        self.node.trace.search(filter).map_err(failed)
+    }
+
+    /// Events from now on.
+    pub fn events(&self) -> broadcast::Receiver<Arc<[TraceEvent]>> {
+        self.node.trace.subscribe()
+    }
+
+    /// Unix milliseconds now.
+    pub fn now_ms(&self) -> u64 {
+        self.node.world.clock.wall_ms()
+    }
+
+    /// What a connection from `from` to our `to` meets, and what becomes of mail for `rcpt` on it.
+    pub fn explain(&self, from: &str, to: &str, rcpt: Option<&str>) -> Result<String, Refusal> {
+        let from: IpAddr =
+            from.parse().map_err(|_| Refusal::bad(format!("'{from}' is not an address"), "write 192.0.2.1"))?;
+        let to: SocketAddr =
+            to.parse().map_err(|_| Refusal::bad(format!("'{to}' is no address with port"), "write 127.0.0.1:25"))?;
+        let rcpt = rcpt.map(|text| Mailbox::parse(text, true)).transpose();
+        let rcpt = rcpt.map_err(|error| Refusal::bad(error.to_string(), "write local@domain"))?;
+        Ok(self.node.org().explain(from, to, rcpt.as_ref()))
+    }
+
+    /// What runs against what is written. Blocks for reading files.
+    pub fn config(&self) -> view::Config {
+        self.node.config.compare()
+    }
+
+    /// The documents that say what runs, defaults included, password hashes hidden: node and organization.
+    pub fn config_text(&self) -> (String, String) {
+        self.node.config.loaded().to_toml(directory::Secrets::Hide)
+    }
+
+    /// Takes the organization document as it is written now, if it is sound. Blocks for reading files.
+    pub fn reload(&self) -> Result<view::Config, Refusal> {
+        self.node.reload().map_err(|what| Refusal::bad(what, "nothing was changed; correct it and reload again"))?;
+        Ok(self.config())
+    }
+
+    /// No new mail from now on; what is here is delivered. Undone by [`Control::undrain`] and by a restart.
+    pub fn drain(&self) -> Result<(), Refusal> {
+        self.enter(Phase::Draining)
+    }
+
+    /// Takes mail again.
+    pub fn undrain(&self) -> Result<(), Refusal> {
+        self.enter(Phase::Serving)
+    }
+
+    fn enter(&self, phase: Phase) -> Result<(), Refusal> {
+        match self.node.health.phase() {
+            Phase::Serving | Phase::Draining => {
+                if self.node.health.enter(phase) {
+                    tracing::info!("an operator made the node {}", phase.word());
+                }
+                Ok(())
+            }
+            other => Err(Refusal::busy(format!("the node is {}", other.word()), "ask again when it serves")),
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! Owns what the API shows: plain values with the words of operators, times in RFC 3339. The command line reads them back.
+//! Knows no HTTP.
+
+use mail::date::rfc3339;
+use serde::{Deserialize, Serialize};
+
+/// The node at a glance.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Status {
+    /// The node's name.
+    pub name: String,
+    /// Version of the program.
+    pub version: String,
+    /// Process id.
+    pub pid: u32,
+    /// When it started.
+    pub started: String,
+    /// Seconds since then.
+    pub uptime_s: u64,
+    /// `starting`, `serving`, `draining`, `stopping`.
+    pub phase: String,
+    /// Whether mail can be taken now.
+    pub ready: bool,
+    /// Why not, if not.
+    pub reasons: Vec<String>,
+    /// The data directory.
+    pub data: String,
+    /// Where mail comes in.
+    pub listeners: Vec<Listener>,
+    /// Where this API is.
+    pub http: String,
+    /// Domains that are ours, and where their mail goes.
+    pub domains: Vec<String>,
+    /// The mail that is here.
+    pub spool: Spool,
+    /// The journal under it.
+    pub journal: Journal,
+    /// Events since the start, by kind.
+    pub events: Vec<(String, u64)>,
+    /// Trace lines that were dropped.
+    pub trace_dropped: u64,
+    /// What runs against what is written.
+    pub config: Config,
+}
+
+/// One socket.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Listener {
+    /// Where.
+    pub address: String,
+    /// `smtp`, `submission`, `lmtp`.
+    pub protocol: String,
+    /// The receive connectors on it.
+    pub connectors: Vec<String>,
+}
+
+/// The spool in a few numbers.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Spool {
+    /// Messages in custody.
+    pub messages: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// With something to be tried as soon as its hop takes it.
+    pub ready: u64,
+    /// Being delivered now.
+    pub active: u64,
+    /// Waiting for their own retry time.
+    pub deferred: u64,
+    /// Held by an operator.
+    pub suspended: u64,
+    /// Set aside because they took the process down.
+    pub poison: u64,
+    /// Queues.
+    pub queues: u64,
+    /// Bytes of bodies in memory.
+    pub body_memory_bytes: u64,
+    /// Accepted since the start.
+    pub accepted: u64,
+    /// Finished since the start.
+    pub finished: u64,
+    /// Notifications made since the start.
+    pub dsns: u64,
+}
+
+/// The journal in a few numbers.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Journal {
+    /// New mail has room.
+    pub room: bool,
+    /// Segments with records.
+    pub segments: u64,
+    /// Empty ones, ready.
+    pub spare: u64,
+    /// Size of one.
+    pub segment_bytes: u64,
+    /// Bytes still needed.
+    pub live_bytes: u64,
+    /// Bytes of finished mail not yet given back.
+    pub dead_bytes: u64,
+    /// Syncs since the start.
+    pub syncs: u64,
+    /// Moving average of a sync's duration.
+    pub sync_us_mean: u64,
+}
+
+/// What runs against what is written.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Config {
+    /// The documents; `built in` where there is none.
+    pub files: Vec<String>,
+    /// When the running configuration was loaded.
+    pub loaded: String,
+    /// The files say what runs.
+    pub as_written: bool,
+    /// Where not: lines of a comparison (`-` runs, `+` is written), or what is wrong with the files.
+    pub difference: Vec<String>,
+}
+
+/// One queue.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Queue {
+    /// Its name: `mx:out:example.org`, `smart-hosts:out`, `maildir:posthouse.test`.
+    pub name: String,
+    /// `active`, `ready`, `retry`, `suspended`, `unreachable`.
+    pub state: String,
+    /// Why it is in that state, in words.
+    pub why: String,
+    /// Messages in it.
+    pub messages: u64,
+    /// Of these, ready to be tried.
+    pub ready: u64,
+    /// Of these, being delivered now.
+    pub active: u64,
+    /// Of these, waiting for their own retry time.
+    pub deferred: u64,
+    /// Of these, suspended one by one.
+    pub suspended: u64,
+    /// Content bytes.
+    pub bytes: u64,
+    /// Failures of the hop in a row.
+    pub failures: u32,
+    /// What it said or did when it failed last.
+    pub last_error: Option<String>,
+    /// When that was.
+    pub last_attempt: Option<String>,
+    /// When it is tried next.
+    pub next_retry: Option<String>,
+    /// Messages in per second, over the last minute.
+    pub incoming_per_s: f32,
+    /// Messages out per second, over the last minute.
+    pub outgoing_per_s: f32,
+}
+
+/// One message.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Message {
+    /// Its id.
+    pub id: String,
+    /// Its sender; empty for the null path.
+    pub sender: String,
+    /// Content bytes.
+    pub size_bytes: u64,
+    /// When it was accepted.
+    pub accepted: String,
+    /// When it will be given up.
+    pub expires: String,
+    /// `high`, `normal`, `low`.
+    pub priority: String,
+    /// `suspended` or `poison` if the whole message is held.
+    pub held: Option<String>,
+    /// How often the process went down with it in hand.
+    pub crashes: u32,
+    /// Its recipients, settled ones too.
+    pub recipients: Vec<Recipient>,
+}
+
+/// One recipient.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Recipient {
+    /// The address.
+    pub address: String,
+    /// Its queue; empty once settled.
+    pub queue: String,
+    /// `ready`, `active`, `deferred`, `hop-retry`, `suspended`, `poison`, `unreachable`, `settled`.
+    pub state: String,
+    /// Why it waits, in words.
+    pub why: String,
+    /// Attempts in this life of the process.
+    pub attempts: u32,
+    /// When it is tried next.
+    pub next_try: Option<String>,
+    /// The last answer for it.
+    pub last_reply: Option<String>,
+}
+
+impl From<spool::Totals> for Spool {
+    fn from(of: spool::Totals) -> Spool {
+        Spool {
+            messages: of.messages,
+            bytes: of.bytes,
+            ready: of.ready,
+            active: of.in_hand,
+            deferred: of.deferred,
+            suspended: of.suspended,
+            poison: of.poison,
+            queues: of.queues,
+            body_memory_bytes: of.body_memory_bytes,
+            accepted: of.accepted,
+            finished: of.finished,
+            dsns: of.dsns,
+        }
+    }
+}
+
+impl From<journal::Stats> for Journal {
+    fn from(of: journal::Stats) -> Journal {
+        Journal {
+            room: of.free_for_accept,
+            segments: of.segments,
+            spare: of.spare,
+            segment_bytes: of.segment_bytes,
+            live_bytes: of.live_bytes,
+            dead_bytes: of.dead_bytes,
+            syncs: of.syncs,
+            sync_us_mean: of.sync_us_mean,
+        }
+    }
+}
+
+impl From<spool::QueueView> for Queue {
+    fn from(of: spool::QueueView) -> Queue {
+        Queue {
+            name: of.key.to_string(),
+            state: of.state.word().into(),
+            why: why(&of),
+            messages: of.messages,
+            ready: of.ready,
+            active: of.in_hand,
+            deferred: of.deferred,
+            suspended: of.suspended,
+            bytes: of.bytes,
+            failures: of.failures,
+            last_error: of.last_error,
+            last_attempt: of.last_attempt_ms.map(rfc3339),
+            next_retry: of.next_retry_ms.map(rfc3339),
+            incoming_per_s: of.incoming_per_s,
+            outgoing_per_s: of.outgoing_per_s,
+        }
+    }
+}
+
+fn why(queue: &spool::QueueView) -> String {
+    match queue.state {
+        spool::QueueState::Active if queue.in_hand > 0 => "mail is being delivered".into(),
+        spool::QueueState::Active => "mail waits for a connection".into(),
+        spool::QueueState::Ready if queue.deferred > 0 => "some messages wait for their own next try".into(),
+        spool::QueueState::Ready => "nothing to do".into(),
+        spool::QueueState::Retry => {
+            let error = queue.last_error.as_deref().unwrap_or("it could not be reached");
+            let times = if queue.failures == 1 { "once".into() } else { format!("{} times in a row", queue.failures) };
+            format!("failed {times}: {error}")
+        }
+        spool::QueueState::Suspended => "suspended by an operator".into(),
+        spool::QueueState::Unreachable => "no route: a send connector or an accepted domain must name one".into(),
+    }
+}
+
+impl From<spool::MessageView> for Message {
+    fn from(of: spool::MessageView) -> Message {
+        Message {
+            id: of.id.to_string(),
+            sender: of.sender,
+            size_bytes: of.size_bytes,
+            accepted: rfc3339(of.accepted_ms),
+            expires: rfc3339(of.expires_ms),
+            priority: match of.priority {
+                spool::Priority::High => "high",
+                spool::Priority::Normal => "normal",
+                spool::Priority::Low => "low",
+            }
+            .into(),
+            held: of.held.map(|held| match held {
+                spool::Held::Suspended => "suspended".into(),
+                spool::Held::Poison => "poison".into(),
+            }),
+            crashes: of.crashes,
+            recipients: of.recipients.into_iter().map(Recipient::from).collect(),
+        }
+    }
+}
+
+impl From<spool::RecipientView> for Recipient {
+    fn from(of: spool::RecipientView) -> Recipient {
+        Recipient {
+            address: of.address,
+            queue: of.queue,
+            state: of.state.word().into(),
+            why: of.why,
+            attempts: of.attempts,
+            next_try: of.next_try_ms.map(rfc3339),
+            last_reply: of.last_reply,
+        }
+    }
+}

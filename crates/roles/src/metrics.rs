@@ -1,0 +1,138 @@
+//! Owns the page for Prometheus: what was counted where it happened, and what is looked at now.
+//! Knows what the figures mean. Always holds: labels that mail can grow (next hops) are bounded; all others are fixed words.
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use spool::QueueView;
+
+use crate::control::view;
+use crate::exposition::{Exposition, Kind};
+use crate::node::Node;
+
+/// The recorder behind the `metrics` crate's macros.
+pub struct Counted(PrometheusHandle);
+
+impl Counted {
+    /// Installs it for the process. Once is enough: in a process that has one already, that one goes on and this page lacks its figures.
+    pub fn install() -> Counted {
+        let seconds = Matcher::Suffix("_seconds".into());
+        let builder = PrometheusBuilder::new();
+        let builder = builder.set_buckets_for_metric(seconds, &SECONDS).unwrap_or_else(|_| PrometheusBuilder::new());
+        let recorder = builder.build_recorder();
+        let handle = recorder.handle();
+        if metrics::set_global_recorder(recorder).is_err() {
+            tracing::debug!("metrics are recorded elsewhere in this process");
+        }
+        Counted(handle)
+    }
+
+    /// Folds what was recorded since the last call; every few seconds, so that memory stays small.
+    pub fn upkeep(&self) {
+        self.0.run_upkeep();
+    }
+}
+
+/// The whole page.
+pub fn page(node: &Node) -> String {
+    let mut page = Exposition::after(node.counted.0.render());
+    health(&mut page, node);
+    mail(&mut page, node);
+    queues(&mut page, &node.spool.queues());
+    journal(&mut page, &node.spool.journal_stats());
+    page.into_text()
+}
+
+fn health(page: &mut Exposition, node: &Node) {
+    let version = [("version", env!("CARGO_PKG_VERSION"))];
+    page.family("posthouse_info", Kind::Gauge, "The program.").sample(&version, 1);
+    let ready = u8::from(node.health.ready().is_ok());
+    page.one("posthouse_ready", Kind::Gauge, "1 if mail can be taken into custody now.", ready);
+    page.one("posthouse_uptime_seconds", Kind::Gauge, "Since the start.", node.uptime_ms() / 1000);
+    if let Ok(free) = node.world.disk.free_bytes(node.data.root()) {
+        page.one("posthouse_disk_free_bytes", Kind::Gauge, "Free space of the data directory's file system.", free);
+    }
+}
+
+fn mail(page: &mut Exposition, node: &Node) {
+    let mut events = page.family("posthouse_events_total", Kind::Counter, "Events of messages, as in the trace.");
+    for (kind, count) in node.trace.counts() {
+        events.sample(&[("event", &kind.word().to_ascii_lowercase())], count);
+    }
+    page.one("posthouse_trace_dropped_total", Kind::Counter, "Trace lines that were not kept.", node.trace.dropped());
+    let spool = view::Spool::from(node.spool.totals());
+    page.one(
+        "posthouse_accepted_total",
+        Kind::Counter,
+        "Messages taken into custody, notifications included.",
+        spool.accepted,
+    );
+    page.one("posthouse_finished_total", Kind::Counter, "Messages whose last recipient was settled.", spool.finished);
+    page.one("posthouse_dsns_total", Kind::Counter, "Notifications made.", spool.dsns);
+    page.one("posthouse_spool_messages", Kind::Gauge, "Messages in custody.", spool.messages);
+    page.one("posthouse_spool_bytes", Kind::Gauge, "Their content.", spool.bytes);
+    page.one("posthouse_spool_memory_bytes", Kind::Gauge, "Bodies kept in memory.", spool.body_memory_bytes);
+    page.one("posthouse_spool_poison_messages", Kind::Gauge, "Messages set aside.", spool.poison);
+}
+
+/// The largest queues by name, all others together: mail for a million domains must not become a million series.
+fn queues(page: &mut Exposition, queues: &[QueueView]) {
+    let mut by_size: Vec<&QueueView> = queues.iter().collect();
+    by_size.sort_by_key(|queue| std::cmp::Reverse(queue.messages));
+    let (named, others) = by_size.split_at(by_size.len().min(HOPS_MAX));
+    type Count = (&'static str, fn(&QueueView) -> u64);
+    let counts: [Count; 4] = [
+        ("ready", |queue| queue.ready),
+        ("active", |queue| queue.in_hand),
+        ("deferred", |queue| queue.deferred),
+        ("suspended", |queue| queue.suspended),
+    ];
+    let mut messages = page.family("posthouse_queue_messages", Kind::Gauge, "Messages by next hop and state.");
+    for queue in named {
+        let hop = queue.key.to_string();
+        for (state, count) in counts {
+            messages.sample(&[("hop", &hop), ("state", state)], count(queue));
+        }
+    }
+    for (state, count) in counts {
+        messages.sample(&[("hop", "other"), ("state", state)], others.iter().map(|queue| count(queue)).sum::<u64>());
+    }
+    let mut failures =
+        page.family("posthouse_queue_failures", Kind::Gauge, "Failures in a row of a next hop, where there are any.");
+    for queue in named.iter().filter(|queue| queue.failures > 0) {
+        failures.sample(&[("hop", &queue.key.to_string())], queue.failures);
+    }
+    page.one("posthouse_queues", Kind::Gauge, "Next hops that have a queue.", queues.len());
+}
+
+fn journal(page: &mut Exposition, stats: &journal::Stats) {
+    page.one("posthouse_journal_commits_total", Kind::Counter, "Batches appended.", stats.commits);
+    page.one("posthouse_journal_syncs_total", Kind::Counter, "Syncs of the journal.", stats.syncs);
+    page.one("posthouse_journal_records_total", Kind::Counter, "Records appended.", stats.appended_records);
+    page.one("posthouse_journal_bytes_total", Kind::Counter, "Bytes appended.", stats.appended_bytes);
+    page.one(
+        "posthouse_journal_batch_records",
+        Kind::Gauge,
+        "Records confirmed by the last sync.",
+        stats.batch_records_last,
+    );
+    page.one("posthouse_journal_live_bytes", Kind::Gauge, "Bytes of mail not yet finished.", stats.live_bytes);
+    page.one(
+        "posthouse_journal_dead_bytes",
+        Kind::Gauge,
+        "Bytes of finished mail not yet given back.",
+        stats.dead_bytes,
+    );
+    page.one("posthouse_journal_segments", Kind::Gauge, "Segments with records.", stats.segments);
+    page.one("posthouse_journal_room", Kind::Gauge, "1 if new mail has room.", u8::from(stats.free_for_accept));
+    let mut syncs = page.family("posthouse_journal_sync_seconds", Kind::Histogram, "Duration of a sync.");
+    syncs.powers_of_two(&stats.sync_us_histogram, 1e-6, sync_seconds(stats));
+}
+
+/// The journal keeps no sum: each sync counts as the middle of its bucket.
+fn sync_seconds(stats: &journal::Stats) -> f64 {
+    let buckets = stats.sync_us_histogram.iter().enumerate();
+    buckets.map(|(i, count)| *count as f64 * 1.5e-6 * (1u64 << i) as f64).sum()
+}
+
+const HOPS_MAX: usize = 50;
+/// Bounds of the histograms in seconds: a memory hit to RFC 5321's longest wait.
+const SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0, 30.0, 120.0, 600.0];

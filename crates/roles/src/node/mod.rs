@@ -1,0 +1,125 @@
+//! A running node: what it is made of, and how its configuration changes while it runs.
+//!
+//! Owns the parts and the order in which they start ([`start`]) and stop ([`run`]). Knows no HTTP.
+
+mod run;
+mod settings;
+mod start;
+
+use std::sync::Arc;
+
+use directory::Org;
+use mail::{Mailbox, Reply, ReversePath};
+use spool::{HopId, HopKey, Route, Spool, Wake};
+use transport::categorize::Categorizer;
+use transport::deliver::{Bell, Deliverer};
+use transport::receive::{Readiness, Receiver};
+use transport::swap::Swap;
+use world::World;
+
+use crate::certificates::ServedCertificate;
+use crate::config;
+use crate::control::Control;
+use crate::data::DataDir;
+use crate::health::Health;
+use crate::listeners::Listeners;
+use crate::metrics::Counted;
+use crate::timers::Alarm;
+use crate::trace::Trace;
+
+pub use run::{Ended, Running};
+pub use start::{StartError, start};
+
+/// The parts of a running node.
+pub struct Node {
+    pub(crate) world: World,
+    pub(crate) data: DataDir,
+    pub(crate) config: config::Running,
+    pub(crate) health: Arc<Health>,
+    pub(crate) trace: Arc<Trace>,
+    pub(crate) counted: Counted,
+    pub(crate) spool: Spool,
+    pub(crate) listeners: Listeners,
+    pub(crate) started_ms: u64,
+    started_mono_ms: u64,
+    org: Arc<Swap<Org>>,
+    categorizer: Arc<Categorizer>,
+    receiver: Receiver,
+    deliverer: Deliverer,
+    certificate: ServedCertificate,
+    alarm: Arc<Alarm>,
+}
+
+impl Node {
+    /// The organization that runs.
+    pub(crate) fn org(&self) -> Arc<Org> {
+        self.org.load()
+    }
+
+    /// Where mail for this recipient would go now.
+    pub(crate) fn route_of(&self, to: &Mailbox) -> HopKey {
+        self.categorizer.hop(&ReversePath::Null, to)
+    }
+
+    pub(crate) fn uptime_ms(&self) -> u64 {
+        self.world.clock.mono_ms().saturating_sub(self.started_mono_ms)
+    }
+
+    /// Takes the organization document as it is written now. The error says what is wrong; nothing was changed then. Blocks.
+    pub(crate) fn reload(&self) -> Result<(), String> {
+        let next = self.config.read().map_err(|problems| problems.to_string())?;
+        self.listeners.follow(&next.org).map_err(|error| error.to_string())?;
+        let after_restart = self.config.take(next);
+        self.org.store(self.config.loaded().org.clone());
+        self.spool.reroute();
+        tracing::info!("the organization document was loaded again");
+        for line in after_restart {
+            tracing::warn!("counts from the next start on: {line}");
+        }
+        Ok(())
+    }
+
+    /// Looks at the certificate's files; a pair that changed and is sound is served from now on. Blocks.
+    pub(crate) fn renew_certificate(&self) {
+        match self.certificate.renew(&self.world) {
+            Ok(true) => tracing::info!("the certificate was loaded again"),
+            Ok(false) => {}
+            Err(error) => tracing::error!("{error}; the certificate of before is served on"),
+        }
+    }
+}
+
+/// The one health truth as sessions ask for it. A full disk is not said here: MAIL hears 452 from the spool, and what is open goes on.
+struct SessionReadiness(Arc<Health>);
+
+impl Readiness for SessionReadiness {
+    fn can_accept(&self) -> Result<(), Reply> {
+        match self.0.ready() {
+            Err(reason) if reason.closes_sessions() => Err(reason.reply()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Passes the spool's calls to those who act on them.
+struct NodeWake {
+    bell: Arc<Bell>,
+    alarm: Arc<Alarm>,
+}
+
+impl Wake for NodeWake {
+    fn ready(&self, hop: HopId) {
+        self.bell.ready(hop);
+    }
+
+    fn due(&self) {
+        self.alarm.ring();
+    }
+}
+
+impl Running {
+    /// A handle for those who ask and order.
+    pub fn control(&self) -> Control {
+        Control { node: self.node.clone() }
+    }
+}

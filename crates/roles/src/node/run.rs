@@ -1,0 +1,156 @@
+//! Owns the life of a node after its start: signals, housekeeping, and the orderly end.
+//! Always holds: at the end no new mail is taken, what is in flight has a bounded time, everything is synced before exit 0.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use spool::Refused;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::spawn_blocking;
+use tracing::{info, warn};
+
+use super::Node;
+use crate::health::Phase;
+use crate::timers::Timers;
+
+/// A node that serves.
+pub struct Running {
+    pub(super) node: Arc<Node>,
+    pub(super) timers: Timers,
+    pub(super) http: Option<TcpListener>,
+    pub(super) signals: Signals,
+}
+
+/// How a node ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Everything in flight was finished and synced.
+    Orderly,
+    /// A second signal ended it at once. Nothing is lost: a crash would not lose anything either.
+    AtOnce,
+}
+
+/// Those that a node listens to.
+pub(super) struct Signals {
+    term: Signal,
+    int: Signal,
+    hup: Signal,
+}
+
+impl Signals {
+    pub(super) fn new() -> std::io::Result<Signals> {
+        Ok(Signals {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+            hup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn end(&mut self) {
+        tokio::select! { _ = self.term.recv() => {}, _ = self.int.recv() => {} }
+    }
+}
+
+impl Running {
+    /// The socket of the HTTP API, for whoever serves it. Once.
+    pub fn take_http(&mut self) -> Option<TcpListener> {
+        self.http.take()
+    }
+
+    /// Serves until SIGTERM or SIGINT, then ends in order; a second one ends at once.
+    pub async fn run(mut self) -> Ended {
+        tell_manager(&[NotifyState::Ready]);
+        let housekeeping = tokio::spawn(housekeeping(self.node.clone()));
+        loop {
+            tokio::select! {
+                () = async { tokio::select! { _ = self.signals.term.recv() => {}, _ = self.signals.int.recv() => {} } } => break,
+                _ = self.signals.hup.recv() => {
+                    let node = self.node.clone();
+                    // A task that only reports: its end need not be awaited.
+                    drop(spawn_blocking(move || {
+                        node.renew_certificate();
+                        if let Err(what) = node.reload() {
+                            tracing::error!("the documents are not sound, nothing was changed: {what}");
+                        }
+                    }));
+                }
+            }
+        }
+        info!("stopping: no new mail, what is in flight is finished");
+        tell_manager(&[NotifyState::Stopping]);
+        let Running { node, timers, mut signals, .. } = self;
+        tokio::select! {
+            () = stop(node, timers) => {
+                housekeeping.abort();
+                Ended::Orderly
+            }
+            () = signals.end() => Ended::AtOnce,
+        }
+    }
+}
+
+/// The orderly end: first no new mail, then what is in flight, then the disk.
+async fn stop(node: Arc<Node>, timers: Timers) {
+    node.health.enter(Phase::Stopping);
+    node.listeners.stop();
+    node.receiver.stop(GRACE);
+    let sessions = tokio::time::timeout(GRACE + GRACE_OVER, node.receiver.stopped());
+    let deliveries = tokio::time::timeout(GRACE + GRACE_OVER, node.deliverer.stop(GRACE));
+    let (sessions, deliveries) = tokio::join!(sessions, deliveries);
+    if sessions.is_err() || deliveries.is_err() {
+        warn!("some connections did not end in time; what they were about is tried again after the next start");
+    }
+    let ended = spawn_blocking(move || {
+        timers.stop();
+        node.spool.stop();
+        let messages = node.spool.totals().messages;
+        node.trace.close();
+        info!(messages, "stopped; all accepted mail is synced");
+    });
+    // It fails only by a panic, which ends the process.
+    let _ = ended.await;
+}
+
+/// What must be looked at again and again.
+async fn housekeeping(node: Arc<Node>) {
+    let watchdog = sd_notify::watchdog_enabled().map(|interval| interval / 2);
+    let mut ticks = tokio::time::interval(LOOK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut room = true;
+    for tick in 0u64.. {
+        ticks.tick().await;
+        let has_room = node.spool.can_accept() != Err(Refused::Full);
+        node.health.set_room(has_room);
+        match (std::mem::replace(&mut room, has_room), has_room) {
+            (true, false) => warn!("no room in the spool: new mail is refused with 452 4.3.1 until there is"),
+            (false, true) => info!("there is room in the spool again: new mail is taken"),
+            _ => {}
+        }
+        // A thread that hangs in a disk must not look alive.
+        if watchdog.is_some() && node.alarm.beats(node.world.clock.mono_ms(), STUCK_MS) {
+            tell_manager(&[NotifyState::Watchdog]);
+        }
+        let node = node.clone();
+        let look = spawn_blocking(move || {
+            node.counted.upkeep();
+            if tick % CERTIFICATE_TICKS == 0 {
+                node.renew_certificate();
+            }
+        });
+        let _ = look.await;
+    }
+}
+
+/// Without a service manager this does nothing; one that went away is not our trouble.
+fn tell_manager(states: &[NotifyState<'_>]) {
+    let _ = sd_notify::notify(states);
+}
+
+/// What is in the middle of a message has so long to finish it; less than the 90 s after which systemd kills.
+const GRACE: Duration = Duration::from_secs(20);
+const GRACE_OVER: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_secs(1);
+const STUCK_MS: u64 = 30_000;
+const CERTIFICATE_TICKS: u64 = 30;

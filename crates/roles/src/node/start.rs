@@ -1,0 +1,210 @@
+//! Owns the order in which a node comes up: first everything that can say no without touching anything, then the data directory,
+//! then the spool, and only then the listeners.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use directory::{Loaded, Problems, Start};
+use spool::Spool;
+use tracing::{info, warn};
+use transport::auth::Passwords;
+use transport::categorize::Categorizer;
+use transport::deliver::{Bell, Deliverer, Parts};
+use transport::dns::{DnsSettings, Resolver};
+use transport::limits::Doors;
+use transport::receive::{Receiver, Shared};
+use transport::swap::Swap;
+use world::World;
+
+use super::run::{Running, Signals};
+use super::settings::spool_settings;
+use super::{Node, NodeWake, SessionReadiness};
+use crate::certificates::{CertificateError, CertificateFiles, ServedCertificate};
+use crate::config;
+use crate::data::{DataDir, DataError};
+use crate::health::{Health, Phase};
+use crate::listen::{BindError, Bound};
+use crate::listeners::{BoundListeners, Listeners};
+use crate::logging;
+use crate::maildir::Maildirs;
+use crate::metrics::Counted;
+use crate::timers::{Alarm, Timers};
+use crate::trace::Trace;
+
+/// Why a node does not start. Its text is one line (one for each problem of a document) that says what to do.
+#[derive(Debug)]
+pub enum StartError {
+    /// The documents are not sound.
+    Documents(Problems),
+    /// An address cannot be had.
+    Bind(BindError),
+    /// The data directory cannot be used.
+    Data(DataError),
+    /// The certificate cannot be used.
+    Certificate(CertificateError),
+    /// The spool cannot be opened.
+    Spool(String),
+    /// The operating system refused something else.
+    Io(&'static str, io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Documents(problems) => write!(f, "{problems}"),
+            StartError::Bind(error) => write!(f, "{error}"),
+            StartError::Data(error) => write!(f, "{error}"),
+            StartError::Certificate(error) => write!(f, "{error}"),
+            StartError::Spool(error) => f.write_str(error),
+            StartError::Io(what, error) => write!(f, "{what}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// Starts a node. Call it inside a tokio runtime. When it returns, mail is taken.
+pub async fn start(start: Start) -> Result<Running, StartError> {
+    let world = World::real();
+    let from_org_file = start.org.is_some();
+    let config = config::Running::load(&world, start).map_err(StartError::Documents)?;
+    let loaded = config.loaded();
+    logging::start(&loaded.node.log);
+    logging::abort_on_panic();
+    loaded.warnings.0.iter().for_each(|warning| warn!("{warning}"));
+
+    // Nothing is touched before all of this is had.
+    let signals = Signals::new().map_err(|error| StartError::Io("signals", error))?;
+    let bound = BoundListeners::bind(loaded.org.listeners(), from_org_file).map_err(StartError::Bind)?;
+    let http = Bound::bind(loaded.node.http.listen, HTTP_REMEDY).map_err(StartError::Bind)?;
+    let given = loaded.node.tls.as_ref().map(|tls| ServedCertificate::given(&world, tls));
+    let given = given.transpose().map_err(StartError::Certificate)?;
+
+    let data = DataDir::open(&world, &loaded.node.data).map_err(StartError::Data)?;
+    let certificate = match given {
+        Some(certificate) => certificate,
+        None => CertificateFiles::self_signed(&world, &data.tls(), &loaded.node.name)
+            .and_then(|files| ServedCertificate::load(&world, files))
+            .map_err(StartError::Certificate)?,
+    };
+    // What comes now may read gigabytes; the runtime goes on meanwhile.
+    let node = tokio::task::block_in_place(|| assemble(world, config, &loaded, data, certificate, from_org_file))?;
+    let timers = Timers::start(&node.world, node.spool.clone(), node.alarm.clone());
+    let timers = timers.map_err(|error| StartError::Io("timers", error))?;
+    node.health.enter(Phase::Serving);
+    let http = http.listen(HTTP_REMEDY).map_err(StartError::Bind)?;
+    node.listeners.listen(bound).map_err(StartError::Bind)?;
+    Ok(Running { node: Arc::new(node), timers, http: Some(http), signals })
+}
+
+/// Puts the parts together; mail that waits begins to move.
+fn assemble(
+    world: World,
+    config: config::Running,
+    loaded: &Loaded,
+    data: DataDir,
+    certificate: ServedCertificate,
+    from_org_file: bool,
+) -> Result<Node, StartError> {
+    let (started_ms, started_mono_ms) = (world.clock.wall_ms(), world.clock.mono_ms());
+    let counted = Counted::install();
+    let trace = Trace::open(&world, &data.trace(), loaded.node.trace.keep_bytes);
+    let trace = Arc::new(trace.map_err(|error| StartError::Io("trace", error))?);
+    let org = Arc::new(Swap::new(loaded.org.clone()));
+    let categorizer = Arc::new(Categorizer::new(org.clone()));
+    let (bell, alarm) = (Arc::new(Bell::new()), Arc::new(Alarm::default()));
+    let wake = NodeWake { bell: bell.clone(), alarm: alarm.clone() };
+    let spool = open_spool(&world, &data, loaded, trace.clone(), categorizer.clone(), wake)?;
+    let resolver = Resolver::new(&DnsSettings { servers: loaded.node.dns.servers.clone(), timeout: DNS_TIMEOUT });
+    let resolver = resolver.map_err(|error| StartError::Io("name servers", io::Error::other(error.0)))?;
+    let deliverer = Deliverer::start(
+        &bell,
+        Parts {
+            world: world.clone(),
+            spool: spool.clone(),
+            org: org.clone(),
+            resolver,
+            store: Arc::new(Maildirs::new(&world, data.mail(), &loaded.node.name, org.clone())),
+            own_names: own_names(loaded),
+            connections_max: loaded.node.limits.outbound_connections_max as usize,
+        },
+    );
+    let deliverer = deliverer.map_err(|error| StartError::Io("TLS", io::Error::other(error)))?;
+    let health = Arc::new(Health::default());
+    let limits = &loaded.node.limits;
+    let receiver = Receiver::new(Arc::new(Shared {
+        world: world.clone(),
+        spool: spool.clone(),
+        org: org.clone(),
+        certificates: certificate.served(),
+        readiness: Arc::new(SessionReadiness(health.clone())),
+        recorder: trace.clone(),
+        doors: Doors::new(limits.connections_max, limits.connection_rate_per_minute),
+        passwords: Passwords::new(&*world.chance),
+    }));
+    let listeners = Listeners::new(receiver.clone(), from_org_file);
+    Ok(Node {
+        world,
+        data,
+        config,
+        health,
+        trace,
+        counted,
+        spool,
+        listeners,
+        started_ms,
+        started_mono_ms,
+        org,
+        categorizer,
+        receiver,
+        deliverer,
+        certificate,
+        alarm,
+    })
+}
+
+/// Recovery of a large spool takes seconds: it is said before and after, and the service manager is asked for patience.
+fn open_spool(
+    world: &World,
+    data: &DataDir,
+    loaded: &Loaded,
+    trace: Arc<Trace>,
+    route: Arc<Categorizer>,
+    wake: NodeWake,
+) -> Result<Spool, StartError> {
+    let dir = data.spool();
+    let failed = |error: spool::OpenError| {
+        let hint = match &error {
+            spool::OpenError::Journal(journal::OpenError::Io { .. }) | spool::OpenError::Io { .. } => {
+                "docs/operating/restore-after-disk-full.md"
+            }
+            _ => "docs/operating/rescue-a-damaged-journal.md",
+        };
+        StartError::Spool(format!("{}: {error}; nothing was changed, see {hint}", dir.display()))
+    };
+    let bytes: u64 = world.disk.list(&dir).map_or(0, |entries| entries.iter().map(|entry| entry.len).sum());
+    if bytes > LONG_RECOVERY_BYTES {
+        info!("recovering the spool: {} MiB of journal in {}", bytes >> 20, dir.display());
+    }
+    let began_ms = world.clock.mono_ms();
+    let spool = Spool::open(world, &dir, spool_settings(loaded), trace, route, Arc::new(wake)).map_err(failed)?;
+    let (messages, ms) = (spool.totals().messages, world.clock.mono_ms() - began_ms);
+    if messages > 0 || ms > 1_000 {
+        info!(messages, ms, "the spool was recovered");
+    }
+    Ok(spool)
+}
+
+/// Every name by which an MX record can mean us.
+fn own_names(loaded: &Loaded) -> Vec<String> {
+    let connectors = loaded.org.receive_connectors.iter().map(|connector| connector.hostname.to_lowercase());
+    let mut names: Vec<String> = connectors.chain([loaded.node.name.to_lowercase()]).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+const HTTP_REMEDY: &str = "--http ADDRESS (or [http] listen) chooses another";
+const DNS_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+const LONG_RECOVERY_BYTES: u64 = 512 << 20;

@@ -1,0 +1,67 @@
+//! What needs no running node: documents are checked and explained, passwords hashed. Starts nothing, writes nothing but the file
+//! that it is asked to write.
+
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+
+use directory::{Loaded, Problems, Start};
+use mail::Mailbox;
+use serde::Serialize;
+use transport::auth;
+use world::{Open, World};
+
+/// Documents by name; one that is not named is built in.
+pub struct Document {
+    /// The node document.
+    pub config: Option<PathBuf>,
+    /// The organization document.
+    pub org: Option<PathBuf>,
+}
+
+/// What a check found.
+#[derive(Debug, Serialize)]
+pub struct Checked {
+    /// Why a node would not start, one line each; empty if it would.
+    pub problems: Vec<String>,
+    /// What is allowed but hardly meant.
+    pub warnings: Vec<String>,
+}
+
+/// Reads the documents as a start would.
+pub fn check(documents: Document) -> Checked {
+    let lines = |problems: &Problems| problems.0.iter().map(|problem| problem.to_string()).collect();
+    match load(documents) {
+        Ok(loaded) => Checked { problems: Vec::new(), warnings: lines(&loaded.warnings) },
+        Err(problems) => Checked { problems: lines(&problems), warnings: Vec::new() },
+    }
+}
+
+/// What a connection from `from` to `to` would meet, and mail for `rcpt` on it. The error says what was not understood.
+pub fn explain(documents: Document, from: &str, to: &str, rcpt: Option<&str>) -> Result<String, String> {
+    let loaded = load(documents).map_err(|problems| problems.to_string())?;
+    let from = from.parse().map_err(|_| format!("'{from}' is not an address; write 192.0.2.1"))?;
+    let to = to.parse().map_err(|_| format!("'{to}' is no address with port; write 127.0.0.1:25"))?;
+    let rcpt = rcpt.map(|text| Mailbox::parse(text, true)).transpose().map_err(|error| error.to_string())?;
+    Ok(loaded.org.explain(from, to, rcpt.as_ref()))
+}
+
+/// What org.toml keeps of a password.
+pub fn hash_password(password: &str, scram: bool) -> Result<String, String> {
+    let mut salt = [0; 16];
+    World::real().chance.fill(&mut salt);
+    match scram {
+        true => Ok(auth::scram_sha_256(password.as_bytes(), salt)),
+        false => auth::argon2id(password.as_bytes(), salt).ok_or_else(|| "the password is too long".into()),
+    }
+}
+
+/// Writes an exported message.
+pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let file = World::real().disk.open(path, Open::CreateOrTruncate)?;
+    file.write_all_at(0, &[IoSlice::new(bytes)])
+}
+
+fn load(documents: Document) -> Result<Loaded, Problems> {
+    let start = Start { config: documents.config, org: documents.org, ..Start::default() };
+    Loaded::load(World::real().disk.as_ref(), &start)
+}

@@ -1,0 +1,123 @@
+//! Owns what all hops share, and the list of hops that have something to do.
+//!
+//! Always holds: a hop that rings is in the list; it leaves the list only when it is idle, under the same lock.
+
+use super::Parts;
+use super::hop::{Hop, Presence};
+use super::metrics::Metrics;
+use super::penalties::Penalties;
+use super::{remote, store};
+use crate::tls_client::TlsClient;
+use spool::{HopId, HopKey, Spool};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, Semaphore};
+use world::World;
+
+pub(super) struct Center {
+    pub parts: Parts,
+    pub spool: Spool,
+    pub world: World,
+    pub tls: TlsClient,
+    pub penalties: Penalties,
+    pub metrics: Metrics,
+    /// One for each connection that may be open.
+    pub permits: Arc<Semaphore>,
+    /// Which smart host comes first next time.
+    pub rotation: AtomicUsize,
+    runtime: Handle,
+    hops: Mutex<HashMap<HopId, Arc<Hop>>>,
+    stopping: AtomicBool,
+    tasks: AtomicUsize,
+    task_ended: Notify,
+}
+
+impl Center {
+    pub fn new(parts: Parts, tls: TlsClient) -> Center {
+        Center {
+            spool: parts.spool.clone(),
+            world: parts.world.clone(),
+            tls,
+            penalties: Penalties::default(),
+            metrics: Metrics::new(),
+            permits: Arc::new(Semaphore::new(parts.connections_max.max(1))),
+            rotation: AtomicUsize::new(0),
+            runtime: Handle::current(),
+            hops: Mutex::new(HashMap::new()),
+            stopping: AtomicBool::new(false),
+            tasks: AtomicUsize::new(0),
+            task_ended: Notify::new(),
+            parts,
+        }
+    }
+
+    /// Our name, for what has no connector that says another one.
+    pub fn hostname(&self) -> &str {
+        self.parts.own_names.first().map_or("localhost", String::as_str)
+    }
+
+    /// The spool has work for a hop.
+    pub fn ready(self: &Arc<Center>, id: HopId) {
+        let mut hops = self.lock();
+        if let Some(hop) = hops.get(&id) {
+            return hop.ring();
+        }
+        // A hop that was forgotten has no work; mail without a route waits for a change of configuration.
+        let Some(key) = self.spool.hop_key(id).filter(|key| !key.is_unreachable()) else { return };
+        let hop = Arc::new(Hop::new(id, key, Arc::clone(self)));
+        hops.insert(id, Arc::clone(&hop));
+        hop.ring();
+    }
+
+    /// A task for a hop, which has counted it already.
+    pub fn start_task(&self, hop: &Arc<Hop>) {
+        self.tasks.fetch_add(1, Ordering::AcqRel);
+        let presence = Presence(Arc::clone(hop));
+        self.runtime.spawn(async move {
+            match presence.0.key {
+                HopKey::Maildir { .. } => store::run(&presence.0).await,
+                _ => remote::run(&presence.0).await,
+            }
+        });
+    }
+
+    /// A task of this hop has left it.
+    pub fn task_ended(&self, hop: &Arc<Hop>) {
+        let mut hops = self.lock();
+        if hop.is_idle() {
+            hops.remove(&hop.id);
+        }
+        drop(hops);
+        self.tasks.fetch_sub(1, Ordering::AcqRel);
+        self.task_ended.notify_waiters();
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// No new work; waits until all tasks have ended, for at most `patience`.
+    pub async fn stop(&self, patience: Duration) {
+        self.stopping.store(true, Ordering::Release);
+        let hops: Vec<Arc<Hop>> = self.lock().values().cloned().collect();
+        hops.iter().for_each(|hop| hop.ring_all());
+        let all_ended = async {
+            loop {
+                let ended = self.task_ended.notified();
+                if self.tasks.load(Ordering::Acquire) == 0 {
+                    return;
+                }
+                ended.await;
+            }
+        };
+        // What is not finished by then is dropped with the runtime, and the spool has it still.
+        let _ = tokio::time::timeout(patience, all_ended).await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<HopId, Arc<Hop>>> {
+        self.hops.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

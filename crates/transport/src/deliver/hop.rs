@@ -1,0 +1,282 @@
+//! One next hop while there is something to do for it: the work at hand, its connections, and how many of them it may have.
+//!
+//! Knows no sockets. Always holds: a hop has at most as many tasks as its limit; if the spool has rung and nobody looked, some task of
+//! the hop is on its way to look; work that no task holds lies in the stash.
+
+use super::center::Center;
+use mail::Reply;
+use spool::{Attempt, HopId, HopKey, Outcome, Work};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+
+pub(super) struct Hop {
+    pub id: HopId,
+    pub key: HopKey,
+    pub center: Arc<Center>,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// Taken from the spool, given to nobody.
+    stash: VecDeque<Work>,
+    /// The spool may have more.
+    rung: bool,
+    /// Tasks, connected or connecting.
+    live: usize,
+    /// How many there may be now.
+    limit: usize,
+    /// The limit's own bound.
+    limit_max: usize,
+    /// When the limit was last lowered, on the monotonic clock.
+    lowered_ms: u64,
+    /// Who found nothing and can take more: the one that was busy last comes last.
+    waiting: Vec<Arc<Notify>>,
+    /// All connected ones.
+    seats: Vec<Arc<Notify>>,
+}
+
+/// What a connection that can take more is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// It was given work.
+    Work,
+    /// There is none; its bell will ring.
+    Wait,
+    /// It is one too many, or we are stopping.
+    Leave,
+}
+
+impl Hop {
+    pub fn new(id: HopId, key: HopKey, center: Arc<Center>) -> Hop {
+        let limit_max = if matches!(key, HopKey::Maildir { .. }) { STORE_TASKS_MAX } else { LIMIT_FIRST };
+        Hop {
+            id,
+            key,
+            center,
+            state: Mutex::new(State {
+                stash: VecDeque::new(),
+                rung: false,
+                live: 0,
+                limit: LIMIT_FIRST,
+                limit_max,
+                lowered_ms: 0,
+                waiting: Vec::new(),
+                seats: Vec::new(),
+            }),
+        }
+    }
+
+    /// The spool has work for the hop.
+    pub fn ring(self: &Arc<Hop>) {
+        let mut state = self.lock();
+        state.rung = true;
+        self.spread(&mut state);
+    }
+
+    /// The plan says how many connections there may be.
+    pub fn set_limit_max(&self, limit_max: usize) {
+        let mut state = self.lock();
+        state.limit_max = limit_max;
+        state.limit = state.limit.min(limit_max);
+    }
+
+    /// Up to `want` works for the connection whose bell is `seat`.
+    pub fn next(self: &Arc<Hop>, seat: &Arc<Notify>, want: usize, works: &mut Vec<Work>) -> Next {
+        if self.center.is_stopping() {
+            return Next::Leave;
+        }
+        loop {
+            let mut state = self.lock();
+            if state.live > state.limit {
+                return Next::Leave;
+            }
+            state.waiting.retain(|other| !Arc::ptr_eq(other, seat));
+            if !state.stash.is_empty() {
+                let count = want.min(state.stash.len());
+                works.extend(state.stash.drain(..count));
+                self.spread(&mut state);
+                return Next::Work;
+            }
+            if !state.rung {
+                state.waiting.push(Arc::clone(seat));
+                return Next::Wait;
+            }
+            self.refill(state, BATCH);
+        }
+    }
+
+    /// Work for a task without a connection. Empty: the task has nothing to do any more.
+    pub fn next_batch(self: &Arc<Hop>, max: usize) -> Vec<Work> {
+        if self.center.is_stopping() {
+            return Vec::new();
+        }
+        loop {
+            let mut state = self.lock();
+            if !state.stash.is_empty() {
+                let count = max.min(state.stash.len());
+                let works = state.stash.drain(..count).collect();
+                self.spread(&mut state);
+                return works;
+            }
+            if !state.rung {
+                return Vec::new();
+            }
+            self.refill(state, max);
+        }
+    }
+
+    /// There is something to do: worth a connection.
+    pub fn has_work(self: &Arc<Hop>) -> bool {
+        loop {
+            let state = self.lock();
+            if !state.stash.is_empty() {
+                return true;
+            }
+            if !state.rung || self.center.is_stopping() {
+                return false;
+            }
+            self.refill(state, BATCH);
+        }
+    }
+
+    /// A connection is open: its bell is one of ours.
+    pub fn join(&self, seat: &Arc<Notify>) {
+        self.lock().seats.push(Arc::clone(seat));
+    }
+
+    /// A connection takes no more work. If its bell was the one that rang, another one rings.
+    pub fn part(self: &Arc<Hop>, seat: &Arc<Notify>) {
+        let mut state = self.lock();
+        state.seats.retain(|other| !Arc::ptr_eq(other, seat));
+        state.waiting.retain(|other| !Arc::ptr_eq(other, seat));
+        self.spread(&mut state);
+    }
+
+    /// Work that a connection could not begin with goes to the next one.
+    pub fn give_back(&self, work: Work) {
+        self.lock().stash.push_front(work);
+    }
+
+    /// A message went through: the hop keeps up. If others wait, it gets one connection more.
+    pub fn grow(&self) {
+        let mut state = self.lock();
+        if !state.stash.is_empty() && state.live >= state.limit && state.limit < state.limit_max {
+            state.limit += 1;
+        }
+    }
+
+    /// The hop asked for less, by 421 or a 4xx for a whole message.
+    pub fn shrink(&self) {
+        let now_ms = self.center.world.clock.mono_ms();
+        let mut state = self.lock();
+        if now_ms.saturating_sub(state.lowered_ms) >= LOWER_INTERVAL_MS {
+            state.limit = (state.limit / 2).max(1);
+            state.lowered_ms = now_ms;
+        }
+    }
+
+    /// A task ends (see [`Presence`]).
+    fn leave(self: &Arc<Hop>) {
+        let mut state = self.lock();
+        state.live -= 1;
+        if self.center.is_stopping() {
+            let works = std::mem::take(&mut state.stash);
+            drop(state);
+            drop(works);
+        } else {
+            self.spread(&mut state);
+            drop(state);
+        }
+        self.center.task_ended(self);
+    }
+
+    /// No connection could be made. If others stand, they go on; if not, the hop waits on its ladder.
+    pub fn failed(self: &Arc<Hop>, attempt: &Attempt<'_>, reply: &Reply) {
+        let mut state = self.lock();
+        if state.live > 1 {
+            state.limit = (state.live - 1).max(1);
+        } else {
+            state.limit = LIMIT_FIRST.min(state.limit_max);
+            let works = Vec::from(std::mem::take(&mut state.stash));
+            drop(state);
+            if !works.is_empty() {
+                tracing::info!(hop = %self.key, peer = attempt.peer, %reply, "next hop cannot be reached");
+                self.center.spool.hop_failed(self.id, works, attempt, reply);
+            }
+        }
+    }
+
+    /// Nothing of this hop can ever be delivered (no such domain, null MX): its messages fail, one by one.
+    pub fn fail_all(self: &Arc<Hop>, reply: &Reply) {
+        loop {
+            let works = self.next_batch(BATCH);
+            if works.is_empty() {
+                return;
+            }
+            for work in works {
+                let outcome = Outcome::Failed { reply: reply.clone() };
+                let outcomes: Vec<_> = work.recipients().map(|(index, _)| (index, outcome.clone())).collect();
+                self.center.metrics.failed.increment(outcomes.len() as u64);
+                self.center.spool.settle(work, &Attempt::default(), &outcomes);
+            }
+        }
+    }
+
+    /// All connections look up from what they wait for.
+    pub fn ring_all(&self) {
+        self.lock().seats.iter().for_each(|seat| seat.notify_one());
+    }
+
+    /// Nothing to do and nobody there: the hop may be forgotten.
+    pub fn is_idle(&self) -> bool {
+        let state = self.lock();
+        state.live == 0 && !state.rung && state.stash.is_empty()
+    }
+
+    /// If there is work that nobody looks at: rings for whoever waits, or opens a connection if there may be one more.
+    fn spread(self: &Arc<Hop>, state: &mut State) {
+        if !state.rung && state.stash.is_empty() || self.center.is_stopping() {
+            return;
+        }
+        if let Some(seat) = state.waiting.pop() {
+            seat.notify_one();
+        } else if state.live < state.limit {
+            state.live += 1;
+            self.center.start_task(self);
+        }
+    }
+
+    /// Takes from the spool what it has, without holding our lock over it.
+    fn refill(&self, mut state: MutexGuard<'_, State>, max: usize) {
+        state.rung = false;
+        drop(state);
+        let works = self.center.spool.take(self.id, max);
+        let mut state = self.lock();
+        // Less than asked for: the spool has seen its queue empty and will ring again.
+        state.rung |= works.len() >= max;
+        state.stash.extend(works);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A task's place in its hop, given up however the task ends.
+pub(super) struct Presence(pub Arc<Hop>);
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+/// Connections that a hop may have before it has proven anything.
+const LIMIT_FIRST: usize = 2;
+/// Tasks that write to the Maildirs of one domain.
+const STORE_TASKS_MAX: usize = 2;
+/// The limit is lowered at most once in this time: one overload answers many messages.
+const LOWER_INTERVAL_MS: u64 = 1_000;
+/// Works taken from the spool at once.
+const BATCH: usize = 32;

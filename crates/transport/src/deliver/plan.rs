@@ -1,0 +1,153 @@
+//! What a hop's key means at this moment: which hosts, spoken to how, within which bounds.
+//!
+//! Owns the reading of send connectors. Knows no sockets. A plan is made for each connection, so that a changed connector counts.
+
+use directory::{Host, HostPort, LmtpTarget, Org, SendConnector, SendTls, SendTo, Timeouts};
+use mail::{Enhanced, Reply};
+use smtp::client::{Credentials, Protocol};
+use spool::HopKey;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// How a hop is reached.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub to: To,
+    pub protocol: Protocol,
+    pub tls: SendTls,
+    pub tls_ca_pem: Option<Arc<[u8]>>,
+    pub credentials: Option<Credentials>,
+    pub hello: Arc<str>,
+    pub source: Option<IpAddr>,
+    pub connections_max: usize,
+    pub messages_per_connection: u32,
+    pub idle_ms: u64,
+    pub timeouts: Timeouts,
+}
+
+/// Where a hop's hosts come from.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum To {
+    /// In rotation.
+    Hosts(Vec<HostPort>),
+    /// From DNS.
+    Exchangers { domain: Box<str>, port: u16 },
+    /// A socket on this machine.
+    Unix(PathBuf),
+}
+
+impl Plan {
+    /// The plan of a hop that is reached over a connection. The error is what its messages are told until the configuration says more.
+    pub fn of(key: &HopKey, org: &Org, hostname: &str) -> Result<Plan, Reply> {
+        match key {
+            HopKey::Lmtp { target } => {
+                let connector = org.send_connectors.iter().find(|connector| match &connector.to {
+                    SendTo::Lmtp(lmtp) => lmtp.to_string() == **target,
+                    SendTo::SmartHosts(_) | SendTo::Mx => false,
+                });
+                let lmtp = lmtp_target(target).ok_or_else(|| misrouted("LMTP target cannot be read"))?;
+                let to = match lmtp {
+                    LmtpTarget::Unix(path) => To::Unix(path),
+                    LmtpTarget::Tcp(host) => To::Hosts(vec![host]),
+                };
+                Ok(match connector {
+                    Some(connector) => Plan::by(connector, to, Protocol::Lmtp),
+                    None => Plan::without_connector(to, hostname),
+                })
+            }
+            HopKey::SmartHosts { connector } => match org.send_connector(connector) {
+                Some(found) => match &found.to {
+                    SendTo::SmartHosts(hosts) => Ok(Plan::by(found, To::Hosts(hosts.clone()), Protocol::Smtp)),
+                    SendTo::Mx | SendTo::Lmtp(_) => Err(misrouted("send connector has no smart hosts any more")),
+                },
+                None => Err(misrouted("send connector is gone")),
+            },
+            HopKey::Mx { connector, domain } => {
+                let found = org.send_connector(connector).ok_or_else(|| misrouted("send connector is gone"))?;
+                let to = match mail::address::literal_address(domain) {
+                    Some(ip) => To::Hosts(vec![HostPort { host: Host::Ip(ip), port: found.port }]),
+                    None => To::Exchangers { domain: domain.clone(), port: found.port },
+                };
+                Ok(Plan::by(found, to, Protocol::Smtp))
+            }
+            HopKey::Maildir { .. } | HopKey::Unreachable { .. } => Err(misrouted("no connection leads there")),
+        }
+    }
+
+    fn by(connector: &SendConnector, to: To, protocol: Protocol) -> Plan {
+        Plan {
+            tls: if matches!(to, To::Unix(_)) { SendTls::Off } else { connector.tls },
+            to,
+            protocol,
+            tls_ca_pem: connector.tls_ca.as_ref().map(|authorities| Arc::clone(&authorities.pem)),
+            credentials: connector.credentials.as_ref().map(|credentials| Credentials {
+                username: credentials.username.clone().into(),
+                password: credentials.password.clone().into(),
+            }),
+            hello: Arc::clone(&connector.hello),
+            source: connector.source,
+            connections_max: connector.connections_max.max(1) as usize,
+            messages_per_connection: connector.messages_per_connection.unwrap_or(u32::MAX).max(1),
+            idle_ms: connector.idle_ms,
+            timeouts: connector.timeouts.clone(),
+        }
+    }
+
+    /// For the LMTP server of an accepted domain, which has no connector of its own.
+    fn without_connector(to: To, hostname: &str) -> Plan {
+        Plan {
+            to,
+            protocol: Protocol::Lmtp,
+            tls: SendTls::Off,
+            tls_ca_pem: None,
+            credentials: None,
+            hello: hostname.into(),
+            source: None,
+            connections_max: 20,
+            messages_per_connection: u32::MAX,
+            idle_ms: 5_000,
+            // RFC 5321 4.5.3.2, apart from the connection.
+            timeouts: Timeouts {
+                connect_ms: 30_000,
+                greeting_ms: 300_000,
+                command_ms: 300_000,
+                data_ms: 120_000,
+                data_block_ms: 180_000,
+                data_end_ms: 600_000,
+            },
+        }
+    }
+}
+
+/// Mail that the next change of configuration will route anew.
+fn misrouted(why: &'static str) -> Reply {
+    Reply::new(451, Enhanced::new(4, 4, 4), why)
+}
+
+/// Reads what [`LmtpTarget`] writes.
+fn lmtp_target(text: &str) -> Option<LmtpTarget> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return Some(LmtpTarget::Unix(path.into()));
+    }
+    let (host, port) = text.rsplit_once(':')?;
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let host = match bare.parse() {
+        Ok(ip) => Host::Ip(ip),
+        Err(_) => Host::Name(bare.into()),
+    };
+    Some(LmtpTarget::Tcp(HostPort { host, port: port.parse().ok()? }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lmtp_targets_are_read_as_they_are_written() {
+        for text in ["unix:/run/dovecot/lmtp", "127.0.0.1:24", "[::1]:24", "store.example:24"] {
+            assert_eq!(lmtp_target(text).map(|target| target.to_string()).as_deref(), Some(text));
+        }
+        assert_eq!(lmtp_target("nothing"), None);
+    }
+}

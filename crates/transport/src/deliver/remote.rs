@@ -1,0 +1,47 @@
+//! One task of a hop that is reached over connections: opens one, lets the session run, opens another one if there is still work.
+//!
+//! Always holds: a hop whose connections open but bring nothing is treated like one that cannot be reached.
+
+use super::connect::{self, NotOpened};
+use super::hop::Hop;
+use super::plan::Plan;
+use super::session::{End, Session};
+use spool::Attempt;
+use std::sync::Arc;
+
+pub(super) async fn run(hop: &Arc<Hop>) {
+    let center = &hop.center;
+    let mut barren = 0;
+    while hop.has_work() {
+        let plan = match Plan::of(&hop.key, &center.parts.org.load(), center.hostname()) {
+            Ok(plan) => Arc::new(plan),
+            Err(reply) => return hop.failed(&Attempt::default(), &reply),
+        };
+        hop.set_limit_max(plan.connections_max);
+        // Closed only with the process.
+        let Ok(_permit) = Arc::clone(&center.permits).acquire_owned().await else { return };
+        let opened = match connect::open(center, &plan).await {
+            Ok(opened) => opened,
+            Err(NotOpened::Never(reply)) => return hop.fail_all(&reply),
+            Err(NotOpened::Later(peer, reply)) => {
+                center.metrics.not_opened.increment(1);
+                return hop.failed(&peer.attempt(), &reply);
+            }
+        };
+        center.spool.hop_worked(hop.id);
+        let peer = Arc::clone(&opened.peer);
+        match Session::new(hop, plan, opened).run().await {
+            End::Left => return,
+            End::Broken { taken, reply } => {
+                tracing::debug!(hop = %hop.key, peer = peer.label, taken, %reply, "connection ended early");
+                barren = if taken == 0 { barren + 1 } else { 0 };
+                if barren >= BARREN_MAX {
+                    return hop.failed(&peer.attempt(), &reply);
+                }
+            }
+        }
+    }
+}
+
+/// Connections in a row that may open and bring nothing.
+const BARREN_MAX: u32 = 3;

@@ -1,0 +1,230 @@
+//! One open session: work in, bytes out, answers back to the spool, until there is no more work or the peer is gone.
+//!
+//! Knows no hosts and no DNS. Always holds: each work that the session took is settled, given back to its hop, or dropped, which gives
+//! it back to the spool.
+
+use super::connect::{Opened, Peer, refusal};
+use super::feed::Feed;
+use super::hop::{Hop, Next};
+use super::line::{Line, Moment, patience_ms};
+use super::parcel::{self, Parcel};
+use super::plan::{Plan, To};
+use mail::Reply;
+use smtp::client::{Client, Done, Ending, Event, Loss, Outcome as Heard, Output, Protocol, Stage};
+use spool::{Outcome, Work};
+use std::io;
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+pub(super) struct Session<'h> {
+    hop: &'h Arc<Hop>,
+    plan: Arc<Plan>,
+    line: Line,
+    client: Client<Parcel>,
+    peer: Arc<Peer>,
+    seat: Arc<Notify>,
+    feed: Option<Feed>,
+    /// Works on their way from the hop to the machine.
+    works: Vec<Work>,
+    /// Messages that may still be begun.
+    budget: u64,
+    recipients_max: usize,
+    /// Messages that the peer took for some recipient.
+    taken: u64,
+    leaving: bool,
+}
+
+/// How a session ended.
+pub(super) enum End {
+    /// By our own will, or while it had nothing to do.
+    Left,
+    /// Before that.
+    Broken {
+        /// Messages that went through before.
+        taken: u64,
+        /// What happened, as a reply.
+        reply: Reply,
+    },
+}
+
+impl<'h> Session<'h> {
+    pub fn new(hop: &'h Arc<Hop>, plan: Arc<Plan>, opened: Opened) -> Session<'h> {
+        let Opened { line, client, peer } = opened;
+        let offers = client.capabilities();
+        let bound = |max: u64| if max == 0 { u64::MAX } else { max };
+        let mut recipients_max = bound(offers.rcpt_max);
+        // All recipients of a domain's own exchangers are of one domain.
+        if !matches!(plan.to, To::Exchangers { .. }) {
+            recipients_max = recipients_max.min(bound(offers.rcpt_domain_max));
+        }
+        Session {
+            budget: bound(offers.mail_max).min(plan.messages_per_connection.into()),
+            recipients_max: usize::try_from(recipients_max).unwrap_or(usize::MAX),
+            hop,
+            plan,
+            line,
+            client,
+            peer,
+            seat: Arc::new(Notify::new()),
+            feed: None,
+            works: Vec::new(),
+            taken: 0,
+            leaving: false,
+        }
+    }
+
+    /// Runs until the session is over.
+    pub async fn run(mut self) -> End {
+        self.hop.join(&self.seat);
+        self.hop.center.metrics.connections.increment(1);
+        let ending = 'session: loop {
+            self.refill();
+            if let Err(error) = self.fill().await {
+                tracing::error!(hop = %self.hop.key, %error, "a body cannot be read; its message waits");
+                self.client.lost(Loss::Ours);
+            }
+            let mut heard = false;
+            while let Some(event) = self.client.poll_event() {
+                heard = true;
+                match event {
+                    Event::Done(done) => self.settle(done).await,
+                    Event::Returned(parcel) => self.hop.give_back(parcel.work),
+                    Event::Over(ending) => break 'session ending,
+                    Event::Ready | Event::StartTls => {}
+                }
+            }
+            if !heard {
+                self.wait().await;
+            }
+        };
+        self.hop.center.metrics.connections.decrement(1);
+        self.hop.part(&self.seat);
+        self.end(&ending)
+    }
+
+    /// Hands new work to the machine while it wants more.
+    fn refill(&mut self) {
+        let wanted = (self.client.wants() as u64).min(self.budget) as usize;
+        if self.leaving || wanted == 0 {
+            return;
+        }
+        match self.hop.next(&self.seat, wanted, &mut self.works) {
+            Next::Work => {
+                for work in self.works.drain(..) {
+                    self.budget -= 1;
+                    self.client.send(Parcel::new(work, self.recipients_max));
+                }
+                if self.budget == 0 {
+                    self.leave();
+                }
+            }
+            Next::Wait => {}
+            Next::Leave => self.leave(),
+        }
+    }
+
+    /// Moves what the machine wants to say, and as much of bodies as there is room for, into the outbox.
+    async fn fill(&mut self) -> io::Result<()> {
+        loop {
+            if let Some(feed) = &mut self.feed {
+                let Some(end) = feed.pump(&mut self.line.outbox).await? else { return Ok(()) };
+                self.feed = None;
+                self.client.body_sent(end);
+            }
+            match self.client.next_output() {
+                Some(Output::Text(text)) => self.line.outbox.push_text(text),
+                Some(body) => self.feed = self.client.sending().map(|parcel| Feed::new(parcel.work.body(), &body)),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn wait(&mut self) {
+        let stage = if self.line.outbox.is_empty() { self.client.awaits() } else { Some(Stage::DataBlock) };
+        let patience_ms = match stage {
+            Some(stage) if self.leaving && self.client.in_flight() == 0 => {
+                patience_ms(&self.plan.timeouts, stage).min(GOODBYE_MS)
+            }
+            Some(stage) => patience_ms(&self.plan.timeouts, stage),
+            None => self.plan.idle_ms,
+        };
+        match self.line.wait(patience_ms, self.feed.is_some(), Some(&self.seat)).await {
+            Moment::Read(count) => self.client.receive(self.line.input(count)),
+            Moment::Room => {}
+            Moment::Rung if self.hop.center.is_stopping() => self.leave(),
+            Moment::Rung => {}
+            Moment::TimedOut if stage.is_none() => self.leave(),
+            Moment::TimedOut => self.client.lost(Loss::TimedOut),
+            Moment::Lost(loss) => self.client.lost(loss),
+        }
+    }
+
+    /// No more work: QUIT once all is answered.
+    fn leave(&mut self) {
+        if !self.leaving {
+            self.leaving = true;
+            self.hop.part(&self.seat);
+            self.line.restart_deadline();
+            self.client.quit();
+        }
+    }
+
+    async fn settle(&mut self, done: Done<Parcel>) {
+        let metrics = &self.hop.center.metrics;
+        let uncertain = done.outcomes.iter().filter(|outcome| matches!(outcome, Heard::Uncertain(_))).count();
+        metrics.uncertain.increment(uncertain as u64);
+        let (work, told) = parcel::outcomes(done, self.plan.protocol);
+        let (mut taken, mut failed) = (0, 0);
+        for (_, outcome) in &told {
+            match outcome {
+                Outcome::Delivered { .. } | Outcome::Relayed { .. } => taken += 1,
+                Outcome::Failed { .. } => failed += 1,
+                Outcome::Deferred { .. } => {}
+            }
+        }
+        match self.plan.protocol {
+            Protocol::Smtp => metrics.relayed.increment(taken),
+            Protocol::Lmtp => metrics.delivered.increment(taken),
+        }
+        metrics.failed.increment(failed);
+        metrics.deferred.increment(told.len() as u64 - taken - failed);
+        if taken > 0 {
+            self.taken += 1;
+            self.hop.grow();
+        } else if failed == 0 && !told.is_empty() {
+            self.hop.shrink();
+        }
+        self.tell(work, told, failed > 0).await;
+    }
+
+    /// Tells the spool. It may have to read the message for a DSN: not on this thread, if it is not in memory.
+    async fn tell(&self, work: Work, told: Vec<(u16, Outcome)>, failed: bool) {
+        let spool = &self.hop.center.spool;
+        let notify = failed || work.recipients().any(|(_, recipient)| recipient.notify.success());
+        if !notify || work.body().in_memory().is_some() {
+            return spool.settle(work, &self.peer.attempt(), &told);
+        }
+        let (spool, peer) = (spool.clone(), Arc::clone(&self.peer));
+        let settled = tokio::task::spawn_blocking(move || spool.settle(work, &peer.attempt(), &told));
+        // A panic in there has dropped the work, which the spool counts.
+        let _ = settled.await;
+    }
+
+    fn end(self, ending: &Ending) -> End {
+        let idle_close = matches!(ending, Ending::Lost(Loss::Closed) | Ending::Busy(_)) && self.taken > 0;
+        if *ending == Ending::Quit {
+            return End::Left;
+        }
+        let center = &self.hop.center;
+        if let Ending::Busy(_) = ending {
+            self.hop.shrink();
+        }
+        if let (false, Some(address)) = (idle_close, self.peer.address) {
+            center.penalties.add(address, center.world.clock.mono_ms());
+        }
+        End::Broken { taken: self.taken, reply: refusal(ending) }
+    }
+}
+
+/// How long the answer to QUIT is waited for.
+const GOODBYE_MS: u64 = 2_000;

@@ -1,0 +1,114 @@
+//! A message while it arrives: its bytes go straight on into the spool; only its header is looked at.
+//!
+//! On submission the header is held back until it is whole, so that missing fields can be put in front of it.
+
+use super::visitor::Visitor;
+use directory::Protocol;
+use mail::header::Scanner;
+use mail::trace_header::{self, Received};
+use mail::{Enhanced, Envelope, Receipt, Reply};
+use spool::{AcceptError, Facts, Pending, Push, Source, Spool};
+
+/// A message on its way in.
+pub struct Incoming {
+    pending: Pending,
+    scanner: Scanner,
+    /// What was held back so far; `None` when nothing is held back (any more). Never more than the header's bound and one slice.
+    held: Option<Vec<u8>>,
+    hops_max: u32,
+    /// When it began, Unix milliseconds.
+    wall_ms: u64,
+}
+
+/// A message that is in custody, for the trace.
+pub struct Taken {
+    /// The proof.
+    pub receipt: Receipt,
+    /// Bytes as they are kept, our fields included.
+    pub size_bytes: u64,
+    /// `Message-ID`, as the header says; empty if it has none.
+    pub message_id: String,
+}
+
+impl Incoming {
+    /// Starts a message: a place in the spool, our Received field on top.
+    pub fn begin(
+        spool: &Spool,
+        visitor: &Visitor,
+        envelope: &Envelope,
+        size: Option<u64>,
+        wall_ms: u64,
+    ) -> Result<Incoming, Reply> {
+        let mut pending = spool.begin(&Source { size_bytes: size }).map_err(|refused| refused.reply())?;
+        let field = trace_header::received(&Received {
+            helo: &visitor.helo,
+            peer: Some(visitor.peer.ip()),
+            by: &visitor.connector.hostname,
+            protocol: trace_header::Protocol { utf8: envelope.smtputf8, ..visitor.protocol },
+            tls: &visitor.tls,
+            id: pending.id(),
+            recipient: match &envelope.recipients[..] {
+                [only] => Some(&only.address),
+                _ => None,
+            },
+            unix_ms: wall_ms,
+        });
+        // There is room for the first bytes of any message.
+        let _ = pending.push(&field);
+        let held = (visitor.connector.protocol == Protocol::Submission).then(Vec::new);
+        let hops_max = visitor.connector.limits.hops_max;
+        Ok(Incoming { pending, scanner: Scanner::new(), held, hops_max, wall_ms })
+    }
+
+    /// Takes the next bytes. An error is the reply that the rest of the body is refused with.
+    pub async fn push(&mut self, bytes: &[u8], visitor: &Visitor) -> Result<(), Reply> {
+        if !self.scanner.is_done() {
+            self.scanner.feed(bytes);
+            if self.scanner.facts().received_count > self.hops_max {
+                return Err(Reply::new(554, Enhanced::new(5, 4, 6), "too many hops, this message is in a loop"));
+            }
+        }
+        match &mut self.held {
+            None => self.keep(bytes).await,
+            Some(held) => {
+                held.extend_from_slice(bytes);
+                if self.scanner.is_done() {
+                    self.release(visitor).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The end: takes custody.
+    pub async fn finish(mut self, envelope: Envelope, visitor: &Visitor) -> Result<Taken, AcceptError> {
+        self.scanner.finish();
+        self.release(visitor).await;
+        let facts = self.scanner.facts();
+        let hops = u8::try_from(facts.received_count.saturating_add(1)).unwrap_or(u8::MAX);
+        let message_id = facts.message_id.clone().unwrap_or_default();
+        let size_bytes = self.pending.size_bytes();
+        let facts = Facts { hops, received_from: visitor.helo.clone(), ..Facts::default() };
+        let receipt = self.pending.accept(envelope, facts).await?;
+        Ok(Taken { receipt, size_bytes, message_id })
+    }
+
+    /// Lets go what was held back, behind the fields that it lacks (RFC 6409 8).
+    async fn release(&mut self, visitor: &Visitor) {
+        let Some(held) = self.held.take() else { return };
+        if !self.scanner.facts().has_date {
+            self.keep(&trace_header::date(self.wall_ms)).await;
+        }
+        if !self.scanner.facts().has_message_id {
+            self.keep(&trace_header::message_id(self.pending.id(), &visitor.connector.hostname)).await;
+        }
+        self.keep(&held).await;
+    }
+
+    /// Hands bytes to the spool. An error there is told by `accept`.
+    async fn keep(&mut self, bytes: &[u8]) {
+        if self.pending.push(bytes) == Push::Wait {
+            self.pending.room().await;
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! AUTH: an exchange, its outcome, and what follows from it.
+
+use super::session::Session;
+use super::settings;
+use crate::auth::{Claim, Exchange, Mechanism, Step};
+use directory::User;
+use mail::{Enhanced, Reply};
+use metrics::counter;
+use smtp::server::Answer;
+use std::sync::Arc;
+
+impl Session<'_> {
+    /// AUTH with its initial response, if there is one.
+    pub(super) async fn auth(&mut self, mechanism: &str, initial: Option<Vec<u8>>) {
+        let exchange = Mechanism::parse(mechanism)
+            .and_then(|mechanism| Exchange::new(mechanism, self.visitor.org.clone(), self.shared.passwords.clone()));
+        let Some(mut exchange) = exchange else {
+            let reply = Reply::new(504, Enhanced::new(5, 5, 4), "no such mechanism");
+            return self.machine.answer(Answer::reply(reply));
+        };
+        let step = exchange.start(initial.as_deref());
+        self.exchange = Some(exchange);
+        self.auth_step(step).await;
+    }
+
+    /// The peer's answer to a challenge.
+    pub(super) async fn auth_response(&mut self, response: &[u8]) {
+        let step = self.exchange.as_mut().map_or(Step::Broken, |exchange| exchange.answer(response));
+        self.auth_step(step).await;
+    }
+
+    async fn auth_step(&mut self, step: Step) {
+        if let Step::Challenge(challenge) = step {
+            return self.machine.answer(Answer::challenge(challenge));
+        }
+        self.exchange = None;
+        match step {
+            Step::Challenge(_) => {}
+            Step::Proved(user) => self.logged_on(user),
+            Step::Wrong => self.logon_failed(""),
+            Step::Broken => {
+                let reply = Reply::new(501, Enhanced::new(5, 5, 2), "the exchange is broken");
+                self.refuse("auth_syntax", &reply);
+                self.say_no(reply);
+            }
+            Step::Check(claim) => self.check(claim).await,
+        }
+    }
+
+    async fn check(&mut self, Claim { name, password }: Claim) {
+        match self.shared.passwords.check(&self.visitor.org, &name, password).await {
+            Some(user) => self.logged_on(user),
+            None => self.logon_failed(&name),
+        }
+    }
+
+    fn logged_on(&mut self, user: Arc<User>) {
+        counter!("posthouse_logons_total").increment(1);
+        tracing::debug!(user = &*user.name, peer = self.visitor.peer_text, "logged on");
+        self.visitor.log_on(user);
+        self.machine.set_limits(settings::limits(&self.visitor.connector, self.visitor.grants()));
+        self.machine.answer(Answer::authenticated());
+    }
+
+    fn logon_failed(&mut self, name: &str) {
+        tracing::debug!(user = name, peer = self.visitor.peer_text, "logon failed");
+        let reply = if self.visitor.logon_failed() {
+            Reply::new(421, Enhanced::new(4, 7, 0), "too many failed logons, closing")
+        } else {
+            Reply::new(535, Enhanced::new(5, 7, 8), "user name or password is wrong")
+        };
+        self.refuse("logon", &reply);
+        self.say_no(reply);
+    }
+}

@@ -1,0 +1,255 @@
+//! One session from its greeting to its end: hands the machine what was read, acts on its moments, writes what it says.
+//!
+//! Everything that a peer sent together is worked through before anything is written, so a pipelined group is answered at once.
+
+use super::Shared;
+use super::report::{self, Reason, Reporter};
+use super::settings;
+use super::transaction::{self, Transaction};
+use super::visitor::{TurnedAway, Visitor};
+use super::wire::{End, Wire};
+use crate::auth::Exchange;
+use directory::Grants;
+use mail::{Enhanced, Reply};
+use smtp::server::{Answer, Greeting, Moment, Verb, XclientCommand};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The longest that one answer is held back, whatever errors it is for: below the timeouts of clients (RFC 5321 4.5.3.2).
+const TARPIT_MAX: Duration = Duration::from_secs(30);
+
+/// A session on its way.
+pub struct Session<'s> {
+    pub(super) shared: &'s Shared,
+    pub(super) machine: smtp::server::Session,
+    pub(super) visitor: Visitor,
+    pub(super) reporter: Reporter,
+    pub(super) transaction: Option<Transaction>,
+    pub(super) exchange: Option<Exchange>,
+    local: SocketAddr,
+    wire: Wire,
+    /// How long the next answer is held back.
+    tarpit: Duration,
+}
+
+impl<'s> Session<'s> {
+    /// A session with `visitor`, who was let in.
+    pub fn new(shared: &'s Shared, local: SocketAddr, wire: Wire, visitor: Visitor) -> Session<'s> {
+        Session {
+            machine: visitor.machine(),
+            reporter: Reporter::new(shared.recorder.clone(), &visitor.connector.name),
+            transaction: None,
+            exchange: None,
+            tarpit: Duration::ZERO,
+            shared,
+            visitor,
+            local,
+            wire,
+        }
+    }
+
+    /// Serves the session to its end.
+    pub async fn run(mut self) {
+        if self.wire.is_stopping() {
+            self.machine.close(stopping());
+        } else {
+            match self.shared.readiness.can_accept() {
+                Ok(()) => self.machine.greet(),
+                Err(reply) => {
+                    report::turned_away(&*self.shared.recorder, &self.visitor.peer_text, "not_ready", &reply);
+                    self.machine.close(reply);
+                }
+            }
+        }
+        let end = self.talk().await;
+        tracing::debug!(peer = self.visitor.peer_text, ?end, "session over");
+        // What has not become ours by now never will: let it go before waiting for the peer's goodbye.
+        self.transaction = None;
+        self.wire.close().await;
+    }
+
+    async fn talk(&mut self) -> Result<(), End> {
+        loop {
+            let moved = self.work().await?;
+            self.flush().await?;
+            if self.machine.is_over() {
+                return Ok(());
+            }
+            if self.machine.awaits_tls() {
+                self.start_tls().await?;
+            } else if !moved || self.wire.unread().is_empty() {
+                self.wait().await?;
+            }
+        }
+    }
+
+    /// Waits for input; an end that the peer is told becomes the machine's last word.
+    async fn wait(&mut self) -> Result<(), End> {
+        if self.wire.is_stopping() && !self.machine.in_body() {
+            self.machine.close(stopping());
+            return Ok(());
+        }
+        let reply = match self.wire.fill().await {
+            Ok(()) => return Ok(()),
+            // A message that is arriving may be finished until the grace is over.
+            Err(End::Stop) if self.machine.in_body() && !self.wire.is_overdue() => return Ok(()),
+            Err(End::Lost) => return Err(End::Lost),
+            Err(End::Stop) => stopping(),
+            Err(End::Idle) => Reply::new(421, Enhanced::new(4, 4, 2), "nothing heard for too long, closing"),
+            Err(End::Session) => Reply::new(421, Enhanced::new(4, 4, 2), "session lasts too long, closing"),
+        };
+        self.transaction = None;
+        self.machine.close(reply);
+        Ok(())
+    }
+
+    /// Acts on all moments in what was read. Says whether anything moved.
+    async fn work(&mut self) -> Result<bool, End> {
+        let mut moved = false;
+        loop {
+            let (used, moment) = self.machine.receive(self.wire.unread());
+            moved |= used > 0 || moment.is_some();
+            match moment {
+                None => {
+                    self.wire.consume(used);
+                    return Ok(moved);
+                }
+                Some(Moment::Body(bytes)) => {
+                    if let Err(reply) = transaction::take(&mut self.transaction, &self.visitor, bytes).await {
+                        self.body_refused(&reply);
+                        self.machine.refuse_body(reply);
+                    }
+                }
+                Some(Moment::EndOfMessage { .. }) => self.end_of_message().await,
+                Some(Moment::Mail(command)) => self.mail(command),
+                Some(Moment::Rcpt(command)) => self.rcpt(command),
+                Some(Moment::Data(_)) => self.data(),
+                Some(Moment::BodyRefused(reply)) => self.body_refused(&reply),
+                Some(Moment::Reset) => self.transaction = None,
+                Some(Moment::Hello { greeting, name }) => self.hello(greeting, name),
+                Some(Moment::StartTls) => self.machine.answer(Answer::accept()),
+                Some(Moment::Auth { mechanism, initial }) => self.auth(&mechanism, initial).await,
+                Some(Moment::AuthResponse(response)) => self.auth_response(&response).await,
+                Some(Moment::AuthCancelled) => self.exchange = None,
+                Some(Moment::Xclient(command)) => self.xclient(*command).await?,
+                Some(Moment::Error { reply, .. }) => self.refuse("protocol", &reply),
+                Some(Moment::Refused { verb, reply }) => self.limit(verb, &reply),
+                Some(Moment::Close(why)) => tracing::debug!(peer = self.visitor.peer_text, ?why, "closing"),
+            }
+            self.wire.consume(used);
+        }
+    }
+
+    /// Writes what the machine says, after the tarpit if there is one.
+    async fn flush(&mut self) -> Result<(), End> {
+        let tarpit = std::mem::take(&mut self.tarpit);
+        if !tarpit.is_zero() {
+            match self.wire.pause(tarpit.min(TARPIT_MAX)).await {
+                // Nobody who is about to be shown the door is held up on the way.
+                Ok(()) | Err(End::Stop) => {}
+                Err(end) => return Err(end),
+            }
+        }
+        let output = self.machine.output();
+        if !output.is_empty() {
+            let sent = output.len();
+            self.wire.send(output).await?;
+            self.machine.output_sent(sent);
+        }
+        Ok(())
+    }
+
+    fn hello(&mut self, greeting: Greeting, name: Box<str>) {
+        self.transaction = None;
+        self.visitor.helo = name;
+        self.visitor.protocol.extended = greeting != Greeting::Helo;
+        self.machine.answer(Answer::accept());
+    }
+
+    /// The handshake behind STARTTLS. Nothing that was said before it counts any more (RFC 3207 4.2).
+    async fn start_tls(&mut self) -> Result<(), End> {
+        self.transaction = None;
+        self.exchange = None;
+        if let Err(end) = self.wire.start_tls(self.shared.certificates.acceptor()).await {
+            report::handshake_failed(&self.visitor.peer_text, &end);
+            return Err(end);
+        }
+        self.visitor.under_tls(self.wire.tls().unwrap_or_default());
+        report::handshake(&self.visitor.tls);
+        self.machine.tls_started();
+        self.machine.set_limits(settings::limits(&self.visitor.connector, self.visitor.grants()));
+        Ok(())
+    }
+
+    /// A trusted peer speaks for somebody else from now on: a new session, on the connector that is for that one.
+    async fn xclient(&mut self, told: XclientCommand) -> Result<(), End> {
+        // What was answered before belongs to the old session.
+        self.flush().await?;
+        self.transaction = None;
+        let now_ms = self.shared.world.clock.mono_ms();
+        match self.visitor.speak_for(told, &self.shared.doors, self.local, now_ms) {
+            Ok(()) => {
+                self.machine = self.visitor.machine();
+                self.reporter = Reporter::new(self.shared.recorder.clone(), &self.visitor.connector.name);
+                self.machine.greet();
+            }
+            Err(why) => {
+                let (reason, reply) = why.refusal();
+                self.refuse(reason, &reply);
+                self.machine.close(reply);
+            }
+        }
+        Ok(())
+    }
+
+    /// The machine met one of its bounds.
+    fn limit(&mut self, verb: Verb, reply: &Reply) {
+        let reason = match verb {
+            Verb::Mail => "mail_limit",
+            Verb::Rcpt => "recipients_limit",
+            _ => "limit",
+        };
+        let sender = self.transaction.as_ref().map(|transaction| &transaction.envelope.from);
+        self.reporter.refused(&self.visitor, reason, sender, &[], reply);
+    }
+
+    /// Counts and records a refusal that is an error of the peer, and holds the answer back.
+    pub(super) fn refuse(&mut self, reason: Reason, reply: &Reply) {
+        self.hold_back();
+        let sender = self.transaction.as_ref().map(|transaction| &transaction.envelope.from);
+        self.reporter.refused(&self.visitor, reason, sender, &[], reply);
+    }
+
+    /// Holds the next answer back, unless the peer is one of ours (behaviours 1.8).
+    pub(super) fn hold_back(&mut self) {
+        if !self.visitor.grants().has(Grants::TRUSTED) {
+            self.tarpit += Duration::from_millis(self.visitor.connector.limits.tarpit_ms);
+        }
+    }
+
+    /// Answers with a refusal; a 421 is the last word.
+    pub(super) fn say_no(&mut self, reply: Reply) {
+        if reply.code == 421 {
+            self.machine.close(reply);
+        } else {
+            self.machine.answer(Answer::reply(reply));
+        }
+    }
+}
+
+impl TurnedAway {
+    /// Why, for metrics and trace, and what the peer hears.
+    pub fn refusal(self) -> (Reason, Reply) {
+        match self {
+            TurnedAway::NoConnector => {
+                ("no_connector", Reply::new(421, Enhanced::new(4, 3, 2), "no service here for your address"))
+            }
+            TurnedAway::Limit(limit) => (limit.word(), Reply::of(421, Enhanced::new(4, 7, 0), limit.to_string())),
+        }
+    }
+}
+
+/// What sessions hear when the node stops.
+pub fn stopping() -> Reply {
+    Reply::new(421, Enhanced::new(4, 3, 2), "shutting down, try again later")
+}

@@ -1,0 +1,57 @@
+//! What a receive connector means to the session machine.
+
+use directory::{BareNewline, Grants, Protocol, ReceiveConnector, ReceiveTls};
+use smtp::server;
+
+/// Recipients of a message where `recipients_max` does not count (behaviours 1.8: connectors between servers).
+const RECIPIENTS_TRUSTED_MAX: u32 = 5_000;
+
+/// Bytes of a message where `message_size_max` does not count.
+const MESSAGE_TRUSTED_BYTES_MAX: u64 = u32::MAX as u64;
+
+/// The machine's settings for a session on `connector` that starts with `grants`.
+pub fn of(connector: &ReceiveConnector, grants: Grants) -> server::Settings {
+    let protocol = match connector.protocol {
+        Protocol::Smtp | Protocol::Submission => server::Protocol::Smtp,
+        Protocol::Lmtp => server::Protocol::Lmtp,
+    };
+    server::Settings {
+        banner: (&*connector.banner).into(),
+        tls: match connector.tls {
+            ReceiveTls::Off | ReceiveTls::Implicit => server::TlsOffer::Off,
+            ReceiveTls::Offer => server::TlsOffer::Offer,
+            ReceiveTls::Require => server::TlsOffer::Require,
+        },
+        auth_mechanisms: mechanisms(connector),
+        auth_without_tls: connector.auth_without_tls,
+        bare_newline: match connector.bare_newline {
+            BareNewline::Reject => server::BareNewline::Reject,
+            BareNewline::Repair => server::BareNewline::Repair,
+        },
+        limits: limits(connector, grants),
+        ..server::Settings::new(protocol, &connector.hostname)
+    }
+}
+
+/// The machine's bounds for somebody with `grants`.
+pub fn limits(connector: &ReceiveConnector, grants: Grants) -> server::Limits {
+    let own = &connector.limits;
+    let any = |grant: Grants| grants.has(grant);
+    server::Limits {
+        message_bytes_max: if any(Grants::ANY_SIZE) { MESSAGE_TRUSTED_BYTES_MAX } else { own.message_bytes_max },
+        header_bytes_max: own.header_bytes_max,
+        recipients_max: if any(Grants::ANY_RECIPIENT_COUNT) { RECIPIENTS_TRUSTED_MAX } else { own.recipients_max },
+        messages_max: None,
+        errors_max: own.errors_max,
+    }
+}
+
+fn mechanisms(connector: &ReceiveConnector) -> Vec<String> {
+    use crate::auth::Mechanism;
+    let offered = [
+        (connector.auth.scram_sha_256, Mechanism::ScramSha256),
+        (connector.auth.plain, Mechanism::Plain),
+        (connector.auth.login, Mechanism::Login),
+    ];
+    offered.iter().filter(|(offered, _)| *offered).map(|(_, mechanism)| mechanism.name().to_owned()).collect()
+}

@@ -1,0 +1,167 @@
+//! Who is at the other end of a session, and what that allows: the connector, the principal, the address that counts.
+
+use super::settings;
+use crate::limits::{Doors, Pass, Rate, Refusal};
+use directory::{Grants, Org, Principal, Protocol, ReceiveConnector, User};
+use mail::trace_header;
+use smtp::server::{self, Told, XclientCommand};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+/// The other end of a session.
+pub struct Visitor {
+    /// The organization as it was when the session began.
+    pub org: Arc<Org>,
+    /// The policy of the connection.
+    pub connector: Arc<ReceiveConnector>,
+    /// The address that counts: of the socket, of a PROXY header, or told by XCLIENT.
+    pub peer: SocketAddr,
+    /// `peer` as it stands in events.
+    pub peer_text: String,
+    /// What it called itself in HELO, EHLO or LHLO.
+    pub helo: Box<str>,
+    /// How it speaks, for the Received field.
+    pub protocol: trace_header::Protocol,
+    /// TLS version and cipher; empty in the clear.
+    pub tls: String,
+    /// XCLIENT is taken from it.
+    pub trusted_xclient: bool,
+    principal: Principal,
+    grants: Grants,
+    logon_failures: u32,
+    pass: Pass,
+    rate: Arc<Rate>,
+}
+
+/// Why a connection is turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TurnedAway {
+    /// No connector is for this address.
+    NoConnector,
+    /// A limit.
+    Limit(Refusal),
+}
+
+impl Visitor {
+    /// Chooses the connector for `peer` at our address `local` and lets it in. `now_ms` is monotonic.
+    pub fn enter(
+        org: Arc<Org>,
+        doors: &Doors,
+        local: SocketAddr,
+        peer: SocketAddr,
+        now_ms: u64,
+    ) -> Result<Visitor, TurnedAway> {
+        let connector = org.choose_connector(local, peer.ip()).ok_or(TurnedAway::NoConnector)?.clone();
+        let pass = doors.enter(&connector, peer.ip(), now_ms).map_err(TurnedAway::Limit)?;
+        let principal = Principal::Peer;
+        Ok(Visitor {
+            peer_text: peer.to_string(),
+            helo: Box::default(),
+            protocol: trace_header::Protocol { lmtp: connector.protocol == Protocol::Lmtp, ..Default::default() },
+            tls: String::new(),
+            trusted_xclient: connector.trusted_xclient.contains(peer.ip()),
+            grants: connector.grants(&principal),
+            principal,
+            logon_failures: 0,
+            rate: pass.source_rate(),
+            pass,
+            org,
+            connector,
+            peer,
+        })
+    }
+
+    /// What it may do now.
+    pub fn grants(&self) -> Grants {
+        self.grants
+    }
+
+    /// Who it is now.
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// The name of the user that has authenticated; empty if none has.
+    pub fn user(&self) -> &str {
+        match &self.principal {
+            Principal::Peer => "",
+            Principal::User(user) => &user.name,
+        }
+    }
+
+    /// A machine for a session with it.
+    pub fn machine(&self) -> server::Session {
+        let machine = server::Session::new(Arc::new(settings::of(&self.connector, self.grants)));
+        let machine = if self.trusted_xclient { machine.trust_xclient() } else { machine };
+        if self.tls.is_empty() { machine } else { machine.under_tls() }
+    }
+
+    /// It has authenticated.
+    pub fn log_on(&mut self, user: Arc<User>) {
+        if self.connector.protocol == Protocol::Submission {
+            self.rate = self.pass.user_rate(&user.name);
+        }
+        self.principal = Principal::User(user);
+        self.grants = self.connector.grants(&self.principal);
+        self.protocol.auth = true;
+    }
+
+    /// A logon failed. True if that was one too many.
+    pub fn logon_failed(&mut self) -> bool {
+        self.logon_failures += 1;
+        self.connector.limits.logon_failures_max.is_some_and(|most| most > 0 && self.logon_failures >= most)
+    }
+
+    /// Counts a message. False if its source or user has sent too many in this minute. `now_ms` is monotonic.
+    pub fn count_message(&self, now_ms: u64) -> bool {
+        self.rate.take(now_ms, self.connector.limits.message_rate_per_minute)
+    }
+
+    /// The session is under TLS from now on, and nobody has authenticated (RFC 3207 4.2).
+    pub fn under_tls(&mut self, tls: String) {
+        self.tls = tls;
+        self.protocol.tls = true;
+        self.log_off();
+    }
+
+    fn log_off(&mut self) {
+        self.principal = Principal::Peer;
+        self.grants = self.connector.grants(&self.principal);
+        self.protocol.auth = false;
+        self.rate = self.pass.source_rate();
+    }
+
+    /// A trusted peer speaks for somebody else from now on, whose connector is chosen anew. On an error the session must end.
+    pub fn speak_for(
+        &mut self,
+        told: XclientCommand,
+        doors: &Doors,
+        local: SocketAddr,
+        now_ms: u64,
+    ) -> Result<(), TurnedAway> {
+        // A client whose address is not known is anybody.
+        let anybody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let ip = value(told.address).map_or(self.peer.ip(), |known| known.unwrap_or(anybody));
+        let port = value(told.port).map_or(self.peer.port(), Option::unwrap_or_default);
+        let mut next = Visitor::enter(self.org.clone(), doors, local, SocketAddr::new(ip, port), now_ms)?;
+        next.trusted_xclient = self.trusted_xclient;
+        if !self.tls.is_empty() {
+            next.under_tls(std::mem::take(&mut self.tls));
+        }
+        next.helo = value(told.helo).map_or(std::mem::take(&mut self.helo), Option::unwrap_or_default);
+        let user = value(told.login).flatten().and_then(|name| next.org.user(&name).cloned());
+        if let Some(user) = user {
+            next.log_on(user);
+        }
+        *self = next;
+        Ok(())
+    }
+}
+
+/// Not told, told that there is none, or told.
+fn value<T>(told: Option<Told<T>>) -> Option<Option<T>> {
+    told.map(|told| match told {
+        Told::Value(value) => Some(value),
+        Told::Unavailable | Told::TemporarilyUnavailable => None,
+    })
+}
