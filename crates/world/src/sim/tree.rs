@@ -103,6 +103,11 @@ impl Tree {
         self.seen = self.platter.clone();
     }
 
+    /// Inode numbers that programs see.
+    pub(super) fn files(&self) -> impl Iterator<Item = u64> + '_ {
+        self.seen.values().copied()
+    }
+
     pub(super) fn reaches(&self, ino: u64) -> bool {
         self.seen.values().any(|i| *i == ino) || self.platter.values().any(|i| *i == ino)
     }
