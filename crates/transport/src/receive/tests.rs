@@ -66,6 +66,21 @@ async fn a_pipelined_group_and_what_follows_it_is_answered_in_order() {
 }
 
 #[tokio::test]
+async fn how_the_bytes_were_cut_changes_nothing() {
+    let node = Node::start(&relay("")).await;
+    let mut client = node.client().await;
+    let group = "MAIL FROM:<a@client.example>\r\nRCPT TO:<bob@posthouse.test>\r\nDATA\r\n";
+    for byte in format!("{group}{LETTER}.\r\nQUIT\r\n").chars() {
+        client.says(&byte.to_string()).await;
+        tokio::task::yield_now().await;
+    }
+    for expected in ["250 2.1.0", "250 2.1.5", "354", "250 2.0.0", "221"] {
+        client.hears(expected).await;
+    }
+    assert!(node.only_message().ends_with(LETTER));
+}
+
+#[tokio::test]
 async fn strangers_may_not_relay_and_unknown_mailboxes_are_named() {
     let node = Node::start(&relay("")).await;
     let mut client = node.client().await;
@@ -394,4 +409,14 @@ fn settings_reach_the_machine() {
     assert_eq!(settings.auth_mechanisms, ["SCRAM-SHA-256", "PLAIN", "LOGIN"]);
     assert_eq!((settings.limits.message_bytes_max, settings.limits.recipients_max), (10_000, 7));
     assert_eq!(settings.bare_newline, smtp::server::BareNewline::Reject);
+}
+
+#[tokio::test]
+async fn a_connection_is_small_while_nothing_happens() {
+    let node = Node::start(&relay("")).await;
+    let stream = tokio::net::TcpStream::connect(node.address).await.unwrap();
+    let address = node.address;
+    let task = node.receiver.serve(stream, address, address);
+    let bytes = size_of_val(&task);
+    assert!(bytes <= 8 << 10, "a session's task takes {bytes} bytes");
 }
