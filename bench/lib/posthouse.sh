@@ -12,6 +12,9 @@ data = "$dir/data"
 
 [http]
 listen = "127.0.0.1:$HTTP_PORT"
+
+[limits]
+connection_rate_per_minute = 0
 CF
   cat >"$dir/org.toml" <<CF
 postmaster = "postmaster@relay.example"

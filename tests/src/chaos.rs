@@ -175,7 +175,11 @@ pub fn configure(node: &Node, routes: &[(&str, &Sink)], journal: &str) {
          transient_interval = \"200ms\"\ninterval = \"1s\"\nmessage_retry_interval = \"200ms\"\npoison_after = 100000\n",
     );
     fs::write(node.dir.join("org.toml"), org).unwrap();
-    fs::write(node.dir.join("posthouse.toml"), format!("name = \"node.chaos.test\"\n{journal}")).unwrap();
+    fs::write(
+        node.dir.join("posthouse.toml"),
+        format!("name = \"node.chaos.test\"\n[limits]\nconnection_rate_per_minute = 0\n{journal}"),
+    )
+    .unwrap();
 }
 
 /// A node that is configured so; not started.

@@ -23,8 +23,7 @@ pub enum Secrets {
 }
 
 impl Loaded {
-    /// The node document and the organization document that say what runs. Contents of files that they name are written in the place
-    /// of `recipients_file`; the names of other files stay out where only their content was kept.
+    /// The node document and the organization document that say what runs. What came from a `recipients_file` is written as `recipients`.
     pub fn to_toml(&self, secrets: Secrets) -> (String, String) {
         let mut node = String::new();
         for section in NODE.iter().filter(|section| section.name != "tls" || self.node.tls.is_some()) {

@@ -28,6 +28,11 @@ fn every_row_is_read() {
     }
 }
 
+const NODE_WITH_EVERYTHING: &str = "name = \"mx.example.org\"\ndata = \"d\"\n[tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\n\
+                [dns]\nservers = [\"127.0.0.1:53\", \"[::1]:53\"]\n[journal]\nsegment_size = \"8MB\"\nkeep_free = 0\n[log]\nlevel = \"debug\"\nformat = \"json\"\n\
+                [limits]\nconnections_max = 1\nconnection_rate_per_minute = 0\noutbound_connections_max = 2\nbody_memory = \"1MB\"\n\
+                [trace]\nkeep_bytes = \"3MB\"\n";
+
 fn document_with_everything() -> String {
     format!(
         r#"postmaster = "help@ours.example"
@@ -119,11 +124,8 @@ fn document_with_everything() -> String {
 /// What is written back means the same: nothing that runs is left out.
 #[test]
 fn the_dump_loads_again_to_the_same() {
-    let node = "name = \"mx.example.org\"\ndata = \"d\"\n[tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\n\
-                [journal]\nsegment_size = \"8MB\"\nkeep_free = 0\n[log]\nlevel = \"debug\"\nformat = \"json\"\n\
-                [limits]\nconnections_max = 1\nconnection_rate_per_minute = 0\noutbound_connections_max = 2\nbody_memory = \"1MB\"\n\
-                [trace]\nkeep_bytes = \"3MB\"\n";
-    let first = load(Some(node), &document_with_everything()).unwrap_or_else(|problems| panic!("{problems}"));
+    let first =
+        load(Some(NODE_WITH_EVERYTHING), &document_with_everything()).unwrap_or_else(|problems| panic!("{problems}"));
     let (node, org) = first.to_toml(Secrets::Show);
     let again = load(Some(&node), &org).unwrap_or_else(|problems| panic!("{problems}\nin\n{node}\n{org}"));
     assert_eq!(first.node, again.node);
@@ -140,7 +142,9 @@ fn the_dump_loads_again_to_the_same() {
 /// Every row is in the dump, and nothing else is.
 #[test]
 fn the_dump_has_every_row() {
-    let (node, org) = good(&document_with_everything()).to_toml(Secrets::Hide);
+    let loaded =
+        load(Some(NODE_WITH_EVERYTHING), &document_with_everything()).unwrap_or_else(|problems| panic!("{problems}"));
+    let (node, org) = loaded.to_toml(Secrets::Hide);
     let lines_of = |text: &str, section: &Section| -> Vec<String> {
         let parts = text.split("\n[").filter(|part| {
             let name = part.trim_start_matches('[').split(']').next().unwrap_or_default();
@@ -157,7 +161,7 @@ fn the_dump_has_every_row() {
             .collect()
     };
     for (text, sections) in [(&node, NODE), (&org, ORG)] {
-        for section in sections.iter().filter(|section| section.name != "tls") {
+        for section in sections {
             let written = lines_of(text, section);
             for setting in section.settings.iter().filter(|setting| setting.key != "recipients_file") {
                 assert!(
@@ -225,4 +229,20 @@ fn the_examples_are_good() {
         count += 1;
     }
     assert_eq!(count, 3);
+}
+
+/// The documents of the dialogs, which the process tests start nodes with.
+#[test]
+fn the_documents_of_the_dialogs_are_good() {
+    for entry in std::fs::read_dir(root().join("tests/dialogs/nodes")).unwrap().flatten().filter(|e| e.path().is_dir())
+    {
+        let read = |file: &str| {
+            let text = std::fs::read_to_string(entry.path().join(file)).unwrap();
+            let ports = [("@SMTP@", "2501"), ("@SUBMISSION@", "2502"), ("@EXTRA@", "2503"), ("@HTTP@", "2504")];
+            let text = ports.iter().fold(text, |text, (mark, port)| text.replace(mark, port));
+            text.replace("@BOB@", ARGON2ID)
+        };
+        load(Some(&read("posthouse.toml")), &read("org.toml"))
+            .unwrap_or_else(|problems| panic!("{}:\n{problems}", entry.path().display()));
+    }
 }

@@ -22,13 +22,14 @@ pub(crate) fn run(shared: &Shared) {
     }
 }
 
-/// One piece of work; `false` when there was none.
+/// One piece of work; `false` when there was none or it could not be done. A segment that cannot be freed hinders
+/// nobody from making one: it is tried again when somebody calls.
 pub(crate) fn step(shared: &Shared) -> bool {
     let leaving = shared.ledger().leave();
-    match leaving {
-        Some(segment) => free(shared, segment),
-        None => shared.shelf.wants_one(shared.world.clock.mono_ms()) && make(shared),
+    if leaving.is_some_and(|segment| free(shared, segment)) {
+        return true;
     }
+    !shared.is_dead() && shared.shelf.wants_one(shared.world.clock.mono_ms()) && make(shared)
 }
 
 fn free(shared: &Shared, segment: SegmentNo) -> bool {

@@ -79,7 +79,7 @@ impl Writer {
             }
             // A seal tells the next opening that all before it was confirmed.
             Call::Stop => {
-                if !self.shared.is_dead() && self.active.is_some() {
+                if self.active.is_some() && !self.shared.is_dead() {
                     self.sync(0);
                     self.flush(true);
                 }
@@ -177,6 +177,10 @@ impl Writer {
 
     /// Writes the group, syncs it if somebody asked for that, and confirms it. With `seal` the segment ends here.
     fn flush(&mut self, seal: bool) {
+        if self.shared.is_dead() {
+            self.group.clear(); // answers Stopped
+            return;
+        }
         let Some(active) = &mut self.active else { return };
         if self.group.is_empty() && !seal {
             return;

@@ -194,7 +194,7 @@ fn local_end(text: &str) -> Option<usize> {
     let mut i = 1;
     while i < bytes.len() {
         match bytes[i] {
-            b'"' => return Some(i + 1),
+            b'"' => return (!text[..i].chars().any(char::is_control)).then_some(i + 1),
             b'\\' => match bytes.get(i + 1) {
                 Some(32..=126) => i += 2,
                 _ => return None,
@@ -251,6 +251,7 @@ mod tests {
         assert!(parse("a@[192.0.2.1]").is_ok());
         assert!(parse("a@[IPv6:2001:db8::1]").is_ok());
         assert!(Mailbox::parse("grün@bücher.example", true).is_ok_and(|m| m.needs_utf8()));
+        assert_eq!(Mailbox::parse("\"a\u{9c}\"@d.example", true), Err(AddressError::Local));
         let long = alloc::format!("{}@example.org", "x".repeat(65));
         assert_eq!(parse(&long), Err(AddressError::TooLong));
     }

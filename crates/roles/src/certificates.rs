@@ -19,12 +19,12 @@ pub struct CertificateFiles {
     pub key: PathBuf,
 }
 
-/// The pair that is served, and when its files were looked at.
+/// The pair that is served, and where it comes from.
 pub struct ServedCertificate {
     files: CertificateFiles,
     served: Arc<Certificates>,
-    /// The times of change that were seen last.
-    seen: Mutex<Option<(u64, u64)>>,
+    /// What the two files held when they were looked at last.
+    seen: Mutex<(Vec<u8>, Vec<u8>)>,
 }
 
 /// Why a certificate cannot be used: which file, and what to do.
@@ -82,12 +82,6 @@ impl CertificateFiles {
         };
         CertificateError { file: file.clone(), what: error.to_string() }
     }
-
-    /// When either file was changed last; two different answers mean that it is time to load again.
-    fn changed_ms(&self, world: &World) -> Option<(u64, u64)> {
-        let at = |path: &Path| world.disk.modified_ms(path).ok();
-        Some((at(&self.certificate)?, at(&self.key)?))
-    }
 }
 
 impl ServedCertificate {
@@ -99,11 +93,9 @@ impl ServedCertificate {
 
     /// Reads the pair and makes sure that it fits.
     pub fn load(world: &World, files: CertificateFiles) -> Result<ServedCertificate, CertificateError> {
-        // Asked before reading: a change in between is seen at the next look.
-        let seen = Mutex::new(files.changed_ms(world));
-        let (chain, key) = files.read(world)?;
-        let served = Certificates::from_pem(&chain, &key).map_err(|error| files.refused(&error))?;
-        Ok(ServedCertificate { files, served: Arc::new(served), seen })
+        let pair = files.read(world)?;
+        let served = Certificates::from_pem(&pair.0, &pair.1).map_err(|error| files.refused(&error))?;
+        Ok(ServedCertificate { files, served: Arc::new(served), seen: Mutex::new(pair) })
     }
 
     /// What TLS sessions are started with.
@@ -111,16 +103,17 @@ impl ServedCertificate {
         self.served.clone()
     }
 
-    /// Serves what the files hold now if they changed; says whether they did. Each change is looked at once, sound or not: a half
-    /// written pair is told of once, and the change that completes it is seen again.
+    /// Serves what the files hold now if that changed; says whether it did. Looks at the content: a time of change may stand still.
+    /// Each pair is looked at once, sound or not: half of a new pair is told of once, and the other half is seen again.
     pub fn renew(&self, world: &World) -> Result<bool, CertificateError> {
-        let changed = self.files.changed_ms(world);
-        if std::mem::replace(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner), changed) == changed {
+        let (chain, key) = self.files.read(world)?;
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.0 == chain && seen.1 == key {
             return Ok(false);
         }
-        let (chain, key) = self.files.read(world)?;
-        self.served.replace(&chain, &key).map_err(|error| self.files.refused(&error))?;
-        Ok(true)
+        let replaced = self.served.replace(&chain, &key).map_err(|error| self.files.refused(&error));
+        *seen = (chain, key);
+        replaced.map(|()| true)
     }
 }
 
@@ -143,7 +136,7 @@ mod tests {
 
     #[test]
     fn made_once_renewed_when_changed_and_never_with_the_key_of_another() {
-        let (world, sim) = World::simulated(1);
+        let (world, _) = World::simulated(1);
         let one = CertificateFiles::self_signed(&world, Path::new("/a"), "mx.posthouse.test").unwrap();
         let made = world.disk.read_all(&one.certificate).unwrap();
         assert_eq!(CertificateFiles::self_signed(&world, Path::new("/a"), "other.test").unwrap(), one);
@@ -153,11 +146,9 @@ mod tests {
         assert!(!served.renew(&world).unwrap());
         let two = CertificateFiles::self_signed(&world, Path::new("/b"), "mx.posthouse.test").unwrap();
         let (chain, key) = two.read(&world).unwrap();
-        sim.clock.advance_ms(60_000);
         world.disk.replace_durable(&one.certificate, &chain).unwrap();
         let error = served.renew(&world).unwrap_err().to_string();
         assert!(error.starts_with("/a/key.pem: certificate and private key cannot be used together"), "{error}");
-        sim.clock.advance_ms(60_000);
         world.disk.replace_durable_private(&one.key, &key).unwrap();
         assert!(served.renew(&world).unwrap());
         assert!(!served.renew(&world).unwrap());

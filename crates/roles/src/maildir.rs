@@ -57,16 +57,15 @@ impl Maildirs {
         let file = self.world.disk.open(path, Open::CreateOrTruncate)?;
         let mut lines = LfLines::default();
         let mut offset = 0;
-        let mut append = |lines: &mut LfLines, part: &[u8]| {
-            let bytes = lines.convert(part);
+        let mut append = |bytes: &[u8]| {
             file.write_all_at(offset, &[IoSlice::new(bytes)])?;
             offset += bytes.len() as u64;
             Ok(())
         };
-        append(&mut lines, letter.head)?;
-        letter.body.read(&mut |part| append(&mut lines, part))?;
+        append(lines.convert(letter.head))?;
+        letter.body.read(&mut |part| append(lines.convert(part)))?;
         if lines.held_cr {
-            append(&mut LfLines::default(), b"\r")?;
+            append(b"\r")?;
         }
         if let Err(error) = file.sync_data() {
             self.world.abort(&format!("{}: sync failed: {error}", path.display()));

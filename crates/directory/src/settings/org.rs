@@ -263,18 +263,13 @@ const USER: &[Setting] = &[
 
 const RETRY: &[Setting] = &[
     row("glitch_count", Count(0, 1_000), Is("4"), "Attempts after a connection failed, first rung."),
-    row("glitch_interval", Duration(SECOND, DAY), Is("\"1m\""), "Wait between them."),
+    row("glitch_interval", Duration(10, DAY), Is("\"1m\""), "Wait between them."),
     row("transient_count", Count(0, 1_000), Is("6"), "Attempts on the second rung."),
-    row("transient_interval", Duration(SECOND, DAY), Is("\"5m\""), "Wait between them."),
-    row(
-        "interval",
-        Duration(SECOND, 7 * DAY),
-        Is("\"10m\""),
-        "Wait between attempts from then on, until mail expires.",
-    ),
+    row("transient_interval", Duration(10, DAY), Is("\"5m\""), "Wait between them."),
+    row("interval", Duration(10, 7 * DAY), Is("\"10m\""), "Wait between attempts from then on, until mail expires."),
     row(
         "message_retry_interval",
-        Duration(SECOND, DAY),
+        Duration(10, DAY),
         Is("\"5m\""),
         "Wait after a 4xx for one message while its next hop works.",
     ),

@@ -6,15 +6,16 @@ use super::Parts;
 use super::hop::{Hop, Presence};
 use super::metrics::Metrics;
 use super::penalties::Penalties;
+use super::slots::Slots;
 use super::{remote, store};
 use crate::tls_client::TlsClient;
-use spool::{HopId, HopKey, Spool};
+use spool::{HopId, Spool};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use world::World;
 
 pub(super) struct Center {
@@ -24,8 +25,8 @@ pub(super) struct Center {
     pub tls: TlsClient,
     pub penalties: Penalties,
     pub metrics: Metrics,
-    /// One for each connection that may be open.
-    pub permits: Arc<Semaphore>,
+    /// Connections to all hops together.
+    pub slots: Slots,
     /// Which smart host comes first next time.
     pub rotation: AtomicUsize,
     runtime: Handle,
@@ -43,7 +44,7 @@ impl Center {
             tls,
             penalties: Penalties::default(),
             metrics: Metrics::new(),
-            permits: Arc::new(Semaphore::new(parts.connections_max.max(1))),
+            slots: Slots::new(parts.connections_max.max(1)),
             rotation: AtomicUsize::new(0),
             runtime: Handle::current(),
             hops: Mutex::new(HashMap::new()),
@@ -72,20 +73,30 @@ impl Center {
         hop.ring();
     }
 
-    /// A task for a hop, which has counted it already.
+    /// A task for a hop, which has counted it already: now, or when there is a slot for its connection.
     pub fn start_task(&self, hop: &Arc<Hop>) {
+        if hop.is_store() || self.slots.take(hop) {
+            self.spawn(Presence(Arc::clone(hop)));
+        }
+    }
+
+    fn spawn(&self, presence: Presence) {
         self.tasks.fetch_add(1, Ordering::AcqRel);
-        let presence = Presence(Arc::clone(hop));
         self.runtime.spawn(async move {
-            match presence.0.key {
-                HopKey::Maildir { .. } => store::run(&presence.0).await,
-                _ => remote::run(&presence.0).await,
+            if presence.0.is_store() {
+                store::run(&presence.0).await;
+            } else {
+                remote::run(&presence.0).await;
             }
         });
     }
 
     /// A task of this hop has left it.
     pub fn task_ended(&self, hop: &Arc<Hop>) {
+        let next = if hop.is_store() { None } else { self.slots.release() };
+        if let Some(next) = next {
+            self.spawn(Presence(next));
+        }
         let mut hops = self.lock();
         if hop.is_idle() {
             hops.remove(&hop.id);

@@ -57,11 +57,11 @@ enum Trouble {
 
 impl Peer {
     fn new(name: &str, address: SocketAddr) -> Peer {
-        let label = match address.ip().to_string() == name {
-            true => address.to_string(),
-            false => format!("{name}[{}]:{}", address.ip(), address.port()),
+        let (label, name) = match address.ip().to_string() == name {
+            true => (address.to_string(), format!("[{name}]")),
+            false => (format!("{name}[{}]:{}", address.ip(), address.port()), name.to_owned()),
         };
-        Peer { label, name: name.to_owned(), context: String::new(), address: Some(address) }
+        Peer { label, name, context: String::new(), address: Some(address) }
     }
 
     /// The peer as the spool wants to know it.

@@ -49,7 +49,6 @@ pub(super) enum Next {
 
 impl Hop {
     pub fn new(id: HopId, key: HopKey, center: Arc<Center>) -> Hop {
-        let limit_max = if matches!(key, HopKey::Maildir { .. }) { STORE_TASKS_MAX } else { LIMIT_FIRST };
         Hop {
             id,
             key,
@@ -59,12 +58,17 @@ impl Hop {
                 rung: false,
                 live: 0,
                 limit: LIMIT_FIRST,
-                limit_max,
+                limit_max: LIMIT_FIRST,
                 lowered_ms: 0,
                 waiting: Vec::new(),
                 seats: Vec::new(),
             }),
         }
+    }
+
+    /// It is a store on this machine, which is not reached over a connection.
+    pub fn is_store(&self) -> bool {
+        matches!(self.key, HopKey::Maildir { .. })
     }
 
     /// The spool has work for the hop.
@@ -88,7 +92,7 @@ impl Hop {
         }
         loop {
             let mut state = self.lock();
-            if state.live > state.limit {
+            if state.seats.len() > state.limit {
                 return Next::Leave;
             }
             state.waiting.retain(|other| !Arc::ptr_eq(other, seat));
@@ -98,11 +102,14 @@ impl Hop {
                 self.spread(&mut state);
                 return Next::Work;
             }
-            if !state.rung {
+            if state.rung {
+                self.refill(state, BATCH);
+            } else if self.center.slots.is_crowded() {
+                return Next::Leave;
+            } else {
                 state.waiting.push(Arc::clone(seat));
                 return Next::Wait;
             }
-            self.refill(state, BATCH);
         }
     }
 
@@ -272,10 +279,8 @@ impl Drop for Presence {
     }
 }
 
-/// Connections that a hop may have before it has proven anything.
+/// Connections that a hop may have before it has proven anything, and tasks that write to the Maildirs of one domain.
 const LIMIT_FIRST: usize = 2;
-/// Tasks that write to the Maildirs of one domain.
-const STORE_TASKS_MAX: usize = 2;
 /// The limit is lowered at most once in this time: one overload answers many messages.
 const LOWER_INTERVAL_MS: u64 = 1_000;
 /// Works taken from the spool at once.

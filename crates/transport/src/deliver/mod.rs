@@ -18,6 +18,7 @@ mod penalties;
 mod plan;
 mod remote;
 mod session;
+mod slots;
 mod store;
 mod wire;
 
@@ -75,6 +76,6 @@ impl Deliverer {
 
     /// Connections to next hops that are open or being made now.
     pub fn connections(&self) -> usize {
-        self.center.parts.connections_max.max(1) - self.center.permits.available_permits()
+        self.center.slots.taken()
     }
 }

@@ -18,8 +18,6 @@ pub(super) async fn run(hop: &Arc<Hop>) {
             Err(reply) => return hop.failed(&Attempt::default(), &reply),
         };
         hop.set_limit_max(plan.connections_max);
-        // Closed only with the process.
-        let Ok(_permit) = Arc::clone(&center.permits).acquire_owned().await else { return };
         let opened = match connect::open(center, &plan).await {
             Ok(opened) => opened,
             Err(NotOpened::Never(reply)) => return hop.fail_all(&reply),

@@ -26,6 +26,8 @@ pub struct Session<'s> {
     pub(super) reporter: Reporter,
     pub(super) transaction: Option<Transaction>,
     pub(super) exchange: Option<Exchange>,
+    /// Size of the session's last message as it is kept.
+    pub(super) last_bytes: Option<u64>,
     local: SocketAddr,
     wire: Wire,
     /// How long the next answer is held back.
@@ -40,6 +42,7 @@ impl<'s> Session<'s> {
             reporter: Reporter::new(shared.recorder.clone(), &visitor.connector.name),
             transaction: None,
             exchange: None,
+            last_bytes: None,
             tarpit: Duration::ZERO,
             shared,
             visitor,

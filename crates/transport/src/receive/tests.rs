@@ -66,6 +66,21 @@ async fn a_pipelined_group_and_what_follows_it_is_answered_in_order() {
 }
 
 #[tokio::test]
+async fn how_the_bytes_were_cut_changes_nothing() {
+    let node = Node::start(&relay("")).await;
+    let mut client = node.client().await;
+    let group = "MAIL FROM:<a@client.example>\r\nRCPT TO:<bob@posthouse.test>\r\nDATA\r\n";
+    for byte in format!("{group}{LETTER}.\r\nQUIT\r\n").chars() {
+        client.says(&byte.to_string()).await;
+        tokio::task::yield_now().await;
+    }
+    for expected in ["250 2.1.0", "250 2.1.5", "354", "250 2.0.0", "221"] {
+        client.hears(expected).await;
+    }
+    assert!(node.only_message().ends_with(LETTER));
+}
+
+#[tokio::test]
 async fn strangers_may_not_relay_and_unknown_mailboxes_are_named() {
     let node = Node::start(&relay("")).await;
     let mut client = node.client().await;

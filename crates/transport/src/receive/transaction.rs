@@ -97,8 +97,9 @@ impl Session<'_> {
             return self.machine.answer(Answer::reply(no_transaction()));
         };
         let wall_ms = self.shared.world.clock.wall_ms();
-        let (envelope, size) = (&transaction.envelope, transaction.size);
-        match Incoming::begin(&self.shared.spool, &self.visitor, envelope, size, wall_ms) {
+        // Peers that do not say how large a message is often send many of the same kind.
+        let size = transaction.size.or(self.last_bytes);
+        match Incoming::begin(&self.shared.spool, &self.visitor, &transaction.envelope, size, wall_ms) {
             Ok(incoming) => {
                 transaction.incoming = Some(incoming);
                 self.machine.answer(Answer::accept());
@@ -122,6 +123,7 @@ impl Session<'_> {
         let recipients: Vec<&str> = recipients.iter().map(|address| address.as_str()).collect();
         match taken {
             Ok(taken) => {
+                self.last_bytes = Some(taken.size_bytes);
                 self.machine.answer(Answer::custody(&taken.receipt));
                 tracing::debug!(id = %taken.receipt.id(), bytes = taken.size_bytes, "in custody");
                 self.reporter.received(&self.visitor, &sender, &recipients, &taken);

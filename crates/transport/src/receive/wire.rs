@@ -14,6 +14,9 @@ use tokio::sync::futures::OwnedNotified;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_rustls::TlsAcceptor;
 
+/// Buffers full of unread bytes that are dropped at a close; a peer that has sent more gets its reset.
+const LEFTOVER_READS_MAX: usize = 8;
+
 /// Why nothing more is read or written.
 #[derive(Debug)]
 pub enum End {
@@ -133,10 +136,25 @@ impl Wire {
         self.socket.tls()
     }
 
-    /// Says goodbye and closes.
+    /// Says goodbye and closes. What the peer has sent meanwhile is read and dropped: closed with bytes unread, the kernel would reset
+    /// the connection, and the peer might never see our last words.
     pub async fn close(mut self) {
-        let Wire { socket, alarms, .. } = &mut self;
+        let Wire { socket, alarms, buffer } = &mut self;
         let _ = poll_fn(|cx| alarms.or_late(cx, |cx| socket.poll_shutdown(cx))).await;
+        poll_fn(|cx| {
+            for _ in 0..LEFTOVER_READS_MAX {
+                buffer.clear();
+                let read = buffer.fill(|room| match socket.poll_read(cx, room) {
+                    Poll::Ready(Ok(count @ 1..)) => Ok(count),
+                    _ => Err(()),
+                });
+                if read.is_err() {
+                    break;
+                }
+            }
+            Poll::Ready(())
+        })
+        .await;
     }
 
     /// The node wants to stop.

@@ -32,6 +32,11 @@ pub struct Faults {
     pub sync_fails_per_mille: u64,
     /// So many of a thousand writes end with EIO after a part of them.
     pub write_fails_per_mille: u64,
+    /// So many of a thousand writes find no space after a part of them, though they overwrite what is there: file systems
+    /// that copy on write do that.
+    pub no_space_per_mille: u64,
+    /// The n-th `sync_dir` from now fails with EIO (1 = the next one).
+    pub dir_sync_fails_after: Option<u64>,
     /// `sync_data` answers `Ok` and does nothing: a canary which every checker must notice.
     pub sync_lies: bool,
 }
@@ -97,6 +102,10 @@ impl SimDisk {
         let mut state = self.lock_state();
         let state = &mut *state;
         state.tree.lose_power(&state.chance);
+        // A removal that did not reach the platter brings a name back; its content was given up.
+        for ino in state.tree.files() {
+            state.inodes.entry(ino).or_default();
+        }
         for inode in state.inodes.values_mut() {
             inode.lose_power(&state.chance);
         }
@@ -196,6 +205,9 @@ impl Disk for SimDisk {
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut state = self.lock_state();
         state.change()?;
+        if count_down(&mut state.faults.dir_sync_fails_after) {
+            return Err(io::Error::from_raw_os_error(EIO));
+        }
         state.tree.sync_dir(dir);
         Ok(())
     }
@@ -314,6 +326,7 @@ impl State {
     fn write(&mut self, ino: u64, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let died = self.change().is_err();
         let failed = self.chance.one_in_thousand(self.faults.write_fails_per_mille);
+        let no_space = self.chance.one_in_thousand(self.faults.no_space_per_mille);
         let grows = (offset + bytes.len() as u64).saturating_sub(self.inode(ino)?.len());
         if grows > 0 && self.used() + grows > self.total() {
             self.drop_unreachable();
@@ -323,7 +336,7 @@ impl State {
         if grows > room {
             take -= grows - room;
         }
-        if died || failed {
+        if died || failed || no_space {
             take = self.chance.below(take + 1);
         }
         self.inode(ino)?.write(offset, &bytes[..take as usize]);
@@ -331,7 +344,7 @@ impl State {
         if failed {
             return Err(io::Error::from_raw_os_error(EIO));
         }
-        if take < bytes.len() as u64 {
+        if no_space || take < bytes.len() as u64 {
             return Err(io::ErrorKind::StorageFull.into());
         }
         Ok(())

@@ -75,10 +75,22 @@ impl Tree {
     }
 
     pub(super) fn sync_dir(&mut self, dir: &Path) {
-        let (now, later) = std::mem::take(&mut self.waiting).into_iter().partition(|op| op.touches(dir));
+        // A rename into the directory brings its source along: a file system never has the new name and not the file.
+        let mut sources = BTreeSet::new();
+        let (mut now, mut later) = (Vec::new(), Vec::new());
+        for op in std::mem::take(&mut self.waiting).into_iter().rev() {
+            if !op.touches(dir) && !sources.contains(op.target()) {
+                later.push(op);
+                continue;
+            }
+            if let Op::Rename(from, _) = &op {
+                sources.insert(from.clone());
+            }
+            now.push(op);
+        }
+        later.reverse();
         self.waiting = later;
-        let now: Vec<Op> = now;
-        now.iter().for_each(|op| op.apply(&mut self.platter));
+        now.iter().rev().for_each(|op| op.apply(&mut self.platter));
     }
 
     /// Power cut: any subset of the waiting operations has reached the platter.
@@ -89,6 +101,11 @@ impl Tree {
             }
         }
         self.seen = self.platter.clone();
+    }
+
+    /// Inode numbers that programs see.
+    pub(super) fn files(&self) -> impl Iterator<Item = u64> + '_ {
+        self.seen.values().copied()
     }
 
     pub(super) fn reaches(&self, ino: u64) -> bool {
@@ -116,6 +133,13 @@ impl Op {
             Op::Remove(path) => {
                 names.remove(path);
             }
+        }
+    }
+
+    /// The name that it is about when it is done.
+    fn target(&self) -> &Path {
+        match self {
+            Op::Create(path, _) | Op::Remove(path) | Op::Rename(_, path) => path,
         }
     }
 
