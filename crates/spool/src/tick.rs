@@ -62,6 +62,7 @@ impl Spool {
             }
             settler.fly_pending(&inner.journal, written);
         }
+        inner.cleaner.stop();
         inner.journal.clone().close();
         inner.settle_landed();
         inner.processing.clear();

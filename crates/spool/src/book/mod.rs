@@ -8,6 +8,7 @@ mod message;
 mod operate;
 mod queue;
 mod rebuild;
+mod relocate;
 mod settle;
 mod show;
 mod time;
