@@ -2,6 +2,7 @@
 //! Knows no schedule. Always holds: the old record is released after the new one is durable; a message is claimed while its
 //! records move, so that nothing becomes of it meanwhile; the rate is bounded by [`MOVE_BYTES`] and [`PAUSE_MS`].
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
@@ -88,9 +89,9 @@ impl Inner {
             {
                 let mut book = self.book();
                 let Some(at) = book.find(survivor.id).filter(|_| book.needs(&survivor)) else { continue };
-                if !claims.contains_key(&survivor.id) {
+                if let Entry::Vacant(unclaimed) = claims.entry(survivor.id) {
                     let Some(claim) = book.claim(at) else { continue };
-                    claims.insert(survivor.id, claim);
+                    unclaimed.insert(claim);
                 }
             }
             let Ok(payload) = self.journal.read(survivor.extent) else { continue };

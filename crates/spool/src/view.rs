@@ -204,6 +204,8 @@ pub struct Totals {
     pub accepted: u64,
     /// Messages finished since the start.
     pub finished: u64,
+    /// DSNs made since the start.
+    pub dsns: u64,
     /// Settle records that wait for company, or for room in the journal. A crash would repeat what they settle.
     pub unwritten: u64,
 }

@@ -158,6 +158,11 @@ impl Book {
         self.assign(at, hops, now_ms, effects);
     }
 
+    /// Counts notifications that were made.
+    pub fn count_notices(&mut self, n: usize) {
+        self.totals.dsns += n as u64;
+    }
+
     /// The place of a message.
     pub fn find(&self, id: MessageId) -> Option<u32> {
         self.by_id.find(id, |at| self.messages.get(at).is_some_and(|m| m.id == id))
