@@ -91,9 +91,9 @@ impl Journal {
         mode: Mode,
         visit: &mut dyn FnMut(Seen<'_>),
     ) -> Result<Journal, OpenError> {
-        let journal = Journal::assemble(world, dir, settings, mode, true, visit)?;
+        let (journal, writer) = Journal::assemble(world, dir, settings, mode, true, visit)?;
         if mode == Mode::Serve {
-            let started = journal.inner.start_threads();
+            let started = journal.inner.start_threads(writer);
             started.map_err(|source| OpenError::Io { what: "starting threads for", path: dir.into(), source })?;
         }
         Ok(journal)
@@ -107,9 +107,8 @@ impl Journal {
         mode: Mode,
         visit: &mut dyn FnMut(Seen<'_>),
     ) -> Result<Journal, OpenError> {
-        let journal = Journal::assemble(world, dir, settings, mode, false, visit)?;
+        let (journal, writer) = Journal::assemble(world, dir, settings, mode, false, visit)?;
         if mode == Mode::Serve {
-            let writer = Writer::new(journal.inner.shared.clone());
             *lock(&journal.inner.drive) = Drive::Caller(Box::new(writer));
         }
         Ok(journal)
@@ -122,7 +121,7 @@ impl Journal {
         mode: Mode,
         threads: bool,
         visit: &mut dyn FnMut(Seen<'_>),
-    ) -> Result<Journal, OpenError> {
+    ) -> Result<(Journal, Writer), OpenError> {
         let show = &mut |header: &Header, payload: &[u8]| {
             visit(Seen { kind: header.kind, extent: header.extent(), payload });
         };
@@ -136,8 +135,10 @@ impl Journal {
             shared.queue.close();
         }
         let drive = Mutex::new(Drive::Nobody);
-        let inner = Inner { shared: Arc::new(shared), lost, mode, drive, _lock: opened.lock };
-        Ok(Journal { inner: Arc::new(inner) })
+        let shared = Arc::new(shared);
+        let writer = Writer::new(shared.clone(), opened.resumed);
+        let inner = Inner { shared, lost, mode, drive, _lock: opened.lock };
+        Ok((Journal { inner: Arc::new(inner) }, writer))
     }
 
     /// One round of the writer and of the background work on the caller's thread. Returns whether anything was done.
@@ -285,10 +286,9 @@ impl Journal {
 }
 
 impl Inner {
-    fn start_threads(&self) -> io::Result<()> {
+    fn start_threads(&self, writer: Writer) -> io::Result<()> {
         let shared = self.shared.clone();
         let keeper = Builder::new().name("journal-keeper".into()).spawn(move || keeper::run(&shared))?;
-        let writer = Writer::new(self.shared.clone());
         let writer = match Builder::new().name("journal-writer".into()).spawn(move || writer.run()) {
             Ok(writer) => writer,
             Err(error) => {

@@ -10,7 +10,7 @@ use crate::error::OpenError;
 use crate::files;
 use crate::meta;
 use crate::record::{Format, Header};
-use crate::recovery::{self, Recovered, Recovery};
+use crate::recovery::{self, Recovered, Recovery, Resumed, Tail};
 use crate::settings::Settings;
 use crate::shelf::SpareNo;
 
@@ -19,6 +19,8 @@ pub(crate) struct Opened {
     pub(crate) lock: Option<Box<dyn Lock>>,
     pub(crate) format: Format,
     pub(crate) recovered: Recovered,
+    /// The newest segment, if it goes on.
+    pub(crate) resumed: Option<Resumed>,
     pub(crate) spares: Vec<SpareNo>,
 }
 
@@ -49,7 +51,7 @@ pub(crate) fn to_serve(
         }
     };
     let found = files::find(disk, dir, &format).map_err(|e| failed("listing", dir, e))?;
-    let recovered = Recovery { world, dir, format, segments: &found.segments, threads }.run(show)?;
+    let mut recovered = Recovery { world, dir, format, segments: &found.segments, threads }.run(show)?;
     if !recovered.lost.is_empty() {
         return Err(OpenError::Damaged { lost: recovered.lost });
     }
@@ -59,12 +61,15 @@ pub(crate) fn to_serve(
     for path in &found.litter {
         disk.remove(path).map_err(|e| failed("removing", path, e))?;
     }
-    if let Some(tail) = recovered.tail {
-        let path = || files::segment_path(dir, &format, tail.segment);
-        recovery::seal(world, dir, &format, tail).map_err(|e| failed("sealing", &path(), e))?;
+    let resumed = match recovered.tail {
+        Some(tail) => finish(world, dir, &format, tail, found.spares.is_empty())?,
+        None => None,
+    };
+    if let (Some(tail), None) = (recovered.tail, &resumed) {
+        recovered.ledger.seal(tail.segment);
     }
     disk.sync_dir(dir).map_err(|e| failed("syncing", dir, e))?;
-    Ok(Opened { lock: Some(lock), format, recovered, spares: found.spares })
+    Ok(Opened { lock: Some(lock), format, recovered, resumed, spares: found.spares })
 }
 
 /// Opens `dir` to read what is left. Writes nothing.
@@ -83,8 +88,32 @@ pub(crate) fn to_rescue(
     };
     let format = meta::read(disk, dir)?.ok_or_else(|| OpenError::Meta(dir.join("journal.meta")))?;
     let found = files::find(disk, dir, &format).map_err(|e| failed("listing", dir, e))?;
-    let recovered = Recovery { world, dir, format, segments: &found.segments, threads }.run(show)?;
-    Ok(Opened { lock, format, recovered, spares: Vec::new() })
+    let mut recovered = Recovery { world, dir, format, segments: &found.segments, threads }.run(show)?;
+    if let Some(tail) = recovered.tail {
+        recovered.ledger.seal(tail.segment);
+    }
+    Ok(Opened { lock, format, recovered, resumed: None, spares: Vec::new() })
+}
+
+/// Ends the newest segment; or lets it go on when there is no other and a good part of it is left.
+fn finish(
+    world: &World,
+    dir: &Path,
+    format: &Format,
+    tail: Tail,
+    no_spare: bool,
+) -> Result<Option<Resumed>, OpenError> {
+    let path = || files::segment_path(dir, format, tail.segment);
+    if no_spare && format.segment_bytes - tail.at >= format.segment_bytes / 8 {
+        match recovery::wipe(world, dir, format, tail) {
+            Ok(resumed) => return Ok(Some(resumed)),
+            // A file system that copies on write: a seal takes less.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
+            Err(error) => return Err(failed("wiping", &path(), error)),
+        }
+    }
+    recovery::seal(world, dir, format, tail).map_err(|e| failed("sealing", &path(), e))?;
+    Ok(None)
 }
 
 fn check(settings: &Settings) -> Result<(), OpenError> {

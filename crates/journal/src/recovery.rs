@@ -2,11 +2,11 @@
 //! Knows nothing of appending. Always holds: it only reads. A bad record is a torn tail only in the newest segment, and
 //! only when nothing behind it says that it had been synced; everywhere else it is damage.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use world::{Open, World};
+use world::{File, Open, World};
 
 use crate::error::OpenError;
 use crate::files::segment_path;
@@ -18,7 +18,7 @@ use crate::windows::{Ahead, Direct};
 
 /// What was found.
 pub(crate) struct Recovered {
-    /// All segments, all records live.
+    /// All segments, all records live, all sealed but the newest.
     pub(crate) ledger: Ledger,
     /// Positions that are unreadable.
     pub(crate) lost: Vec<Range<Position>>,
@@ -34,6 +34,12 @@ pub(crate) struct Tail {
     pub(crate) at: u64,
     /// Everything before is known to be synced.
     pub(crate) durable: u64,
+}
+
+/// The newest segment, which goes on at its end.
+pub(crate) struct Resumed {
+    pub(crate) tail: Tail,
+    pub(crate) file: Box<dyn File>,
 }
 
 /// Reads all segments, oldest first.
@@ -89,9 +95,10 @@ impl Recovery<'_> {
             end = self.walk_directly(segment, next, &mut count)?;
         }
         found.ledger.add(segment, live);
-        found.ledger.seal(segment);
         if newest {
             found.tail = Some(Tail { segment, at: end.at, durable: end.durable });
+        } else {
+            found.ledger.seal(segment);
         }
         Ok(())
     }
@@ -134,11 +141,35 @@ impl Recovery<'_> {
 /// once more: after a sync that failed, the kernel may count pages as clean that never reached the disk.
 pub(crate) fn seal(world: &World, dir: &Path, format: &Format, tail: Tail) -> io::Result<()> {
     let file = world.disk.open(&segment_path(dir, format, tail.segment), Open::Write)?;
-    let mut again = vec![0; (tail.at - tail.durable) as usize];
-    file.read_exact_at(tail.durable, &mut again)?;
+    let again = unsynced(file.as_ref(), tail)?;
     let position = Position(format.start(tail.segment).0 + tail.at);
     let mut header = [0; crate::batch::RECORD_HEADER_BYTES];
     Header::seal(format, position, again.len() as u32).encode(format, &mut header);
-    file.write_all_at(tail.durable, &[io::IoSlice::new(&again), io::IoSlice::new(&header)])?;
+    file.write_all_at(tail.durable, &[IoSlice::new(&again), IoSlice::new(&header)])?;
     file.sync_data()
 }
+
+/// Instead of [`seal`], when there is no empty segment: makes all up to the end durable and wipes what is behind it, so that
+/// the newest segment can go on. Dearer than a seal; but on a full disk a restart must not cost a segment.
+pub(crate) fn wipe(world: &World, dir: &Path, format: &Format, tail: Tail) -> io::Result<Resumed> {
+    let file = world.disk.open(&segment_path(dir, format, tail.segment), Open::Write)?;
+    let again = unsynced(file.as_ref(), tail)?;
+    file.write_all_at(tail.durable, &[IoSlice::new(&again)])?;
+    let zeros = vec![0; WIPE_BYTES];
+    let mut at = tail.at;
+    while at < format.segment_bytes {
+        let step = (format.segment_bytes - at).min(WIPE_BYTES as u64);
+        file.write_all_at(at, &[IoSlice::new(&zeros[..step as usize])])?;
+        at += step;
+    }
+    file.sync_data()?;
+    Ok(Resumed { tail, file })
+}
+
+fn unsynced(file: &dyn File, tail: Tail) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; (tail.at - tail.durable) as usize];
+    file.read_exact_at(tail.durable, &mut bytes)?;
+    Ok(bytes)
+}
+
+const WIPE_BYTES: usize = 1 << 20;

@@ -16,6 +16,7 @@ use crate::keeper;
 use crate::position::{Position, SegmentNo};
 use crate::queue::{Call, Pending};
 use crate::record::Header;
+use crate::recovery::Resumed;
 use crate::shared::{Shared, lock};
 use crate::shelf::{SpareNo, Taken};
 
@@ -42,9 +43,14 @@ struct Active {
 }
 
 impl Writer {
-    pub(crate) fn new(shared: Arc<Shared>) -> Writer {
+    /// With `resumed` the newest segment goes on at its end.
+    pub(crate) fn new(shared: Arc<Shared>, resumed: Option<Resumed>) -> Writer {
         let newest = shared.ledger().newest().unwrap_or_default();
-        Writer { shared, active: None, newest, taken: Vec::new(), group: Vec::new(), unsynced_since_us: None }
+        let active = resumed.map(|Resumed { tail, file }| {
+            shared.active_left.store(shared.format.room_in_segment() - tail.at, Ordering::Relaxed);
+            Active { segment: tail.segment, file: file.into(), tail: tail.at, durable: tail.at }
+        });
+        Writer { shared, active, newest, taken: Vec::new(), group: Vec::new(), unsynced_since_us: None }
     }
 
     /// The body of the writer's thread.

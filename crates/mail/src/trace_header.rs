@@ -5,9 +5,9 @@ use crate::address::{self, Mailbox, ReversePath};
 use crate::date::Rfc5322;
 use crate::id::MessageId;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
+use core::fmt::{self, Write};
 use core::net::IpAddr;
 
 /// What a Received field says.
@@ -65,25 +65,27 @@ impl fmt::Display for Protocol {
 pub fn received(received: &Received<'_>) -> Vec<u8> {
     let mut field = Folded::new("Received:");
     if received.peer.is_some() || !received.helo.is_empty() {
-        let (name, told) = (helo_domain(received), peer_text(received.peer));
-        field.word(&format!("from {name}"));
-        field.word(&told);
+        field.word(format_args!("from {}", HeloDomain(received)));
+        match received.peer {
+            Some(peer) => field.word(format_args!("({})", Literal(peer))),
+            None => field.word(format_args!("(local)")),
+        }
         if !received.tls.is_empty() {
             field.line();
-            field.word(&format!("(using {})", comment(received.tls)));
+            field.word(format_args!("(using {})", Comment(received.tls)));
         }
         field.line();
     }
-    field.word(&format!("by {}", received.by));
-    field.word(&format!("with {}", received.protocol));
-    field.word(&format!("id {}", received.id));
+    field.word(format_args!("by {}", received.by));
+    field.word(format_args!("with {}", received.protocol));
+    field.word(format_args!("id {}", received.id));
     if let Some(recipient) = received.recipient {
         field.line();
-        field.word(&format!("for <{recipient}>"));
+        field.word(format_args!("for <{recipient}>"));
     }
     field.text.push(';');
     field.line();
-    field.word(&Rfc5322(received.unix_ms).to_string());
+    field.word(format_args!("{}", Rfc5322(received.unix_ms)));
     field.end()
 }
 
@@ -103,31 +105,42 @@ pub fn message_id(id: MessageId, host: &str) -> Vec<u8> {
 }
 
 /// RFC 5321 wants a domain or an address literal behind `from`. A HELO that is neither goes into the comment behind the address.
-fn helo_domain(received: &Received<'_>) -> String {
-    let helo = received.helo;
-    if address::is_literal(helo) || (address::is_domain(helo) && (received.protocol.utf8 || helo.is_ascii())) {
-        return helo.to_string();
-    }
-    let literal = received.peer.map_or("unknown".to_string(), literal);
-    if helo.is_empty() { literal } else { format!("{literal} (HELO {})", comment(helo)) }
-}
+struct HeloDomain<'a>(&'a Received<'a>);
 
-fn peer_text(peer: Option<IpAddr>) -> String {
-    peer.map_or("(local)".to_string(), |peer| format!("({})", literal(peer)))
+impl fmt::Display for HeloDomain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Received { helo, peer, protocol, .. } = *self.0;
+        if address::is_literal(helo) || (address::is_domain(helo) && (protocol.utf8 || helo.is_ascii())) {
+            return f.write_str(helo);
+        }
+        match peer {
+            Some(peer) => Literal(peer).fmt(f)?,
+            None => f.write_str("unknown")?,
+        }
+        if helo.is_empty() { Ok(()) } else { write!(f, " (HELO {})", Comment(helo)) }
+    }
 }
 
 /// An address literal with its brackets (RFC 5321 4.1.3).
-fn literal(address: IpAddr) -> String {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => format!("[{v4}]"),
-        IpAddr::V6(v6) => format!("[IPv6:{v6}]"),
+struct Literal(IpAddr);
+
+impl fmt::Display for Literal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.to_canonical() {
+            IpAddr::V4(v4) => write!(f, "[{v4}]"),
+            IpAddr::V6(v6) => write!(f, "[IPv6:{v6}]"),
+        }
     }
 }
 
 /// Text that may stand in a comment: printable ASCII without brackets, quotes and backslashes, 255 characters of it at most.
-fn comment(text: &str) -> String {
-    let keep = |c: char| if matches!(c, ' '..='~') && !matches!(c, '(' | ')' | '\\' | '"') { c } else { '?' };
-    text.chars().take(255).map(keep).collect()
+struct Comment<'a>(&'a str);
+
+impl fmt::Display for Comment<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fits = |c: char| matches!(c, ' '..='~') && !matches!(c, '(' | ')' | '\\' | '"');
+        self.0.chars().take(255).try_for_each(|c| f.write_char(if fits(c) { c } else { '?' }))
+    }
 }
 
 /// A field that is folded at its words, under 78 characters a line where the words allow it.
@@ -138,17 +151,24 @@ struct Folded {
 
 impl Folded {
     fn new(name: &str) -> Folded {
-        Folded { text: name.to_string(), line_start: 0 }
+        let mut text = String::with_capacity(FIELD_BYTES);
+        text.push_str(name);
+        Folded { text, line_start: 0 }
     }
 
-    fn word(&mut self, word: &str) {
+    /// Writes a word where it stands if it fits, and breaks the line before it if it does not.
+    fn word(&mut self, word: fmt::Arguments<'_>) {
         let fresh = self.text.ends_with('\t');
-        if !fresh && self.text.len() - self.line_start + 1 + word.len() > LINE_MAX {
-            self.line();
-        } else if !fresh {
+        if !fresh {
             self.text.push(' ');
         }
-        self.text.push_str(word);
+        let start = self.text.len();
+        // A String takes whatever is written to it.
+        let _ = self.text.write_fmt(word);
+        if !fresh && self.text.len() - self.line_start > LINE_MAX {
+            self.text.replace_range(start - 1..start, "\r\n\t");
+            self.line_start = start + 1;
+        }
     }
 
     fn line(&mut self) {
@@ -168,10 +188,14 @@ impl Folded {
 /// RFC 5322 2.1.1: lines SHOULD be no longer than 78 characters.
 const LINE_MAX: usize = 78;
 
+/// Room for a usual field.
+const FIELD_BYTES: usize = 320;
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::header::Scanner;
+    use alloc::string::ToString;
     use core::net::Ipv4Addr;
 
     fn usual<'a>() -> Received<'a> {

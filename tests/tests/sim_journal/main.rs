@@ -448,3 +448,20 @@ fn a_full_disk_answers_full_and_recovers() {
     run.journal().pump();
     assert!(!matches!(commit.try_take(), None | Some(Err(AppendError::Full | AppendError::Stopped))));
 }
+
+/// On a full disk without one empty segment, restarts do not use up what is left: settling goes on in the newest one.
+#[test]
+fn restarts_on_a_full_disk_leave_room_to_settle() {
+    let mut run = Run::new(2);
+    run.sim.disk.set_faults(Faults { capacity: Some(SEGMENT * 2 + 1000), ..Faults::default() });
+    for round in 0..8 {
+        assert!(run.open().unwrap());
+        let settle = run.model.new_record(300, None);
+        run.append(vec![settle], true, true, Then::Nothing);
+        run.pump().unwrap();
+        let last = run.model.records.values().last().unwrap().fate;
+        assert!(matches!(last, Fate::Live { .. }), "round {round}: {last:?}");
+        run.die().unwrap();
+    }
+    run.epilogue().unwrap();
+}

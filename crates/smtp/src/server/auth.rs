@@ -2,7 +2,7 @@
 
 use super::answer::Kind;
 use super::command::Told;
-use super::line::Line;
+use super::line::{AUTH_LINE_BYTES_MAX, Line};
 use super::session::{Question, Session, State};
 use super::{Greeting, Moment, TlsOffer, Verb, reply};
 use crate::grammar::base64;
@@ -42,7 +42,7 @@ impl Session {
     /// Reads the next line of the exchange.
     pub(super) fn step_auth<'i>(&mut self, input: &[u8]) -> (usize, Option<Moment<'i>>) {
         let mut lines = mem::take(&mut self.lines);
-        let (used, line) = lines.next(input, true);
+        let (used, line) = lines.next(input, AUTH_LINE_BYTES_MAX);
         let told = match line {
             Line::Whole(b"*") => {
                 self.say(&reply::AUTH_CANCELLED);
@@ -94,9 +94,10 @@ impl Session {
 
     /// The peer broke the exchange's grammar.
     fn break_off_auth(&mut self, reply: &Reply) -> Told {
-        self.say(reply);
         self.state = State::Command;
-        self.count_error();
+        if !self.is_last_error() {
+            self.say(reply);
+        }
         Some(Moment::AuthCancelled)
     }
 }

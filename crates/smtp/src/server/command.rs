@@ -1,8 +1,8 @@
 //! Command lines: which verb it is, whether it may come now, and what the session does about it.
 
+use super::line::{LINE_BYTES_MAX, Line, LineReader};
 use super::session::{Question, Session, State};
 use super::{Closing, Greeting, Moment, TlsOffer, Verb, reply, xclient};
-use super::{line::Line, line::LineReader};
 use alloc::boxed::Box;
 use core::mem;
 use mail::Reply;
@@ -14,7 +14,7 @@ impl Session {
     /// Reads and carries out the next command line.
     pub(super) fn step_command<'i>(&mut self, input: &[u8]) -> (usize, Option<Moment<'i>>) {
         let mut lines = mem::take(&mut self.lines);
-        let (used, line) = lines.next(input, false);
+        let (used, line) = lines.next(input, LINE_BYTES_MAX);
         let told = match line {
             Line::Whole(line) => self.command(line),
             Line::Bare => self.error(Verb::Unknown, reply::BARE_IN_COMMAND),
@@ -30,18 +30,22 @@ impl Session {
         self.lines = lines;
     }
 
-    /// The peer broke the protocol: it hears so, and it counts.
+    /// The peer broke the protocol: it hears so, and it counts. The last time it hears 421 instead.
     pub(super) fn error(&mut self, verb: Verb, reply: Reply) -> Told {
-        self.say(&reply);
-        self.count_error();
+        if !self.is_last_error() {
+            self.say(&reply);
+        }
         Some(Moment::Error { verb, reply })
     }
 
-    pub(super) fn count_error(&mut self) {
+    /// Counts an error, and ends the session if it was one too many.
+    pub(super) fn is_last_error(&mut self) -> bool {
         self.errors = self.errors.saturating_add(1);
-        if self.errors >= self.limits.errors_max {
+        let last = self.errors >= self.limits.errors_max;
+        if last {
             self.end(&reply::TOO_MANY_ERRORS, Closing::Errors);
         }
+        last
     }
 
     /// A sound command that the session refuses by itself.

@@ -30,15 +30,15 @@ pub(super) enum Line<'a> {
 }
 
 impl LineReader {
-    /// Looks for the next line. `in_auth`: it belongs to an AUTH exchange.
-    pub(super) fn next<'a>(&'a mut self, input: &'a [u8], in_auth: bool) -> (usize, Line<'a>) {
+    /// Looks for the next line, of at most `bytes_max` with its CRLF; one that starts with AUTH may always have [`AUTH_LINE_BYTES_MAX`].
+    pub(super) fn next<'a>(&'a mut self, input: &'a [u8], bytes_max: usize) -> (usize, Line<'a>) {
         if let Some(skipped) = self.skipped {
             return self.skip(input, skipped);
         }
         if !self.kept.is_empty() && self.kept.ends_with(b"\r\n") {
             self.forget(); // the line that was handed out last
         }
-        let bytes_max = if in_auth || self.starts_with_auth(input) { AUTH_LINE_BYTES_MAX } else { LINE_BYTES_MAX };
+        let bytes_max = if self.starts_with_auth(input) { AUTH_LINE_BYTES_MAX } else { bytes_max };
         let end = memchr(b'\n', input).map(|at| at + 1);
         if self.kept.len() + end.unwrap_or(input.len()) > bytes_max {
             let fits = bytes_max - self.kept.len();
@@ -127,7 +127,7 @@ mod tests {
         let mut said = vec![];
         for mut piece in input.chunks(size) {
             while !piece.is_empty() {
-                let (used, line) = reader.next(piece, false);
+                let (used, line) = reader.next(piece, LINE_BYTES_MAX);
                 match line {
                     Line::Whole(line) => said.push(String::from_utf8_lossy(line).into_owned()),
                     Line::More => {}

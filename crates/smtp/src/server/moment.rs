@@ -54,7 +54,7 @@ pub enum Moment<'i> {
     Error {
         /// The command, as far as it was understood.
         verb: Verb,
-        /// What the peer hears.
+        /// What the peer hears; for the last error that is allowed it hears 421 instead, and `Close` follows.
         reply: Reply,
     },
     /// A sound command met a bound (size at MAIL, recipients, SMTPUTF8, TLS required ...) and was answered with this. Nothing to answer.

@@ -73,19 +73,28 @@ impl Session {
         }
     }
 
-    /// BDAT (RFC 3030 2). Whatever is wrong with it: its octets follow, and are not commands.
+    /// BDAT (RFC 3030 2). Whatever is wrong with it: if it has a size, so many octets follow, and are not commands.
     pub(super) fn bdat(&mut self, argument: &str) -> Told {
-        let Some(chunk) = chunk(argument) else {
+        let (size, word) = argument.split_once(' ').unwrap_or((argument, ""));
+        let Some(size) = chunk_size(size) else {
             return self.error(Verb::Bdat, reply::BDAT_SYNTAX);
         };
+        let word = word.trim_start_matches(' ');
+        let chunk = Chunk { size, left: size, last: word.eq_ignore_ascii_case("LAST") };
+        if !chunk.last && !word.is_empty() {
+            return self.wrong_chunk(chunk, reply::BDAT_SYNTAX);
+        }
         if !self.settings.offers.chunking {
-            return self.swallow_chunk(chunk, reply::NOT_IMPLEMENTED, true);
+            return self.wrong_chunk(chunk, reply::NOT_IMPLEMENTED);
         }
         if self.tls_is_missing() {
-            return self.swallow_chunk(chunk, reply::TLS_FIRST, false);
+            return self.refused_chunk(chunk, reply::TLS_FIRST);
         }
         let Some(transaction) = &self.transaction else {
-            return self.swallow_chunk(chunk, reply::MAIL_FIRST, !self.refused);
+            return match self.refused {
+                true => self.refused_chunk(chunk, reply::MAIL_FIRST),
+                false => self.wrong_chunk(chunk, reply::MAIL_FIRST),
+            };
         };
         if transaction.chunked {
             self.state = State::Chunk(chunk);
@@ -94,9 +103,9 @@ impl Session {
         match (transaction.recipients, transaction.recipient_refused) {
             (0, true) => {
                 let reply = self.no_recipients();
-                self.swallow_chunk(chunk, reply, false)
+                self.refused_chunk(chunk, reply)
             }
-            (0, false) => self.swallow_chunk(chunk, reply::RCPT_FIRST, true),
+            (0, false) => self.wrong_chunk(chunk, reply::RCPT_FIRST),
             _ => self.ask(Question::Chunked(chunk), Moment::Data(Framing::Chunks)),
         }
     }
@@ -170,13 +179,18 @@ impl Session {
         if self.is_lmtp() { reply::RCPT_FIRST } else { reply::NO_RECIPIENTS }
     }
 
-    fn swallow_chunk(&mut self, chunk: Chunk, reply: Reply, fault: bool) -> Told {
-        self.swallow(chunk.left, reply.clone(), 1);
-        if !fault {
-            return Some(Moment::Refused { verb: Verb::Bdat, reply });
+    /// A BDAT out of its place: an error of the peer.
+    fn wrong_chunk(&mut self, chunk: Chunk, reply: Reply) -> Told {
+        if !self.is_last_error() {
+            self.swallow(chunk.left, reply.clone(), 1);
         }
-        self.count_error();
         Some(Moment::Error { verb: Verb::Bdat, reply })
+    }
+
+    /// A sound BDAT that is refused.
+    fn refused_chunk(&mut self, chunk: Chunk, reply: Reply) -> Told {
+        self.swallow(chunk.left, reply.clone(), 1);
+        Some(Moment::Refused { verb: Verb::Bdat, reply })
     }
 
     /// The only place that says yes to a message.
@@ -199,16 +213,8 @@ impl Write for Appended<'_> {
     }
 }
 
-/// `size [LAST]`.
-fn chunk(argument: &str) -> Option<Chunk> {
-    let (size, last) = match argument.split_once(' ') {
-        Some((size, word)) if word.trim_start_matches(' ').eq_ignore_ascii_case("LAST") => (size, true),
-        Some(_) => return None,
-        None => (argument, false),
-    };
-    if size.is_empty() || !size.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let size = size.parse().ok()?;
-    Some(Chunk { size, left: size, last })
+/// Digits; what does not fit into 64 bits is too large in any case.
+fn chunk_size(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    digits.then(|| text.parse().unwrap_or(u64::MAX))
 }

@@ -410,3 +410,13 @@ fn settings_reach_the_machine() {
     assert_eq!((settings.limits.message_bytes_max, settings.limits.recipients_max), (10_000, 7));
     assert_eq!(settings.bare_newline, smtp::server::BareNewline::Reject);
 }
+
+#[tokio::test]
+async fn a_connection_is_small_while_nothing_happens() {
+    let node = Node::start(&relay("")).await;
+    let stream = tokio::net::TcpStream::connect(node.address).await.unwrap();
+    let address = node.address;
+    let task = node.receiver.serve(stream, address, address);
+    let bytes = size_of_val(&task);
+    assert!(bytes <= 8 << 10, "a session's task takes {bytes} bytes");
+}

@@ -90,3 +90,61 @@ pub fn describe(connection: &ServerConnection) -> String {
     let suite = connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("unknown");
     format!("{version} {}", suite.replacen("TLS13_", "TLS_", 1))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::{ClientConfig, RootCertStore};
+    use tokio_rustls::TlsConnector;
+
+    struct Pair {
+        chain: String,
+        key: String,
+        der: CertificateDer<'static>,
+    }
+
+    fn pair() -> Pair {
+        let made = rcgen::generate_simple_self_signed(["mx.example.net".to_string()]).unwrap();
+        Pair { chain: made.cert.pem(), key: made.signing_key.serialize_pem(), der: made.cert.der().clone() }
+    }
+
+    /// What the session's TLS is called, if a client that trusts `pair` and nobody else gets through.
+    async fn session(certificates: &Certificates, pair: &Pair) -> Option<String> {
+        let mut roots = RootCertStore::empty();
+        roots.add(pair.der.clone()).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let (ours, theirs) = tokio::io::duplex(1 << 16);
+        let connector = TlsConnector::from(Arc::new(config));
+        let client = tokio::spawn(connector.connect("mx.example.net".try_into().unwrap(), theirs));
+        let server = certificates.acceptor().accept(ours).await.ok()?;
+        let _client = client.await.unwrap().ok()?;
+        Some(describe(server.get_ref().1))
+    }
+
+    #[tokio::test]
+    async fn a_renewed_pair_is_for_new_sessions_and_a_broken_one_for_none() {
+        let (old, new) = (pair(), pair());
+        let certificates = Certificates::from_pem(old.chain.as_bytes(), old.key.as_bytes()).unwrap();
+        assert!(session(&certificates, &old).await.unwrap().starts_with("TLSv1.3 TLS_"));
+        let broken = certificates.replace(new.chain.as_bytes(), old.key.as_bytes());
+        assert!(matches!(broken, Err(CertificateError::Pair(_))), "{broken:?}");
+        assert!(session(&certificates, &old).await.is_some());
+        certificates.replace(new.chain.as_bytes(), new.key.as_bytes()).unwrap();
+        assert!(session(&certificates, &new).await.is_some());
+        assert!(session(&certificates, &old).await.is_none());
+    }
+
+    #[test]
+    fn each_file_is_told_apart() {
+        let good = pair();
+        let load = |chain: &str, key: &str| Certificates::from_pem(chain.as_bytes(), key.as_bytes()).err();
+        assert!(matches!(load("", &good.key), Some(CertificateError::Chain(_))));
+        assert!(matches!(load(&good.key, &good.key), Some(CertificateError::Chain(_))));
+        assert!(matches!(load(&good.chain, ""), Some(CertificateError::Key(_))));
+        assert!(matches!(load(&good.chain, &good.chain), Some(CertificateError::Key(_))));
+    }
+}

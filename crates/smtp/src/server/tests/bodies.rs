@@ -90,7 +90,7 @@ fn chunks_out_of_place_are_swallowed() {
         driver.codes(&format!("EHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<no@d.test>\r\n{chunk}"))[11..],
         ["554 5.5.1", "250 2.0.0"]
     );
-    assert_eq!(driver.codes("BDAT x\r\nBDAT\r\nBDAT 1 FIRST\r\n"), ["501 5.5.4"; 3]);
+    assert_eq!(driver.codes("BDAT x\r\nBDAT\r\nBDAT 6 FIRST\r\nQUIT\r\n"), ["501 5.5.4"; 3]);
 }
 
 #[test]
