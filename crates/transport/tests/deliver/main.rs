@@ -82,6 +82,19 @@ fn a_hop_that_hangs_does_not_slow_another() {
 }
 
 #[test]
+fn stopping_does_not_wait_for_a_connection_that_hangs() {
+    run(async {
+        let deaf = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stage = Stage::new(&smart_host("deaf", "*", &[deaf.local_addr().unwrap().port()], "")).await;
+        stage.send(&["b@deaf.test"], "x\r\n").await;
+        eventually("it connects", || stage.deliverer.connections() == 1).await;
+        let stopped = tokio::time::timeout(Duration::from_secs(2), stage.deliverer.stop(Duration::from_secs(60))).await;
+        assert!(stopped.is_ok(), "it waits for the greeting");
+        assert_eq!(stage.spool.totals().messages, 1);
+    });
+}
+
+#[test]
 fn the_next_smart_host_is_tried_at_once() {
     run(async {
         let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
