@@ -428,7 +428,7 @@ impl Peer {
                     self.skip = line.split(' ').nth(1).and_then(|n| n.parse().ok()).unwrap_or(0);
                     if refused { "554-5.6.0 no\r\n554 5.6.0 never" } else { "250-2.0.0 taken\r\n250 2.0.0 over" }
                 }
-                _ if refused && self.commands % 2 == 0 => "450-4.2.0 not\r\n450 4.2.0 now",
+                _ if refused && self.commands.is_multiple_of(2) => "450-4.2.0 not\r\n450 4.2.0 now",
                 _ if refused => "550 5.1.1 no",
                 _ => "250 2.0.0 ok",
             };
