@@ -12,6 +12,7 @@
 //! | `CHUNK pattern` | the node sends `BDAT n LAST` and n bytes; one of their lines is so |
 //! | `TLS` | the next hop takes the node's TLS handshake |
 //! | `CLOSED` / `HANGUP` | the node closes / the next hop goes away |
+//! | `GONE` | the next hop goes away and nobody listens there any more |
 //! | `QUIET` | the node does not connect for a second |
 //! | `MAIL address: pattern` | a message arrives in a Maildir of the node, one of whose lines is so |
 //! | `NOMAIL address` | none does |
@@ -23,13 +24,13 @@ use crate::dialog::{matches, node_with};
 use crate::eventually;
 use crate::process::Node;
 use crate::wire::Wire;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 struct Stage {
     node: Node,
-    listener: TcpListener,
+    listener: Option<TcpListener>,
     wire: Option<Wire>,
 }
 
@@ -39,7 +40,7 @@ pub fn play(path: &Path, text: &str) {
     listener.set_nonblocking(true).unwrap();
     let name = crate::dialog::node_of(text);
     let node = node_with(name, listener.local_addr().unwrap().port());
-    let mut stage = Stage { node, listener, wire: None };
+    let mut stage = Stage { node, listener: Some(listener), wire: None };
     for (number, line) in text.lines().enumerate() {
         let line = line.trim_end();
         if !(line.is_empty() || line.starts_with('#') || line.starts_with("node: ")) {
@@ -57,7 +58,7 @@ impl Stage {
             "ACCEPT" => self.accept(at),
             "QUIET" => {
                 std::thread::sleep(Duration::from_secs(1));
-                assert!(self.listener.accept().is_err(), "{at}: the node connected");
+                assert!(self.knock().is_none(), "{at}: the node connected");
             }
             "S:" => self.wire(at).send(format!("{rest}\r\n").as_bytes()).unwrap_or_else(|e| panic!("{at}: {e}")),
             "C:" => {
@@ -85,6 +86,7 @@ impl Stage {
             }
             "TLS" => self.wire(at).take_tls(),
             "HANGUP" => self.wire = None,
+            "GONE" => (self.wire, self.listener) = (None, None),
             "CLOSED" => assert_eq!(self.wire(at).line().unwrap_or(None), None, "{at}: the node should close"),
             "MAIL" => {
                 let (address, pattern) = rest.split_once(": ").unwrap_or_else(|| panic!("{at}: MAIL address: pattern"));
@@ -153,12 +155,17 @@ impl Stage {
     fn accept(&mut self, at: &str) {
         let mut got = None;
         eventually(at, Duration::from_secs(15), || {
-            got = self.listener.accept().ok();
+            got = self.knock();
             got.is_some()
         });
-        let (stream, _) = got.unwrap_or_else(|| panic!("{at}"));
+        let stream = got.unwrap_or_else(|| panic!("{at}"));
         stream.set_nonblocking(false).unwrap();
         self.wire = Some(Wire::over(stream));
+    }
+
+    /// A connection that the node has made, if there is one.
+    fn knock(&self) -> Option<TcpStream> {
+        self.listener.as_ref().and_then(|listener| listener.accept().ok()).map(|(stream, _)| stream)
     }
 
     fn wire(&mut self, at: &str) -> &mut Wire {

@@ -98,7 +98,7 @@ pub static NODE: &[Section] = &[
                 "connections_max",
                 Count(1, 1_000_000),
                 Is("10000"),
-                "Connections in, all connectors together; then 421 4.3.2.",
+                "Connections in, all connectors together; then 421 4.7.0.",
             ),
             row(
                 "connection_rate_per_minute",

@@ -138,7 +138,7 @@ const RECEIVE_CONNECTOR: &[Setting] = &[
     row("message_size_max", Bytes(KB, 2 * GB), Is("\"36MB\""), "Size of a message, told with SIZE; then 552 5.3.4."),
     row("header_size_max", Bytes(KB, 16 * 1024 * KB), Is("\"256KB\""), "Size of a message's header; then 552 5.3.4."),
     row("recipients_max", Count(1, 100_000), Is("200"), "Recipients of a message; the rest hears 452 4.5.3."),
-    row("connections_max", Count(1, 1_000_000), Is("5000"), "Connections to this connector; then 421 4.3.2."),
+    row("connections_max", Count(1, 1_000_000), Is("5000"), "Connections to this connector; then 421 4.7.0."),
     row(
         "connections_per_source_max",
         Count(0, 1_000_000),

@@ -3,8 +3,8 @@
 use mail::{Mailbox, MessageId};
 use spool::{HopId, HopKey, Notice, RecipientState, VerbError};
 
-use super::view;
 use super::{Control, Refusal};
+use crate::view;
 
 /// Which messages a listing shows, in the words of the API. Empty = all.
 #[derive(Clone, Debug, Default, serde::Deserialize, serde::Serialize)]
@@ -43,6 +43,13 @@ pub struct MessageFilter {
     /// Behind this message: the last id of the page before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
+}
+
+impl MessageFilter {
+    /// How many messages a page has at most.
+    pub fn limit(&self) -> usize {
+        self.limit.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX)
+    }
 }
 
 /// What is done to a message.
@@ -108,8 +115,7 @@ impl Control {
     /// Messages in custody that match, oldest first.
     pub fn messages(&self, filter: &MessageFilter) -> Result<Vec<view::Message>, Refusal> {
         let after = filter.after.as_deref().map(parse_id).transpose()?;
-        let limit = filter.limit.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX);
-        let found = self.node.spool.messages(&spool_filter(filter)?, limit, after);
+        let found = self.node.spool.messages(&spool_filter(filter)?, filter.limit(), after);
         Ok(found.into_iter().map(view::Message::from).collect())
     }
 
