@@ -163,9 +163,8 @@ fn g8_a_full_disk_refuses_and_heals() {
     let body = vec![b'x'; 100_000];
     let mut taken = 0;
     let refused = loop {
-        match node.spool.begin(&Source::default()) {
-            Err(refused) => break refused,
-            Ok(_) => {}
+        if let Err(refused) = node.spool.begin(&Source::default()) {
+            break refused;
         }
         let mut accepting = node.offer(envelope("s@here.test", &["r@a.test"]), &body);
         assert!(poll(&mut accepting).is_pending());

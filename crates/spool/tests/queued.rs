@@ -33,13 +33,13 @@ fn a_waiting_message_costs_at_most_300_bytes() {
     let spool = open();
     let accept = |n: u64, batch: u64| {
         let offers: Vec<Accepting> = (n..n + batch)
-            .map(|n| {
+            .filter_map(|n| {
                 let mut pending = spool.begin(&Source { size_bytes: Some(4096) }).unwrap();
                 let _ = pending.push(&[b'x'; 4096]);
                 let envelope = envelope("sender@bench.test", &[&format!("user{n}@sink.test")]);
                 let mut accepting = pending.accept(envelope, Facts::default());
-                assert!(poll(&mut accepting).is_pending());
-                accepting
+                // The first look appends the mark; a quick disk may be done with it already.
+                poll(&mut accepting).is_pending().then_some(accepting)
             })
             .collect();
         for offer in offers {
