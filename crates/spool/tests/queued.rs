@@ -58,9 +58,10 @@ fn a_waiting_message_costs_at_most_300_bytes() {
 
     let start = Instant::now();
     let mut records = 0u64;
-    let journal = journal::Journal::open(&world, dir.path(), settings.journal.clone(), journal::Mode::Serve, &mut |_| {
-        records += 1;
-    });
+    let journal =
+        journal::Journal::open(&world, dir.path(), settings.journal.clone(), journal::Mode::Serve, &mut |_| {
+            records += 1;
+        });
     println!("{records} records read by the journal alone in {:?}", start.elapsed());
     journal.unwrap().close();
     let start = Instant::now();
