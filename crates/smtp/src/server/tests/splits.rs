@@ -129,7 +129,7 @@ proptest! {
 fn a_session_that_waits_is_small() {
     let mut driver = Driver::new(settings(false));
     driver.feed(b"EHLO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n\r\nhalf a mess");
-    let state = core::mem::size_of_val(&driver.session);
+    let state = size_of_val(&driver.session);
     let (lines, output) = (driver.session.lines.capacity(), driver.session.output.capacity());
     assert!(state + lines + output <= 1536, "{state} + {lines} + {output} bytes");
 }
