@@ -121,8 +121,9 @@ fn after_a_failed_sync_no_250_and_no_process() {
         if !under_load {
             let few = ["--messages", "40", "--sessions", "8", "--seconds", "10"];
             let mut after = Source::start(&dir, node.smtp, "after", &few);
-            after.result(Duration::from_secs(20));
+            let said = after.result(Duration::from_secs(20));
             assert_eq!(after.promised().len(), 0, "a 250 without a sync");
+            assert!(said["doubtful"].as_u64() > Some(0), "mail was sent, and its dot had no answer: {said}");
         }
         let status = node.process().wait(Duration::from_secs(20));
         assert!(!status.success(), "round {round}: a node whose sync failed ended with {status}");
