@@ -185,10 +185,15 @@ impl Node {
     }
 }
 
-/// Something on that port says 220.
+/// Something on that port says 220, at once or behind a PROXY header.
 pub fn greets(port: u16) -> bool {
+    greets_after(port, b"", Duration::from_secs(1)) || greets_after(port, b"PROXY UNKNOWN\r\n", Duration::from_secs(2))
+}
+
+fn greets_after(port: u16, header: &[u8], bound: Duration) -> bool {
     let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
-    stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    stream.set_read_timeout(Some(bound)).unwrap();
+    let _ = stream.write_all(header);
     let mut first = [0; 3];
     let welcome = stream.read_exact(&mut first).is_ok() && &first == b"220";
     let _ = stream.write_all(b"QUIT\r\n");

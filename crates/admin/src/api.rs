@@ -1,6 +1,8 @@
 //! Owns the words of the API that its server and its client share. Knows neither of them.
 
 use roles::control::Refusal;
+use roles::control::view::{Message, Queue};
+use roles::trace::TraceEvent;
 use serde::{Deserialize, Serialize};
 
 /// What every error looks like.
@@ -16,6 +18,29 @@ impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Error {
         Error { error: refusal.error, what_to_do: refusal.what_to_do }
     }
+}
+
+/// All queues.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Queues {
+    /// By name.
+    pub queues: Vec<Queue>,
+}
+
+/// A page of messages.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Messages {
+    /// Oldest first.
+    pub messages: Vec<Message>,
+    /// Ask with `after` this for the next page; none if this was the last one.
+    pub next: Option<String>,
+}
+
+/// What a search of the trace found.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Events {
+    /// Newest first.
+    pub events: Vec<TraceEvent>,
 }
 
 /// What a search of the trace asks for. All that is given must fit.

@@ -6,6 +6,7 @@
 mod body;
 mod book;
 mod clean;
+mod cleaner;
 mod hop;
 mod index;
 mod list;

@@ -76,6 +76,9 @@ fn open(
     wake: Arc<dyn Wake>,
     open_journal: OpenJournal,
 ) -> Result<Spool, OpenError> {
+    if settings.journal.segment_bytes < SEGMENT_BYTES_MIN {
+        return Err(OpenError::Journal(journal::OpenError::Setting("segment_bytes: a spool needs 256 KiB at least")));
+    }
     let timeline = Timeline::start(world);
     let now_ms = timeline.now_ms(world);
     let mut scan = Scan {
@@ -219,3 +222,6 @@ impl Inner {
         self.tell(effects, None);
     }
 }
+
+/// A chunk and its mark, or a notification, stand in one segment.
+const SEGMENT_BYTES_MIN: u64 = 256 << 10;

@@ -4,6 +4,7 @@
 //! `Chunk` a part of a body. `Accept` the mark that makes a message ours. `State` what became of it so far (the highest `seq`
 //! counts). `Done` tombstones of messages that are finished. `Note` nothing: a reason to sync.
 
+use journal::Extent;
 use mail::MessageId;
 
 use crate::hop::HopKey;
@@ -26,6 +27,28 @@ pub const CHUNK_HEAD: usize = 20;
 
 /// Ids in one `Done` record.
 pub const DONE_IDS_MAX: usize = 4096;
+
+/// A record of a message, by what it is and where it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Survivor {
+    /// The message that needs it.
+    pub id: MessageId,
+    /// Which of its records.
+    pub part: Part,
+    /// Where it is.
+    pub extent: Extent,
+}
+
+/// Which record of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// A chunk, by its number.
+    Chunk(u32),
+    /// The mark.
+    Accept,
+    /// The state, by its number.
+    State(u32),
+}
 
 /// A payload that this program does not understand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

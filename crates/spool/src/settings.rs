@@ -120,9 +120,9 @@ impl Settings {
 }
 
 impl Settings {
-    /// [`Settings::return_full_bytes_max`] within what fits into one batch of the journal.
+    /// [`Settings::return_full_bytes_max`] within what fits into one batch and one segment of the journal.
     pub(crate) fn full_bytes_max(&self) -> usize {
-        self.return_full_bytes_max.min(768 << 10)
+        self.return_full_bytes_max.min(768 << 10).min(self.journal.segment_bytes as usize / 4)
     }
 }
 

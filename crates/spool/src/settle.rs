@@ -119,6 +119,7 @@ impl Inner {
         let mut due_ms = None;
         if !notices.is_empty() || !states.is_empty() {
             let mut book = self.book();
+            book.count_notices(notices.len());
             for notice in notices {
                 let (Some(chunk), Some(accept)) = (extents.next(), extents.next()) else { break };
                 let (arrival, hops) = notice.arrival(chunk, accept);

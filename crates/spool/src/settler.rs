@@ -196,6 +196,12 @@ impl Settler {
         self.flights.push_back(Flight { commit, bundle, covers: durable.then_some(written), graves });
     }
 
+    /// Things that are settled and not yet written.
+    pub fn unwritten(&self) -> usize {
+        let flying = self.flights.iter().map(|flight| flight.bundle.len()).sum::<usize>();
+        self.pending.len() + flying + self.refused.iter().map(Bundle::len).sum::<usize>()
+    }
+
     /// Appends what waits for company.
     pub fn fly_pending(&mut self, journal: &journal::Journal, written: u64) {
         let bundle = std::mem::take(&mut self.pending);

@@ -9,6 +9,7 @@ use mail::{Envelope, MessageId, Recorder};
 use world::World;
 
 use crate::book::{Book, Effects};
+use crate::cleaner::Cleaner;
 use crate::hop::HopKey;
 use crate::processing::Processing;
 use crate::settings::Settings;
@@ -29,6 +30,7 @@ pub(crate) struct Inner {
     pub wake: Arc<dyn Wake>,
     pub journal: Journal,
     pub processing: Processing,
+    pub cleaner: Cleaner,
     pub stopping: AtomicBool,
     book: Mutex<Book>,
     settler: Mutex<Settler>,
@@ -102,6 +104,7 @@ impl Inner {
             wake: parts.wake,
             journal: parts.journal,
             processing: parts.processing,
+            cleaner: Cleaner::default(),
             stopping: AtomicBool::new(false),
             book: Mutex::new(parts.book),
             settler: Mutex::new(parts.settler),

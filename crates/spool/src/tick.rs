@@ -55,7 +55,14 @@ impl Spool {
         self.stop_accepting();
         let inner = &self.inner;
         let written = inner.progress.written.load(Ordering::Acquire);
-        inner.settler().fly_pending(&inner.journal, written);
+        {
+            let mut settler = inner.settler();
+            for bundle in std::mem::take(&mut settler.refused) {
+                settler.fly(&inner.journal, bundle, written);
+            }
+            settler.fly_pending(&inner.journal, written);
+        }
+        inner.cleaner.stop();
         inner.journal.clone().close();
         inner.settle_landed();
         inner.processing.clear();

@@ -16,7 +16,8 @@ use crate::view::{Filter, MessageView, Notice, QueueView, Totals, VerbError};
 impl Spool {
     /// The spool in a few numbers.
     pub fn totals(&self) -> Totals {
-        self.inner.book().totals()
+        let totals = self.inner.book().totals();
+        Totals { unwritten: self.inner.settler().unwritten() as u64, ..totals }
     }
 
     /// The journal's figures.

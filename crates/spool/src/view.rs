@@ -206,6 +206,8 @@ pub struct Totals {
     pub finished: u64,
     /// DSNs made since the start.
     pub dsns: u64,
+    /// Settle records that wait for company, or for room in the journal. A crash would repeat what they settle.
+    pub unwritten: u64,
 }
 
 /// Who is told when an operator removes a message.

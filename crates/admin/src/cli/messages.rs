@@ -10,18 +10,21 @@ use super::node::print_json;
 use super::offline;
 use super::table::{Table, number, size, text, time};
 use super::words::MessageWords;
-use crate::api::{Done, Redirect};
+use crate::api::{Done, Messages, Redirect};
 
 /// Does it.
 pub async fn run(client: &Client, verb: MessageWords, json: bool) -> Result<(), Trouble> {
     match verb {
         MessageWords::List(words) => {
             let ids = words.ids;
-            let found: Vec<Message> = client.get("/messages", &MessageFilter::from(*words)).await?;
+            let found: Messages = client.get("/messages", &MessageFilter::from(*words)).await?;
             match (json, ids) {
                 (true, _) => return print_json(&found),
-                (false, true) => found.iter().for_each(|message| println!("{}", message.id)),
-                (false, false) => list(&found),
+                (false, true) => found.messages.iter().for_each(|message| println!("{}", message.id)),
+                (false, false) => list(&found.messages),
+            }
+            if let Some(next) = found.next {
+                eprintln!("there are more: --after {next} shows them, --limit shows more at once");
             }
             Ok(())
         }

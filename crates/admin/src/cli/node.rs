@@ -1,13 +1,12 @@
 //! The verbs about the node as a whole.
 
 use roles::control::view::{Config, Status};
-use roles::trace::TraceEvent;
 use serde::Serialize;
 
 use super::client::{Client, Trouble};
 use super::table::{Table, duration, size, text, time};
 use super::words::ExplainWords;
-use crate::api::{Documents, Done, ExplainQuery, Explained, TraceQuery};
+use crate::api::{Documents, Done, Events, ExplainQuery, Explained, TraceQuery};
 
 /// `posthouse status`
 pub async fn status(client: &Client, json: bool) -> Result<(), Trouble> {
@@ -57,14 +56,14 @@ fn print_config(config: &Config) {
 
 /// `posthouse trace`
 pub async fn trace(client: &Client, query: TraceQuery, json: bool) -> Result<(), Trouble> {
-    let events: Vec<TraceEvent> = client.get("/trace", &query).await?;
+    let found: Events = client.get("/trace", &query).await?;
     if json {
-        return print_json(&events);
+        return print_json(&found);
     }
     let columns =
         [text("time (UTC)"), text("event"), text("id"), text("from"), text("to"), text("peer"), text("answer")];
     let mut table = Table::new(columns);
-    for event in events {
+    for event in found.events {
         let answer = [event.reply, event.context].into_iter().filter(|part| !part.is_empty());
         table.row(vec![
             time(&event.time),

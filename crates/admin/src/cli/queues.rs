@@ -1,23 +1,24 @@
 //! `posthouse queue`.
 
 use roles::control::MessageFilter;
-use roles::control::view::{Message, Queue};
+use roles::control::view::Queue;
 
 use super::client::{Client, Trouble, segment};
 use super::messages;
 use super::node::print_json;
 use super::table::{Table, number, size, text, time};
 use super::words::QueueWords;
+use crate::api::{Messages, Queues};
 
 /// Does it.
 pub async fn run(client: &Client, verb: QueueWords, json: bool) -> Result<(), Trouble> {
     match verb {
         QueueWords::List => {
-            let queues: Vec<Queue> = client.get("/queues", &()).await?;
+            let queues: Queues = client.get("/queues", &()).await?;
             if json {
                 return print_json(&queues);
             }
-            list(&queues);
+            list(&queues.queues);
             Ok(())
         }
         QueueWords::Show { name } => show(client, &name, json).await,
@@ -72,7 +73,7 @@ async fn show(client: &Client, name: &str, json: bool) -> Result<(), Trouble> {
         println!("next attempt {}", time(at));
     }
     let filter = MessageFilter { queue: Some(name.into()), limit: Some(20), ..MessageFilter::default() };
-    let oldest: Vec<Message> = client.get("/messages", &filter).await?;
+    let Messages { messages: oldest, .. } = client.get("/messages", &filter).await?;
     if !oldest.is_empty() {
         println!("\nits oldest messages:");
         messages::list(&oldest);

@@ -9,15 +9,18 @@ use roles::control::view::Message;
 use roles::control::{Control, MessageFilter, MessageVerb};
 
 use super::answer::{Answer, Failure, blocking};
-use crate::api::{self, Done, Redirect, RemoveQuery};
+use crate::api::{self, Done, Messages, Redirect, RemoveQuery};
 
 /// `GET /api/v1/messages`
 pub async fn list(
     State(control): State<Control>,
     query: Result<Query<MessageFilter>, QueryRejection>,
-) -> Answer<Vec<Message>> {
+) -> Answer<Messages> {
     let Query(filter) = query?;
-    Ok(Json(blocking(move || control.messages(&filter)).await?))
+    let limit = filter.limit();
+    let messages = blocking(move || control.messages(&filter)).await?;
+    let next = messages.last().filter(|_| messages.len() == limit).map(|message| message.id.clone());
+    Ok(Json(Messages { messages, next }))
 }
 
 /// `GET /api/v1/messages/{id}`

@@ -7,10 +7,10 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use roles::control::view::{Config, Status};
 use roles::control::{Control, Refusal, parse_since};
-use roles::trace::{Filter, TraceEvent};
+use roles::trace::Filter;
 
 use super::answer::{Answer, Failure, blocking};
-use crate::api::{Documents, Done, ExplainQuery, Explained, Ready, TraceQuery};
+use crate::api::{Documents, Done, Events, ExplainQuery, Explained, Ready, TraceQuery};
 
 /// `GET /api/v1/status`
 pub async fn status(State(control): State<Control>) -> Answer<Status> {
@@ -38,17 +38,14 @@ pub async fn metrics(State(control): State<Control>) -> Result<impl IntoResponse
 }
 
 /// `GET /api/v1/trace`
-pub async fn trace(
-    State(control): State<Control>,
-    query: Result<Query<TraceQuery>, QueryRejection>,
-) -> Answer<Vec<TraceEvent>> {
+pub async fn trace(State(control): State<Control>, query: Result<Query<TraceQuery>, QueryRejection>) -> Answer<Events> {
     let Query(query) = query?;
     let search = move || {
         let since_ms = query.since.as_deref().map(|text| parse_since(text, control.now_ms())).transpose()?;
         let TraceQuery { to, from, id, event, limit, .. } = query;
         control.trace(&Filter { to, from, id, event, since_ms, limit: limit.unwrap_or(0) })
     };
-    Ok(Json(blocking(search).await?))
+    Ok(Json(Events { events: blocking(search).await? }))
 }
 
 /// `GET /api/v1/explain?from=IP&to=HOST:PORT&rcpt=ADDRESS`

@@ -8,10 +8,11 @@ use roles::control::{Control, QueueVerb};
 
 use super::answer::{Answer, Failure, blocking};
 use super::messages::who;
+use crate::api::Queues;
 
 /// `GET /api/v1/queues`
-pub async fn list(State(control): State<Control>) -> Answer<Vec<Queue>> {
-    Ok(Json(control.queues()))
+pub async fn list(State(control): State<Control>) -> Answer<Queues> {
+    Ok(Json(Queues { queues: control.queues() }))
 }
 
 /// `GET /api/v1/queues/{name}`

@@ -45,6 +45,13 @@ pub struct MessageFilter {
     pub after: Option<String>,
 }
 
+impl MessageFilter {
+    /// How many messages a page has at most.
+    pub fn limit(&self) -> usize {
+        self.limit.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX)
+    }
+}
+
 /// What is done to a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MessageVerb {
@@ -108,8 +115,7 @@ impl Control {
     /// Messages in custody that match, oldest first.
     pub fn messages(&self, filter: &MessageFilter) -> Result<Vec<view::Message>, Refusal> {
         let after = filter.after.as_deref().map(parse_id).transpose()?;
-        let limit = filter.limit.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX);
-        let found = self.node.spool.messages(&spool_filter(filter)?, limit, after);
+        let found = self.node.spool.messages(&spool_filter(filter)?, filter.limit(), after);
         Ok(found.into_iter().map(view::Message::from).collect())
     }
 

@@ -8,6 +8,7 @@ mod message;
 mod operate;
 mod queue;
 mod rebuild;
+mod relocate;
 mod settle;
 mod show;
 mod time;
@@ -155,6 +156,11 @@ impl Book {
             self.unnoticed = at;
         }
         self.assign(at, hops, now_ms, effects);
+    }
+
+    /// Counts notifications that were made.
+    pub fn count_notices(&mut self, n: usize) {
+        self.totals.dsns += n as u64;
     }
 
     /// The place of a message.

@@ -1,6 +1,9 @@
 //! Owns how the book is made again from the records of the journal, in whatever order they are seen.
 //! Always holds: a message without its mark is no message; one with a tombstone is finished; one whose body has a hole is damage.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use journal::{Extent, Position};
 use mail::MessageId;
 
@@ -30,6 +33,8 @@ pub struct Rebuild {
     leftovers: Leftovers,
     /// By place: what is not kept in the message itself.
     notes: Vec<Note>,
+    /// The latest state of each message that has one, by place.
+    states: HashMap<u32, (State, Extent)>,
     /// Older copies of accept records that were seen.
     copies: Vec<(MessageId, Position)>,
 }
@@ -44,7 +49,7 @@ struct Note {
 impl Rebuild {
     /// Starts with an empty book.
     pub fn new(book: Book) -> Rebuild {
-        Rebuild { book, leftovers: Leftovers::default(), notes: Vec::new(), copies: Vec::new() }
+        Rebuild { book, leftovers: Leftovers::default(), notes: Vec::new(), states: HashMap::new(), copies: Vec::new() }
     }
 
     /// A chunk was seen.
@@ -82,36 +87,21 @@ impl Rebuild {
         for (ordinal, chunk) in before.chunks().enumerate() {
             message.set_chunk(ordinal as u32, chunk);
         }
-        if let (Some(extra), Some(before)) = (&mut message.extra, &before.extra) {
-            (extra.state, extra.state_seq) = (before.state, before.state_seq);
-        }
         message.set_accept(extent);
         message.size_bytes = accept.size_bytes;
         message.priority = accept.priority;
         Ok(())
     }
 
-    /// A state was seen. (Always behind the mark: it is written after the mark was synced.)
+    /// A state was seen. Cleaning may have moved the mark behind it.
     pub fn state(&mut self, id: MessageId, state: State, extent: Extent) {
-        let Some(at) = self.book.find(id) else {
-            self.leftovers.dead.push(extent);
-            return;
-        };
-        let message = &mut self.book.messages[at];
-        let extra = message.extra.get_or_insert_default();
-        if extra.state.is_some() && extra.state_seq >= state.seq {
-            self.leftovers.dead.push(extent);
-            return;
-        }
-        self.leftovers.dead.extend(extra.state.replace(extent));
-        extra.state_seq = state.seq;
-        extra.crashes = state.crashes;
-        extra.redirect = state.redirect;
-        let flag = |on: bool, bit: u8| if on { bit } else { 0 };
-        message.flags =
-            flag(state.suspended, SUSPENDED) | flag(state.poison, POISON) | flag(state.delay_told, DELAY_TOLD);
-        for index in state.settled {
-            message.set_settled(index);
+        let at = self.place(id);
+        match self.states.entry(at) {
+            Entry::Occupied(known) if known.get().0.seq >= state.seq => self.leftovers.dead.push(extent),
+            Entry::Occupied(mut known) => self.leftovers.dead.push(known.insert((state, extent)).1),
+            Entry::Vacant(first) => {
+                first.insert((state, extent));
+            }
         }
     }
 
@@ -161,7 +151,12 @@ impl Rebuild {
         let mut live = Vec::new();
         for at in 0..self.notes.len() as u32 {
             let note = self.notes[at as usize];
-            let message = &self.book.messages[at];
+            let state = self.states.remove(&at);
+            let state_extent = state.as_ref().map(|(_, extent)| *extent);
+            let message = &mut self.book.messages[at];
+            if let Some((state, extent)) = state {
+                apply(message, state, extent);
+            }
             let settled = (0..message.recipients).all(|i| message.leg_of(i).is_none());
             if note.accepted && !note.done && !settled {
                 let lens = || message.chunks().map(|chunk| chunk.len as usize).filter(|len| *len > 0);
@@ -178,7 +173,7 @@ impl Rebuild {
                 self.leftovers.dead.push(message.accept());
             }
             self.leftovers.dead.extend(message.chunks().filter(|chunk| chunk.len > 0));
-            self.leftovers.dead.extend(message.extra.as_ref().and_then(|extra| extra.state));
+            self.leftovers.dead.extend(state_extent);
             let id = message.id;
             self.book.by_id.remove(id, at);
             self.book.messages.remove(at);
@@ -201,6 +196,20 @@ impl Rebuild {
         self.book.by_id.insert(id, at);
         self.notes.push(Note::default());
         at
+    }
+}
+
+/// Brings a message to its latest state.
+fn apply(message: &mut Message, state: State, extent: Extent) {
+    let extra = message.extra_mut();
+    extra.state = Some(extent);
+    extra.state_seq = state.seq;
+    extra.crashes = state.crashes;
+    extra.redirect = state.redirect;
+    let flag = |on: bool, bit: u8| if on { bit } else { 0 };
+    message.flags = flag(state.suspended, SUSPENDED) | flag(state.poison, POISON) | flag(state.delay_told, DELAY_TOLD);
+    for index in state.settled {
+        message.set_settled(index);
     }
 }
 

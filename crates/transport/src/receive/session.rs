@@ -112,6 +112,7 @@ impl<'s> Session<'s> {
         loop {
             let (used, moment) = self.machine.receive(self.wire.unread());
             moved |= used > 0 || moment.is_some();
+            // Where something is waited for, the buffer is let go of first.
             match moment {
                 None => {
                     self.wire.consume(used);
@@ -123,7 +124,11 @@ impl<'s> Session<'s> {
                         self.machine.refuse_body(reply);
                     }
                 }
-                Some(Moment::EndOfMessage { .. }) => self.end_of_message().await,
+                Some(Moment::EndOfMessage { .. }) => {
+                    self.wire.consume(used);
+                    self.end_of_message().await;
+                    continue;
+                }
                 Some(Moment::Mail(command)) => self.mail(command),
                 Some(Moment::Rcpt(command)) => self.rcpt(command),
                 Some(Moment::Data(_)) => self.data(),
@@ -131,8 +136,16 @@ impl<'s> Session<'s> {
                 Some(Moment::Reset) => self.transaction = None,
                 Some(Moment::Hello { greeting, name }) => self.hello(greeting, name),
                 Some(Moment::StartTls) => self.machine.answer(Answer::accept()),
-                Some(Moment::Auth { mechanism, initial }) => self.auth(&mechanism, initial).await,
-                Some(Moment::AuthResponse(response)) => self.auth_response(&response).await,
+                Some(Moment::Auth { mechanism, initial }) => {
+                    self.wire.consume(used);
+                    self.auth(&mechanism, initial).await;
+                    continue;
+                }
+                Some(Moment::AuthResponse(response)) => {
+                    self.wire.consume(used);
+                    self.auth_response(&response).await;
+                    continue;
+                }
                 Some(Moment::AuthCancelled) => self.exchange = None,
                 Some(Moment::Xclient(command)) => self.xclient(*command).await?,
                 Some(Moment::Error { reply, .. }) => self.refuse("protocol", &reply),

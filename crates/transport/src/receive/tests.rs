@@ -417,6 +417,6 @@ async fn a_connection_is_small_while_nothing_happens() {
     let stream = tokio::net::TcpStream::connect(node.address).await.unwrap();
     let address = node.address;
     let task = node.receiver.serve(stream, address, address);
-    let bytes = std::mem::size_of_val(&task);
+    let bytes = size_of_val(&task);
     assert!(bytes <= 8 << 10, "a session's task takes {bytes} bytes");
 }

@@ -108,8 +108,12 @@ impl Tree {
         self.seen.values().copied()
     }
 
+    /// Whether a name leads to an inode, or may after a power cut: one that was created and removed since the last sync can come back.
     pub(super) fn reaches(&self, ino: u64) -> bool {
-        self.seen.values().any(|i| *i == ino) || self.platter.values().any(|i| *i == ino)
+        let waits = |op: &Op| matches!(op, Op::Create(_, i) if *i == ino);
+        self.seen.values().any(|i| *i == ino)
+            || self.platter.values().any(|i| *i == ino)
+            || self.waiting.iter().any(waits)
     }
 
     fn change(&mut self, op: Op) {
