@@ -91,8 +91,8 @@ part_profile() {
     relay_once posthouse "$(count posthouse)" $size 64
     kill -INT $watch; wait $watch 2>/dev/null || true
     note "profile of $size bytes, $PER_SECOND messages/s, $CPU_PER_1000 CPU s per 1,000 (with perf)"
-    perf report -i "$SCRATCH/perf.data" --no-children -g none -s comm 2>/dev/null | grep -v -e '^#' -e '^$' | head -8 >&2
-    perf report -i "$SCRATCH/perf.data" --no-children -g none -s symbol 2>/dev/null | grep -v -e '^#' -e '^$' | head -40 >&2
+    perf report -i "$SCRATCH/perf.data" --no-children -g none -s comm 2>/dev/null | awk 'NF && !/^#/ && ++n <= 8' >&2
+    perf report -i "$SCRATCH/perf.data" --no-children -g none -s symbol --stdio 2>/dev/null | awk 'NF && !/^#/ && ++n <= 40' >&2
     [ -z "${PROFILE:-}" ] || cp "$SCRATCH/perf.data" "$PROFILE.$size"
   done
 }

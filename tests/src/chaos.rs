@@ -153,34 +153,33 @@ impl Arrivals {
     }
 }
 
-/// Writes the two documents of a node that relays each domain to its sink, with a ladder of fractions of a second.
+/// Writes the two documents of a node that relays each domain to its sink, with a ladder of seconds.
 pub fn configure(node: &Node, routes: &[(&str, &Sink)], journal: &str) {
     let mut org = format!(
         "postmaster = \"postmaster@chaos.test\"\n[[receive_connector]]\nname = \"in\"\nlisten = [\"127.0.0.1:{}\"]\n\
          tls = \"off\"\npermissions = [\"anonymous\", \"relay\"]\nconnections_per_source_max = 1000\n\
-         connections_per_source_percent_max = 100\n",
+         connections_per_source_percent_max = 100\ntarpit_ms = 0\n",
         node.smtp
     );
     for (domain, sink) in routes {
         let name = domain.replace(['.', '*'], "-");
         org.push_str(&format!(
             "[[send_connector]]\nname = \"to{name}\"\ndomains = [\"{domain}\"]\nsmart_hosts = [\"127.0.0.1:{}\"]\n\
-             tls = \"off\"\nconnections_max = {CONNECTIONS}\n",
+             tls = \"off\"\nconnections_max = {CONNECTIONS}\ngreeting_timeout = \"4s\"\ncommand_timeout = \"4s\"\n\
+             data_timeout = \"4s\"\ndata_end_timeout = \"4s\"\n",
             sink.port
         ));
     }
     // Kills are not the messages' fault here: none of them is to be set aside.
     org.push_str(
-        "[retry]\nglitch_count = 1000\nglitch_interval = \"200ms\"\ntransient_count = 1000\n\
-         transient_interval = \"200ms\"\ninterval = \"1s\"\nmessage_retry_interval = \"200ms\"\npoison_after = 100000\n",
+        "[retry]\nglitch_count = 1000\nglitch_interval = \"1s\"\nmessage_retry_interval = \"1s\"\npoison_after = 100\n",
     );
     fs::write(node.dir.join("org.toml"), org).unwrap();
-    fs::write(
-        node.dir.join("posthouse.toml"),
-        format!("name = \"node.chaos.test\"\n[limits]\nconnection_rate_per_minute = 0\n{journal}"),
-    )
-    .unwrap();
+    fs::write(node.dir.join("posthouse.toml"), format!("name = \"node.chaos.test\"\n{NODE}{journal}")).unwrap();
 }
+
+/// Every kill makes all generator sessions connect again at once.
+const NODE: &str = "[limits]\nconnection_rate_per_minute = 0\n";
 
 /// A node that is configured so; not started.
 pub fn node() -> Node {

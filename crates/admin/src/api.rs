@@ -1,8 +1,8 @@
 //! Owns the words of the API that its server and its client share. Knows neither of them.
 
 use roles::control::Refusal;
-use roles::control::view::{Message, Queue};
 use roles::trace::TraceEvent;
+use roles::view::{Message, Queue};
 use serde::{Deserialize, Serialize};
 
 /// What every error looks like.

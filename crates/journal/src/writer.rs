@@ -258,7 +258,10 @@ impl Writer {
 
     /// Syncs the active segment; `false` when that failed and all is over.
     fn sync(&mut self, records: u64) -> bool {
-        let Some(active) = &mut self.active else { return true };
+        let Some(active) = &mut self.active else {
+            self.unsynced_since_us = None; // a sealed segment is synced
+            return true;
+        };
         let clock = self.shared.world.clock.as_ref();
         let started_us = clock.mono_us();
         if let Err(error) = active.file.sync_data() {

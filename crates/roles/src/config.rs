@@ -7,7 +7,7 @@ use directory::{Loaded, Problems, Secrets, Start};
 use mail::date::rfc3339;
 use world::World;
 
-use crate::control::view;
+use crate::view;
 
 /// The configuration of a running node.
 pub struct Running {

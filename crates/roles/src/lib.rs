@@ -6,6 +6,7 @@
 mod certificates;
 mod config;
 pub mod control;
+mod counted;
 mod data;
 mod exposition;
 pub mod health;
@@ -18,6 +19,7 @@ mod node;
 pub mod offline;
 mod timers;
 pub mod trace;
+pub mod view;
 
 pub use directory::Start;
 pub use node::{Ended, Running, StartError, start};

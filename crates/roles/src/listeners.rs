@@ -7,8 +7,8 @@ use directory::{Listener, Org};
 use tokio::sync::watch;
 use transport::receive::Receiver;
 
-use crate::control::view;
 use crate::listen::{BindError, Bound, accept_until};
+use crate::view;
 
 /// The open sockets of a node.
 pub struct Listeners {

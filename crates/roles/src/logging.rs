@@ -12,7 +12,13 @@ pub fn start(settings: &Log) {
     let level = level(settings.level);
     let default = format!("{level},hickory_proto=error,hickory_resolver=error,hickory_net=error,rustls=error");
     let filter = filter.unwrap_or_else(|| EnvFilter::new(default));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // A log that cannot be written (its disk is full, its pipe is gone) is lost. Said on the same standard error, that would be a
+    // panic, and a panic ends the node: custody is worth more than a line.
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .log_internal_errors(false);
     let _ = match settings.format {
         LogFormat::Json => log.json().flatten_event(true).try_init(),
         LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),

@@ -1,39 +1,15 @@
 //! Owns the page for Prometheus: what was counted where it happened, and what is looked at now.
 //! Knows what the figures mean. Always holds: labels that mail can grow (next hops) are bounded; all others are fixed words.
 
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use spool::QueueView;
 
-use crate::control::view;
 use crate::exposition::{Exposition, Kind};
 use crate::node::Node;
-
-/// The recorder behind the `metrics` crate's macros.
-pub struct Counted(PrometheusHandle);
-
-impl Counted {
-    /// Installs it for the process. Once is enough: in a process that has one already, that one goes on and this page lacks its figures.
-    pub fn install() -> Counted {
-        let seconds = Matcher::Suffix("_seconds".into());
-        let builder = PrometheusBuilder::new();
-        let builder = builder.set_buckets_for_metric(seconds, &SECONDS).unwrap_or_else(|_| PrometheusBuilder::new());
-        let recorder = builder.build_recorder();
-        let handle = recorder.handle();
-        if metrics::set_global_recorder(recorder).is_err() {
-            tracing::debug!("metrics are recorded elsewhere in this process");
-        }
-        Counted(handle)
-    }
-
-    /// Folds what was recorded since the last call; every few seconds, so that memory stays small.
-    pub fn upkeep(&self) {
-        self.0.run_upkeep();
-    }
-}
+use crate::view;
 
 /// The whole page.
 pub fn page(node: &Node) -> String {
-    let mut page = Exposition::after(node.counted.0.render());
+    let mut page = Exposition::after(node.counted.page());
     health(&mut page, node);
     mail(&mut page, node);
     queues(&mut page, &node.spool.queues());
@@ -134,5 +110,3 @@ fn sync_seconds(stats: &journal::Stats) -> f64 {
 }
 
 const HOPS_MAX: usize = 50;
-/// Bounds of the histograms in seconds: a memory hit to RFC 5321's longest wait.
-const SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0, 30.0, 120.0, 600.0];

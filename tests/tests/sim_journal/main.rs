@@ -4,11 +4,12 @@
 
 mod model;
 mod sabotage;
+mod stories;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use journal::{AppendError, Batch, Commit, Extent, Journal, Mode, OpenError, Seen, Settings, When};
+use journal::{Batch, Commit, Extent, Journal, Mode, OpenError, Seen, Settings, When};
 use model::{Fate, Id, Model, Shown};
 use sabotage::{How, sabotaged};
 use world::sim::{Faults, SimHandle};
@@ -284,6 +285,13 @@ impl Run {
         Ok(())
     }
 
+    fn die_of_power_cut(&mut self) {
+        self.sim.disk.crash();
+        self.waiting.clear();
+        self.journal = None;
+        self.sim.disk.reboot();
+    }
+
     fn close(&mut self) -> Result<(), String> {
         let Some(journal) = self.journal.clone() else { return Ok(()) };
         let was_down = self.down();
@@ -422,46 +430,4 @@ fn canary_a_journal_that_never_syncs_names_is_caught() {
 fn canary_a_released_record_that_is_still_needed_is_missed() {
     let violations = caught(|run| run.releases_live = Some(BTreeSet::new()), |_| {});
     assert!(!violations.is_empty());
-}
-
-#[test]
-fn a_full_disk_answers_full_and_recovers() {
-    let mut run = Run::new(1);
-    run.sim.disk.set_faults(Faults { capacity: Some(SEGMENT * 4 + 500), ..Faults::default() });
-    assert!(run.open().unwrap());
-    let mut full = 0;
-    while full == 0 {
-        let record = run.model.new_record(1000, None);
-        run.append(vec![record], true, false, Then::Nothing);
-        run.pump().unwrap();
-        full = run.model.records.values().filter(|k| k.fate == Fate::Full).count();
-    }
-    assert_eq!(run.journal().room(), journal::Room::OnlyReserve);
-    let settle = run.model.new_record(1000, None);
-    run.append(vec![settle], true, true, Then::Nothing);
-    run.pump().unwrap();
-    assert!(matches!(run.model.records.values().last().unwrap().fate, Fate::Live { .. }), "the reserve is there");
-    run.sim.disk.set_faults(Faults::default());
-    run.quiet().unwrap();
-    assert_eq!(run.journal().room(), journal::Room::Plenty);
-    let mut commit = run.journal().append(Batch::new().record(1, b"again", ()), When::Durable);
-    run.journal().pump();
-    assert!(!matches!(commit.try_take(), None | Some(Err(AppendError::Full | AppendError::Stopped))));
-}
-
-/// On a full disk without one empty segment, restarts do not use up what is left: settling goes on in the newest one.
-#[test]
-fn restarts_on_a_full_disk_leave_room_to_settle() {
-    let mut run = Run::new(2);
-    run.sim.disk.set_faults(Faults { capacity: Some(SEGMENT * 2 + 1000), ..Faults::default() });
-    for round in 0..8 {
-        assert!(run.open().unwrap());
-        let settle = run.model.new_record(300, None);
-        run.append(vec![settle], true, true, Then::Nothing);
-        run.pump().unwrap();
-        let last = run.model.records.values().last().unwrap().fate;
-        assert!(matches!(last, Fate::Live { .. }), "round {round}: {last:?}");
-        run.die().unwrap();
-    }
-    run.epilogue().unwrap();
 }

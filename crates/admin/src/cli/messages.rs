@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use roles::control::MessageFilter;
-use roles::control::view::Message;
+use roles::view::Message;
 
 use super::client::{Client, Trouble, segment};
 use super::node::print_json;

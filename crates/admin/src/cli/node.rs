@@ -1,6 +1,6 @@
 //! The verbs about the node as a whole.
 
-use roles::control::view::{Config, Status};
+use roles::view::{Config, Status};
 use serde::Serialize;
 
 use super::client::{Client, Trouble};

@@ -1,7 +1,7 @@
 //! `posthouse queue`.
 
 use roles::control::MessageFilter;
-use roles::control::view::Queue;
+use roles::view::Queue;
 
 use super::client::{Client, Trouble, segment};
 use super::messages;

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use roles::control::view::Status;
+use roles::control::Control;
+use roles::view::Status;
 use roles::{Ended, Start};
 
 use super::words::StartWords;
@@ -35,7 +36,7 @@ pub fn run(asked: StartWords) -> ExitCode {
     };
     let ended = runtime.block_on(async {
         let mut node = roles::start(start).await?;
-        let control = node.control();
+        let control = Control::of(&node);
         print!("{}", banner(&control.pulse(), embedded));
         if let Some(listener) = node.take_http() {
             tokio::spawn(http::serve(listener, control));

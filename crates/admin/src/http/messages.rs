@@ -5,8 +5,8 @@ use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
-use roles::control::view::Message;
 use roles::control::{Control, MessageFilter, MessageVerb};
+use roles::view::Message;
 
 use super::answer::{Answer, Failure, blocking};
 use crate::api::{self, Done, Messages, Redirect, RemoveQuery};

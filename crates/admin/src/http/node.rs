@@ -5,9 +5,9 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use roles::control::view::{Config, Status};
 use roles::control::{Control, Refusal, parse_since};
 use roles::trace::Filter;
+use roles::view::{Config, Status};
 
 use super::answer::{Answer, Failure, blocking};
 use crate::api::{Documents, Done, Events, ExplainQuery, Explained, Ready, TraceQuery};

@@ -7,8 +7,8 @@ use axum::http::StatusCode;
 use axum::http::header::{CONTENT_SECURITY_POLICY, HeaderName, HeaderValue};
 use axum::response::Html;
 use roles::control::Control;
-use roles::control::view::{Queue, Status};
 use roles::trace::{Filter, TraceEvent};
+use roles::view::{Queue, Status};
 
 use super::answer::{Failure, blocking};
 

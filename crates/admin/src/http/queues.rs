@@ -3,8 +3,8 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
-use roles::control::view::Queue;
 use roles::control::{Control, QueueVerb};
+use roles::view::Queue;
 
 use super::answer::{Answer, Failure, blocking};
 use super::messages::who;

@@ -4,7 +4,6 @@
 //! nothing that is not here.
 
 mod verbs;
-pub mod view;
 
 use std::fmt;
 use std::io;
@@ -18,14 +17,15 @@ use tokio::sync::broadcast;
 
 use crate::health::{NotReady, Phase};
 use crate::metrics;
-use crate::node::Node;
+use crate::node::{Node, Running};
 use crate::trace::{Filter, TraceEvent};
+use crate::view;
 pub use verbs::{MessageFilter, MessageVerb, QueueVerb, parse_since};
 
 /// A handle on a running node. Cheap to clone.
 #[derive(Clone)]
 pub struct Control {
-    pub(crate) node: Arc<Node>,
+    node: Arc<Node>,
 }
 
 /// Why something was not done, and what to do.
@@ -92,6 +92,11 @@ fn kept(domain: &AcceptedDomain) -> String {
 }
 
 impl Control {
+    /// The handle on a node that runs.
+    pub fn of(running: &Running) -> Control {
+        Control { node: running.node.clone() }
+    }
+
     /// The node's name.
     pub fn name(&self) -> String {
         self.node.config.loaded().node.name.clone()

@@ -3,8 +3,8 @@
 use mail::{Mailbox, MessageId};
 use spool::{HopId, HopKey, Notice, RecipientState, VerbError};
 
-use super::view;
 use super::{Control, Refusal};
+use crate::view;
 
 /// Which messages a listing shows, in the words of the API. Empty = all.
 #[derive(Clone, Debug, Default, serde::Deserialize, serde::Serialize)]

@@ -19,11 +19,10 @@ use world::World;
 
 use crate::certificates::ServedCertificate;
 use crate::config;
-use crate::control::Control;
+use crate::counted::Counted;
 use crate::data::DataDir;
 use crate::health::Health;
 use crate::listeners::Listeners;
-use crate::metrics::Counted;
 use crate::timers::Alarm;
 use crate::trace::Trace;
 
@@ -65,8 +64,9 @@ impl Node {
         self.world.clock.mono_ms().saturating_sub(self.started_mono_ms)
     }
 
-    /// Takes the organization document as it is written now. The error says what is wrong; nothing was changed then. Blocks.
+    /// Looks at the certificate, and takes the organization document as it is written now. The error says what is wrong; nothing was changed then. Blocks.
     pub(crate) fn reload(&self) -> Result<(), String> {
+        self.renew_certificate();
         let next = self.config.read().map_err(|problems| problems.to_string())?;
         self.listeners.follow(&next.org).map_err(|error| error.to_string())?;
         let after_restart = self.config.take(next);
@@ -114,12 +114,5 @@ impl Wake for NodeWake {
 
     fn due(&self) {
         self.alarm.ring();
-    }
-}
-
-impl Running {
-    /// A handle for those who ask and order.
-    pub fn control(&self) -> Control {
-        Control { node: self.node.clone() }
     }
 }

@@ -17,7 +17,7 @@ use crate::timers::Timers;
 
 /// A node that serves.
 pub struct Running {
-    pub(super) node: Arc<Node>,
+    pub(crate) node: Arc<Node>,
     pub(super) timers: Timers,
     pub(super) http: Option<TcpListener>,
     pub(super) signals: Signals,
@@ -70,7 +70,6 @@ impl Running {
                     let node = self.node.clone();
                     // A task that only reports: its end need not be awaited.
                     drop(spawn_blocking(move || {
-                        node.renew_certificate();
                         if let Err(what) = node.reload() {
                             tracing::error!("the documents are not sound, nothing was changed: {what}");
                         }

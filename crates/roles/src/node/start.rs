@@ -22,13 +22,13 @@ use super::settings::spool_settings;
 use super::{Node, NodeWake, SessionReadiness};
 use crate::certificates::{CertificateError, CertificateFiles, ServedCertificate};
 use crate::config;
+use crate::counted::Counted;
 use crate::data::{DataDir, DataError};
 use crate::health::{Health, Phase};
 use crate::listen::{BindError, Bound};
 use crate::listeners::{BoundListeners, Listeners};
 use crate::logging;
 use crate::maildir::Maildirs;
-use crate::metrics::Counted;
 use crate::timers::{Alarm, Timers};
 use crate::trace::Trace;
 

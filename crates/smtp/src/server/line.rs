@@ -70,6 +70,12 @@ impl LineReader {
         *self = LineReader::default();
     }
 
+    /// Bytes that are held for lines.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.kept.capacity()
+    }
+
     fn forget(&mut self) {
         self.kept.clear();
         if self.kept.capacity() > LINE_BYTES_MAX {

@@ -189,6 +189,31 @@ async fn xclient_from_a_trusted_peer_changes_who_is_there() {
 }
 
 #[tokio::test]
+async fn who_speaks_for_an_unknown_client_lends_it_nothing() {
+    let filter = "permissions = [\"relay\"]\nremote = [\"127.0.0.1\"]\ntrusted_xclient = [\"127.0.0.1\"]";
+    let document =
+        format!("{}\n[[receive_connector]]\nname = \"filter\"\nlisten = [\"@LISTEN@\"]\n{filter}", relay(""));
+    let node = Node::start(&document).await;
+    let mut client = node.client().await;
+    client.asks("MAIL FROM:<a@client.example>\r\n", "250").await;
+    client.asks("RCPT TO:<x@elsewhere.example>\r\n", "250").await;
+    client.asks("RSET\r\n", "250").await;
+    client.asks("XCLIENT ADDR=[UNAVAILABLE]\r\n", "220").await;
+    client.asks("EHLO client.example\r\nMAIL FROM:<a@client.example>\r\n", "250").await;
+    client.hears("250 2.1.0").await;
+    client.asks("RCPT TO:<x@elsewhere.example>\r\n", "550 5.7.1").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_balancer_that_says_nothing_is_not_waited_for() {
+    let node = Node::start(&relay("trusted_proxies = [\"127.0.0.1\"]")).await;
+    let begun = Instant::now();
+    node.connect().await.is_closed().await;
+    assert!((9..12).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+    assert!(node.records.lines()[0].contains("proxy_header_late"), "{:?}", node.records.lines());
+}
+
+#[tokio::test]
 async fn starttls_drops_what_was_said_in_the_clear() {
     let node = Node::start(&relay("")).await;
     let mut client = node.client().await;

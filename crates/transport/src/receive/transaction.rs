@@ -47,6 +47,10 @@ impl Session<'_> {
         if let Err(reply) = self.shared.readiness.can_accept() {
             return Some(("not_ready", reply));
         }
+        // A full disk is said before the peer sends recipients and a body for nothing.
+        if let Err(refused) = self.shared.spool.can_accept() {
+            return Some(("no_room", refused.reply()));
+        }
         let visitor = &self.visitor;
         let answer = visitor.org.sender(&visitor.connector, visitor.principal(), &command.from);
         if let Some(reply) = answer.refusal() {

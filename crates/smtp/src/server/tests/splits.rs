@@ -123,3 +123,13 @@ proptest! {
         prop_assert_eq!(run(input.as_bytes(), &cuts, repair), run(input.as_bytes(), &[], repair));
     }
 }
+
+/// Ten thousand idle sessions must not cost more than a few megabytes.
+#[test]
+fn a_session_that_waits_is_small() {
+    let mut driver = Driver::new(settings(false));
+    driver.feed(b"EHLO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n\r\nhalf a mess");
+    let state = size_of_val(&driver.session);
+    let (lines, output) = (driver.session.lines.capacity(), driver.session.output.capacity());
+    assert!(state + lines + output <= 1536, "{state} + {lines} + {output} bytes");
+}
