@@ -61,7 +61,7 @@ impl Queue {
         Queue { state: Mutex::new(state), arrived: Condvar::new() }
     }
 
-    /// Queues a batch; gives it back when the journal is closed (the caller's ticket then answers `Stopped`).
+    /// Queues a batch. When the journal is closed, its ticket answers `Stopped` at once.
     pub(crate) fn push(&self, pending: Pending) {
         let mut state = self.lock();
         if state.closed {

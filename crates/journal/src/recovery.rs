@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use world::{File, Open, World};
 
+use crate::batch::RECORD_HEADER_BYTES;
 use crate::error::OpenError;
 use crate::files::segment_path;
 use crate::ledger::Ledger;
@@ -60,13 +61,13 @@ impl Recovery<'_> {
             true => {
                 let paths = self.segments.iter().map(|no| self.path(*no)).collect();
                 let started = Ahead::start(self.world, paths);
-                Some(started.map_err(|source| self.failed("reading", self.dir.to_path_buf(), source))?)
+                Some(started.map_err(|source| failed(self.dir.to_path_buf(), source))?)
             }
             false => None,
         };
         for (index, segment) in self.segments.iter().enumerate() {
             let read = self.segment(index, *segment, ahead.as_mut(), &mut found, show);
-            read.map_err(|source| self.failed("reading", self.path(*segment), source))?;
+            read.map_err(|source| failed(self.path(*segment), source))?;
         }
         Ok(found)
     }
@@ -131,10 +132,6 @@ impl Recovery<'_> {
     fn path(&self, segment: SegmentNo) -> PathBuf {
         segment_path(self.dir, &self.format, segment)
     }
-
-    fn failed(&self, what: &'static str, path: PathBuf, source: io::Error) -> OpenError {
-        OpenError::Io { what, path, source }
-    }
 }
 
 /// Seals the newest segment at its end and makes all of it durable. What a dead process wrote and never synced is written
@@ -143,7 +140,7 @@ pub(crate) fn seal(world: &World, dir: &Path, format: &Format, tail: Tail) -> io
     let file = world.disk.open(&segment_path(dir, format, tail.segment), Open::Write)?;
     let again = unsynced(file.as_ref(), tail)?;
     let position = Position(format.start(tail.segment).0 + tail.at);
-    let mut header = [0; crate::batch::RECORD_HEADER_BYTES];
+    let mut header = [0; RECORD_HEADER_BYTES];
     Header::seal(format, position, again.len() as u32).encode(format, &mut header);
     file.write_all_at(tail.durable, &[IoSlice::new(&again), IoSlice::new(&header)])?;
     file.sync_data()
@@ -164,6 +161,10 @@ pub(crate) fn wipe(world: &World, dir: &Path, format: &Format, tail: Tail) -> io
     }
     file.sync_data()?;
     Ok(Resumed { tail, file })
+}
+
+fn failed(path: PathBuf, source: io::Error) -> OpenError {
+    OpenError::Io { what: "reading", path, source }
 }
 
 fn unsynced(file: &dyn File, tail: Tail) -> io::Result<Vec<u8>> {

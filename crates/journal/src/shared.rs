@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use world::{File, World};
 
@@ -104,50 +105,50 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Tells the keeper that there is something to do.
 #[derive(Default)]
 pub(crate) struct Errand {
-    state: Mutex<(Wanted, Ended)>,
+    state: Mutex<Wish>,
     changed: Condvar,
 }
 
-type Wanted = bool;
-type Ended = bool;
+#[derive(Default)]
+struct Wish {
+    called: bool,
+    ended: bool,
+}
 
 impl Errand {
     /// There is something to do.
     pub(crate) fn call(&self) {
-        let mut state = lock(&self.state);
-        let was = std::mem::replace(&mut state.0, true);
-        drop(state);
-        if !was {
+        let was_called = std::mem::replace(&mut lock(&self.state).called, true);
+        if !was_called {
             self.changed.notify_one();
         }
     }
 
     /// There will never be anything to do.
     pub(crate) fn end(&self) {
-        lock(&self.state).1 = true;
+        lock(&self.state).ended = true;
         self.changed.notify_one();
     }
 
     /// Whether [`Errand::end`] was called.
     pub(crate) fn ended(&self) -> bool {
-        lock(&self.state).1
+        lock(&self.state).ended
     }
 
     /// Waits for a call, or for `timeout_ms`. `false` when it is the end.
     pub(crate) fn wait(&self, timeout_ms: Option<u64>) -> bool {
-        let mut state = lock(&self.state);
-        while !state.0 && !state.1 {
-            state = match timeout_ms {
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(ms) => {
-                    let waited = self.changed.wait_timeout(state, std::time::Duration::from_millis(ms));
-                    let (mut state, timed_out) = waited.unwrap_or_else(PoisonError::into_inner);
-                    state.0 |= timed_out.timed_out();
-                    state
-                }
+        let mut wish = lock(&self.state);
+        while !wish.called && !wish.ended {
+            let Some(ms) = timeout_ms else {
+                wish = self.changed.wait(wish).unwrap_or_else(PoisonError::into_inner);
+                continue;
             };
+            let waited = self.changed.wait_timeout(wish, Duration::from_millis(ms));
+            let (after, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            wish = after;
+            wish.called |= timeout.timed_out();
         }
-        state.0 = false;
-        !state.1
+        wish.called = false;
+        !wish.ended
     }
 }

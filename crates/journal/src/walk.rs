@@ -6,7 +6,7 @@ use std::io;
 use memchr::memmem;
 
 use crate::batch::RECORD_HEADER_BYTES;
-use crate::position::SegmentNo;
+use crate::position::{Position, SegmentNo};
 use crate::record::{Format, Header, MAGIC, MAGIC_OFFSET, SEAL};
 use crate::windows::Windows;
 
@@ -33,7 +33,7 @@ pub(crate) fn walk(
     let mut end = End { at: from, sealed: false, durable: from };
     loop {
         let Some(bytes) = cursor.peek(RECORD_HEADER_BYTES)? else { return Ok(end) };
-        let position = crate::position::Position(start + end.at);
+        let position = Position(start + end.at);
         let Some(header) = Header::decode(format, position, bytes) else { return Ok(end) };
         let total = header.total();
         let Some(record) = cursor.peek(total)? else { return Ok(end) };
@@ -78,7 +78,7 @@ pub(crate) fn search(
         for found in finder.find_iter(&text) {
             let Some(at) = found.checked_sub(MAGIC_OFFSET) else { continue };
             let offset = text_at + at as u64;
-            let Some(header) = Header::decode(format, crate::position::Position(start + offset), &text[at..]) else {
+            let Some(header) = Header::decode(format, Position(start + offset), &text[at..]) else {
                 continue;
             };
             behind.next.get_or_insert(offset);

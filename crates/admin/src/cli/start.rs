@@ -25,6 +25,7 @@ pub fn run(asked: StartWords) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .thread_keep_alive(BLOCKING_THREAD_IDLE)
         .thread_name("posthouse")
         .build();
     let runtime = match runtime {
@@ -96,5 +97,7 @@ fn url_option(status: &Status) -> String {
 }
 
 /// Reads that block; more of them wait for a thread.
-const BLOCKING_THREADS_MAX: usize = 32;
+const BLOCKING_THREADS_MAX: usize = 16;
+/// A thread keeps memory of its own: what was needed for a burst goes soon.
+const BLOCKING_THREAD_IDLE: Duration = Duration::from_secs(2);
 const SHUTDOWN_MAX: Duration = Duration::from_secs(2);

@@ -56,7 +56,7 @@ pub enum Ending {
     Busy(Reply),
     /// TLS is required and not to be had; the peer's reply where it gave one.
     NoTls(Option<Reply>),
-    /// Credentials are configured and the peer does not offer AUTH PLAIN, or does so only without the TLS that we wanted.
+    /// Credentials are configured, and the peer does not offer AUTH PLAIN under TLS.
     NoAuth,
     /// The peer does not speak SMTP.
     Malformed(Malformed),
@@ -136,7 +136,7 @@ impl fmt::Display for Ending {
             Ending::Busy(reply) => write!(f, "closed by the peer: {reply}"),
             Ending::NoTls(Some(reply)) => write!(f, "TLS is required and was refused: {reply}"),
             Ending::NoTls(None) => f.write_str("TLS is required and is not offered"),
-            Ending::NoAuth => f.write_str("AUTH PLAIN is not offered as the connector needs it"),
+            Ending::NoAuth => f.write_str("AUTH PLAIN under TLS is not offered"),
             Ending::Malformed(malformed) => write!(f, "peer does not speak SMTP: {malformed}"),
             Ending::Unasked(reply) => write!(f, "peer answered when nothing was asked: {reply}"),
             Ending::Early(reply) => write!(f, "peer answered before the end of the message: {reply}"),

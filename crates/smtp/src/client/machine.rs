@@ -207,13 +207,12 @@ impl<M: Outgoing> Machine<M> {
         }
     }
 
-    /// A password goes over clear text only where the operator has said "no TLS" to this next hop.
+    /// A password never goes over clear text.
     fn authenticate_or_open(&mut self) {
         if self.settings.credentials.is_none() {
             return self.open();
         }
-        let exposed = !self.secure && self.settings.start_tls != StartTls::Never;
-        if exposed || !self.pipeline.offers.auth_plain {
+        if !self.secure || !self.pipeline.offers.auth_plain {
             return self.end(Ending::NoAuth);
         }
         self.phase = Phase::Auth;

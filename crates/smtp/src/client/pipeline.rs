@@ -88,7 +88,7 @@ impl<M: Outgoing> Pipeline<M> {
             return;
         }
         if !self.offers.smtputf8 {
-            transaction.refuse_utf8_recipients();
+            transaction.refuse_what_needs_utf8();
         }
         if transaction.is_all_settled() {
             events.push_back(Event::Done(transaction.into_done(&unheard(), self.offers.dsn)));
@@ -223,13 +223,6 @@ impl<M: Outgoing> Pipeline<M> {
                 550,
                 Enhanced::new(5, 6, 7),
                 "sender needs SMTPUTF8, which the next hop does not offer",
-            ));
-        }
-        if message.smtputf8() && message.header_needs_utf8() {
-            return Some(Reply::new(
-                554,
-                Enhanced::new(5, 6, 9),
-                "header needs SMTPUTF8, which the next hop does not offer",
             ));
         }
         None
@@ -371,13 +364,17 @@ impl<M: Outgoing> Pipeline<M> {
 }
 
 impl<M: Outgoing> Transaction<M> {
-    /// Recipients whose address this peer cannot be told.
-    fn refuse_utf8_recipients(&mut self) {
+    /// Recipients whose address this peer cannot be told, and the others too if it cannot take the header.
+    fn refuse_what_needs_utf8(&mut self) {
         for index in 0..self.message.recipients() {
             if self.message.recipient(index).address.needs_utf8() {
                 let text = "recipient needs SMTPUTF8, which the next hop does not offer";
                 self.refuse(index, outcome(Arc::new(Reply::new(550, Enhanced::new(5, 6, 7), text))));
             }
+        }
+        if !self.is_all_settled() && self.message.smtputf8() && self.message.header_needs_utf8() {
+            let text = "header needs SMTPUTF8, which the next hop does not offer";
+            self.settle_rest(&outcome(Arc::new(Reply::new(554, Enhanced::new(5, 6, 9), text))));
         }
     }
 }

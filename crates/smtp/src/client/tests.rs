@@ -334,19 +334,26 @@ fn what_tls_is_required_for_never_goes_in_clear() {
 }
 
 #[test]
-fn a_password_is_not_told_in_clear_unless_the_operator_said_no_tls() {
+fn a_password_is_never_told_in_clear() {
     let credentials = Some(Credentials { username: "me".into(), password: "secret".into() });
-    let mut client: Client<Letter> = Client::new(Settings { credentials: credentials.clone(), ..settings() });
+    for start_tls in [StartTls::Never, StartTls::IfOffered] {
+        let mut client: Client<Letter> =
+            Client::new(Settings { credentials: credentials.clone(), start_tls, ..settings() });
+        hear(&mut client, "220 peer.test\r\n");
+        assert_eq!(hear(&mut client, "250-peer.test\r\n250 AUTH LOGIN PLAIN\r\n"), "");
+        assert_eq!(events(&mut client), ["over: AUTH PLAIN under TLS is not offered"]);
+    }
+    let mut client: Client<Letter> = Client::new(Settings { credentials, ..settings() });
     hear(&mut client, "220 peer.test\r\n");
-    assert_eq!(hear(&mut client, "250-peer.test\r\n250 AUTH LOGIN PLAIN\r\n"), "");
-    assert!(events(&mut client)[0].starts_with("over: AUTH PLAIN"));
-    let mut client: Client<Letter> = Client::new(Settings { credentials, start_tls: StartTls::Never, ..settings() });
-    hear(&mut client, "220 peer.test\r\n");
-    let auth = hear(&mut client, "250-peer.test\r\n250-STARTTLS\r\n250 AUTH LOGIN PLAIN\r\n");
+    assert_eq!(hear(&mut client, "250-peer.test\r\n250-STARTTLS\r\n250 AUTH LOGIN PLAIN\r\n"), "STARTTLS\r\n");
+    hear(&mut client, "220 go\r\n");
+    client.tls_started();
+    said(&mut client);
+    let auth = hear(&mut client, "250-peer.test\r\n250 AUTH LOGIN PLAIN\r\n");
     assert_eq!(auth, "AUTH PLAIN AG1lAHNlY3JldA==\r\n");
     assert_eq!(hear(&mut client, "334 \r\n"), "AG1lAHNlY3JldA==\r\n");
     assert_eq!(hear(&mut client, "535 5.7.8 no\r\n"), "");
-    assert_eq!(events(&mut client), ["over: refused while authenticating: 535 5.7.8 no"]);
+    assert_eq!(events(&mut client), ["start TLS", "over: refused while authenticating: 535 5.7.8 no"]);
 }
 
 #[test]
@@ -421,7 +428,7 @@ impl Peer {
                     self.skip = line.split(' ').nth(1).and_then(|n| n.parse().ok()).unwrap_or(0);
                     if refused { "554-5.6.0 no\r\n554 5.6.0 never" } else { "250-2.0.0 taken\r\n250 2.0.0 over" }
                 }
-                _ if refused && self.commands % 2 == 0 => "450-4.2.0 not\r\n450 4.2.0 now",
+                _ if refused && self.commands.is_multiple_of(2) => "450-4.2.0 not\r\n450 4.2.0 now",
                 _ if refused => "550 5.1.1 no",
                 _ => "250 2.0.0 ok",
             };

@@ -11,11 +11,11 @@ use super::{remote, store};
 use crate::tls_client::TlsClient;
 use spool::{HopId, Spool};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use world::World;
 
 pub(super) struct Center {
@@ -31,7 +31,7 @@ pub(super) struct Center {
     pub rotation: AtomicUsize,
     runtime: Handle,
     hops: Mutex<HashMap<HopId, Arc<Hop>>>,
-    stopping: AtomicBool,
+    stopping: watch::Sender<bool>,
     tasks: AtomicUsize,
     task_ended: Notify,
 }
@@ -48,7 +48,7 @@ impl Center {
             rotation: AtomicUsize::new(0),
             runtime: Handle::current(),
             hops: Mutex::new(HashMap::new()),
-            stopping: AtomicBool::new(false),
+            stopping: watch::Sender::new(false),
             tasks: AtomicUsize::new(0),
             task_ended: Notify::new(),
             parts,
@@ -107,12 +107,18 @@ impl Center {
     }
 
     pub fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Acquire)
+        *self.stopping.borrow()
+    }
+
+    /// Waits until we are stopping.
+    pub async fn stopping(&self) {
+        // The sender lives as long as we do.
+        let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
     }
 
     /// No new work; waits until all tasks have ended, for at most `patience`.
     pub async fn stop(&self, patience: Duration) {
-        self.stopping.store(true, Ordering::Release);
+        self.stopping.send_replace(true);
         let hops: Vec<Arc<Hop>> = self.lock().values().cloned().collect();
         hops.iter().for_each(|hop| hop.ring_all());
         let all_ended = async {

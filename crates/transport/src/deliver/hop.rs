@@ -5,7 +5,7 @@
 
 use super::center::Center;
 use mail::Reply;
-use spool::{Attempt, HopId, HopKey, Outcome, Work};
+use spool::{Attempt, HopId, HopKey, Outcome, QueueState, Work};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -133,18 +133,21 @@ impl Hop {
         }
     }
 
-    /// There is something to do: worth a connection.
-    pub fn has_work(self: &Arc<Hop>) -> bool {
-        loop {
-            let state = self.lock();
-            if !state.stash.is_empty() {
-                return true;
-            }
-            if !state.rung || self.center.is_stopping() {
-                return false;
-            }
-            self.refill(state, BATCH);
+    /// There is something to do: worth a connection. Nothing is taken for it, so that a message which waits for a connection that
+    /// hangs can still be held, removed, told late or expire.
+    pub fn has_work(&self) -> bool {
+        let state = self.lock();
+        if !state.stash.is_empty() || !state.rung || self.center.is_stopping() {
+            return !state.stash.is_empty();
         }
+        drop(state);
+        let queue = self.center.spool.queue(self.id);
+        if queue.is_some_and(|queue| queue.state == QueueState::Active && queue.ready > 0) {
+            return true;
+        }
+        // The spool must see that we looked, to ring again.
+        self.refill(self.lock(), BATCH);
+        !self.lock().stash.is_empty()
     }
 
     /// A connection is open: its bell is one of ours.
@@ -199,18 +202,22 @@ impl Hop {
     }
 
     /// No connection could be made. If others stand, they go on; if not, the hop waits on its ladder.
-    pub fn failed(self: &Arc<Hop>, attempt: &Attempt<'_>, reply: &Reply) {
+    pub fn failed(&self, attempt: &Attempt<'_>, reply: &Reply) {
         let mut state = self.lock();
         if state.live > 1 {
             state.limit = (state.live - 1).max(1);
-        } else {
-            state.limit = LIMIT_FIRST.min(state.limit_max);
-            let works = Vec::from(std::mem::take(&mut state.stash));
-            drop(state);
-            if !works.is_empty() {
-                tracing::info!(hop = %self.key, peer = attempt.peer, %reply, "next hop cannot be reached");
-                self.center.spool.hop_failed(self.id, works, attempt, reply);
-            }
+            return;
+        }
+        state.limit = LIMIT_FIRST.min(state.limit_max);
+        if state.stash.is_empty() {
+            self.refill(state, BATCH);
+            state = self.lock();
+        }
+        let works = Vec::from(std::mem::take(&mut state.stash));
+        drop(state);
+        if !works.is_empty() {
+            tracing::info!(hop = %self.key, peer = attempt.peer, %reply, "next hop cannot be reached");
+            self.center.spool.hop_failed(self.id, works, attempt, reply);
         }
     }
 

@@ -18,7 +18,11 @@ pub(super) async fn run(hop: &Arc<Hop>) {
             Err(reply) => return hop.failed(&Attempt::default(), &reply),
         };
         hop.set_limit_max(plan.connections_max);
-        let opened = match connect::open(center, &plan).await {
+        let opened = tokio::select! {
+            opened = connect::open(center, &plan) => opened,
+            () = center.stopping() => return,
+        };
+        let opened = match opened {
             Ok(opened) => opened,
             Err(NotOpened::Never(reply)) => return hop.fail_all(&reply),
             Err(NotOpened::Later(peer, reply)) => {

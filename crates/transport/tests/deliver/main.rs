@@ -3,7 +3,7 @@
 
 mod stage;
 
-use stage::{Manners, Stage, eventually, peer, run, session};
+use stage::{Manners, Stage, eventually, peer, run, session, tls_peer};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
@@ -78,6 +78,19 @@ fn a_hop_that_hangs_does_not_slow_another() {
                 .any(|event| event.contains("timed out while waiting for the greeting"))
         })
         .await;
+    });
+}
+
+#[test]
+fn stopping_does_not_wait_for_a_connection_that_hangs() {
+    run(async {
+        let deaf = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stage = Stage::new(&smart_host("deaf", "*", &[deaf.local_addr().unwrap().port()], "")).await;
+        stage.send(&["b@deaf.test"], "x\r\n").await;
+        eventually("it connects", || stage.deliverer.connections() == 1).await;
+        let stopped = tokio::time::timeout(Duration::from_secs(2), stage.deliverer.stop(Duration::from_secs(60))).await;
+        assert!(stopped.is_ok(), "it waits for the greeting");
+        assert_eq!(stage.spool.totals().messages, 1);
     });
 }
 
@@ -168,5 +181,62 @@ fn maildir_mail_gets_its_head() {
         let letters = stage.seen.letters.lock().unwrap();
         assert_eq!(letters[0], "home.test: Return-Path: <>\r\nDelivered-To: b@home.test\r\nSubject: x\r\n\r\ny\r\n");
         assert!(letters[1].contains("Delivered-To: c@home.test"));
+    });
+}
+
+/// A server's configuration for 127.0.0.1, and its certificate in PEM.
+fn certified() -> (rustls::ServerConfig, String) {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_string()]).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    (config, made.cert.pem())
+}
+
+#[test]
+fn verify_wants_the_right_authority() {
+    for (right, tls) in [(true, "verify"), (false, "verify"), (false, "require"), (false, "opportunistic")] {
+        run(async move {
+            let manners = Manners { extensions: &["PIPELINING"], ..Manners::default() };
+            let ((config, own), (_, other)) = (certified(), certified());
+            let port = tls_peer(&manners, config).await;
+            let more = match tls {
+                "verify" => "tls = \"verify\"\ntls_ca_file = \"@DIR@/ca.pem\"".to_string(),
+                tls => format!("tls = \"{tls}\""),
+            };
+            let ca = if right { own } else { other };
+            let stage = Stage::with(&smart_host("out", "*", &[port], &more), &[("ca.pem", &ca)]).await;
+            stage.send(&["b@away.test"], "x\r\n").await;
+            let expected = if tls != "verify" || right { "SEND b@away.test" } else { "DEFER b@away.test 451 4.7.5" };
+            eventually(expected, || stage.seen.events.lock().unwrap().iter().any(|event| event.starts_with(expected)))
+                .await;
+            let events = stage.seen.events.lock().unwrap().clone();
+            assert_eq!(
+                events.iter().any(|event| event.contains("[TLSv1.3 ")),
+                expected.starts_with("SEND"),
+                "{events:?}"
+            );
+            assert_eq!(manners.got.lock().unwrap().is_empty(), expected.starts_with("DEFER"));
+        });
+    }
+}
+
+#[test]
+fn without_starttls_require_sends_nothing() {
+    run(async {
+        let manners = Manners::default();
+        let port = peer(&manners).await;
+        let stage = Stage::new(&smart_host("out", "*", &[port], "tls = \"require\"")).await;
+        stage.send(&["b@away.test"], "x\r\n").await;
+        eventually("it waits", || {
+            stage.seen.events.lock().unwrap().iter().any(|event| event.starts_with("DEFER b@away.test 451 4.7.5"))
+        })
+        .await;
+        assert!(manners.got.lock().unwrap().is_empty());
     });
 }

@@ -60,8 +60,17 @@ pub struct Stage {
 impl Stage {
     /// With this organization document; what stands in every one is put before it.
     pub async fn new(org: &str) -> Stage {
+        Stage::with(org, &[]).await
+    }
+
+    /// The same, with files that the document names as `@DIR@/name`.
+    pub async fn with(org: &str, files: &[(&str, &str)]) -> Stage {
         let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::write(dir.path().join(name), text).unwrap();
+        }
         let file = dir.path().join("org.toml");
+        let org = org.replace("@DIR@", &dir.path().display().to_string());
         let head = "postmaster = \"postmaster@home.test\"\n[[receive_connector]]\nname = \"in\"\nlisten = [\"127.0.0.1:2525\"]\n\
                     remote = [\"127.0.0.0/8\"]\npermissions = [\"anonymous\"]\n";
         std::fs::write(&file, format!("{head}{org}")).unwrap();
@@ -195,6 +204,33 @@ pub async fn session(stream: impl AsyncRead + AsyncWrite + Unpin, manners: Manne
         return io.write_all(b"421 4.3.2 too busy\r\n").await.ok();
     }
     io.write_all(b"220 peer.test\r\n").await.ok()?;
+    commands(io, manners).await
+}
+
+/// A next hop that does everything under TLS, with this certificate.
+pub async fn tls_peer(manners: &Manners, config: rustls::ServerConfig) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (manners, acceptor) = (manners.clone(), tokio_rustls::TlsAcceptor::from(Arc::new(config)));
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (manners, acceptor) = (manners.clone(), acceptor.clone());
+            tokio::spawn(async move {
+                *manners.connections.lock().unwrap() += 1;
+                for said in ["220 peer.test\r\n", "250-peer.test\r\n250 STARTTLS\r\n", "220 go\r\n"] {
+                    stream.write_all(said.as_bytes()).await.ok()?;
+                    if said != "220 go\r\n" {
+                        tokio::io::AsyncReadExt::read(&mut stream, &mut [0; 512]).await.ok()?;
+                    }
+                }
+                commands(BufReader::new(acceptor.accept(stream).await.ok()?), manners).await
+            });
+        }
+    });
+    port
+}
+
+async fn commands(mut io: BufReader<impl AsyncRead + AsyncWrite + Unpin>, manners: Manners) -> Option<()> {
     let (mut to, mut lmtp) = (Vec::new(), false);
     loop {
         let mut line = String::new();
