@@ -104,7 +104,7 @@ impl Stage {
             }
             "WAITS" => self.says(at, &["message", "list"], rest),
             "EMPTY" => eventually(at, Duration::from_secs(15), || {
-                self.node.json(&["message", "list"]).as_array().is_some_and(Vec::is_empty)
+                self.node.json(&["message", "list"])["messages"].as_array().is_some_and(Vec::is_empty)
             }),
             _ => panic!("{at}: not a dialog line"),
         }
