@@ -21,6 +21,8 @@ pub struct Settler {
     pub pending: Bundle,
     /// Since when, in the book's milliseconds.
     pub pending_since_ms: u64,
+    /// When a tick looked here last, in the book's milliseconds.
+    pub looked_ms: u64,
     /// Did not fit: tried again.
     pub refused: Vec<Bundle>,
     /// Appended, oldest first.

@@ -120,13 +120,12 @@ impl Inner {
     }
 
     fn settler_due_ms(&self) -> Option<u64> {
-        let now_ms = self.now_ms();
         let settler = self.settler();
         let delay_ms = self.settings.settle_delay_ms;
         let pending = (!settler.pending.is_empty()).then_some(settler.pending_since_ms + delay_ms);
         let flying = !settler.flights.is_empty() || !settler.orphans.is_empty() || !settler.abandoned.is_empty();
-        let landing = flying.then_some(now_ms + delay_ms);
-        let refused = (!settler.refused.is_empty()).then_some(now_ms + REFUSED_RETRY_MS);
+        let landing = flying.then_some(settler.looked_ms + delay_ms);
+        let refused = (!settler.refused.is_empty()).then_some(settler.looked_ms + REFUSED_RETRY_MS);
         let sync = settler.unsynced.front().map(|first| first.since_ms + self.settings.journal.lazy_sync_ms);
         [pending, landing, refused, sync].into_iter().flatten().min()
     }
@@ -136,6 +135,7 @@ impl Inner {
         let written = self.progress.written.load(Ordering::Acquire);
         {
             let mut settler = self.settler();
+            settler.looked_ms = now_ms;
             for bundle in std::mem::take(&mut settler.refused) {
                 settler.fly(&self.journal, bundle, written);
             }

@@ -337,3 +337,43 @@ fn g12_one_hop_that_fails_waits_alone() {
     assert!(node.outside.ready.lock().unwrap().contains(&a), "the deliverer is told when the hop is to be tried");
     assert_eq!(node.spool.take(a, 9).len(), 1);
 }
+
+/// What a timer that sleeps until `next_due` and then calls `tick` gets done, as the node's does, and nobody else does anything.
+#[test]
+fn the_timer_alone_brings_everything_forward() {
+    let node = Node::new(settings());
+    let run = |ms: u64| {
+        let end = node.world.clock.mono_ms() + ms;
+        for _ in 0..10_000 {
+            node.pump();
+            let now_ms = node.world.clock.mono_ms();
+            match node.spool.next_due() {
+                Some(due_ms) if due_ms <= now_ms => node.spool.tick(),
+                due_ms if now_ms < end => {
+                    node.sim.clock.advance_ms(due_ms.unwrap_or(end).min(end) - now_ms);
+                }
+                _ => return,
+            }
+        }
+        panic!("the timer does not come to rest");
+    };
+    node.accept(envelope("s@here.test", &["r@a.test"]), BODY);
+    node.spool.settle(node.take_one("a.test"), &Attempt::default(), &[(0, failed())]);
+    run(100);
+    let notice = node.take_one("here.test");
+    node.spool.settle(notice, &Attempt::default(), &[(0, delivered())]);
+    run(5000);
+    assert_eq!((node.spool.totals().unwritten, node.spool.journal_stats().live_bytes), (0, 0));
+    node.accept(envelope("s@here.test", &["r@nowhere.test"]), BODY);
+    run(49 * HOUR_MS);
+    let works = node.spool.take(node.hop("here.test"), 9);
+    assert_eq!(works.len(), 2, "a delay notice and a failure");
+    drop(works);
+    run(60 * HOUR_MS);
+    assert_eq!(
+        (node.messages().len(), node.spool.totals().queues),
+        (0, 0),
+        "notices expire too, and queues are forgotten"
+    );
+    assert_eq!(node.spool.next_due(), None);
+}

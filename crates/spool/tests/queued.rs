@@ -17,6 +17,12 @@ fn resident_bytes() -> u64 {
     statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
 }
 
+/// CPU time of this thread in microseconds.
+fn cpu_us() -> u64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    stat.split(' ').next().unwrap().parse::<u64>().unwrap() / 1000
+}
+
 #[test]
 fn a_waiting_message_costs_at_most_300_bytes() {
     let count: u64 = std::env::var("MESSAGES").ok().and_then(|n| n.parse().ok()).unwrap_or(30_000);
@@ -48,38 +54,42 @@ fn a_waiting_message_costs_at_most_300_bytes() {
     };
     accept(0, 1000);
     let before = resident_bytes();
-    let start = Instant::now();
+    let (start, cpu) = (Instant::now(), cpu_us());
     (1000..1000 + count).step_by(100).for_each(|n| accept(n, 100));
     let took = start.elapsed();
     let bytes = (resident_bytes() - before) / count;
-    println!("{bytes} bytes a message; {count} accepted in {took:?}");
+    println!("{bytes} bytes a message; {count} accepted in {took:?}, {} us of this thread", cpu_us() - cpu);
     spool.stop();
     drop(spool);
 
-    let start = Instant::now();
+    let (start, cpu) = (Instant::now(), cpu_us());
     let mut records = 0u64;
     let journal =
         journal::Journal::open(&world, dir.path(), settings.journal.clone(), journal::Mode::Serve, &mut |_| {
             records += 1;
         });
-    println!("{records} records read by the journal alone in {:?}", start.elapsed());
+    println!(
+        "{records} records read by the journal alone in {:?}, {} us of this thread",
+        start.elapsed(),
+        cpu_us() - cpu
+    );
     journal.unwrap().close();
-    let start = Instant::now();
+    let (start, cpu) = (Instant::now(), cpu_us());
     let spool = open();
-    println!("found again in {:?}", start.elapsed());
+    println!("found again in {:?}, {} us of this thread", start.elapsed(), cpu_us() - cpu);
     assert_eq!(spool.totals().messages, count + 1000);
     // Sizes of tables double: just behind a step a message costs more than its share.
     assert!(bytes <= 300, "{bytes} bytes a message");
 
     let hop = spool.queue_named("mx:out:sink.test").unwrap();
-    let (start, mut seen) = (Instant::now(), 0);
+    let (start, cpu, mut seen) = (Instant::now(), cpu_us(), 0);
     while seen < count + 1000 {
         let works = spool.take(hop, 100);
         seen += works.len() as u64;
         works.into_iter().for_each(|work| spool.settle(work, &Attempt::default(), &[(0, delivered())]));
         spool.tick();
     }
-    println!("taken and settled in {:?}", start.elapsed());
+    println!("taken and settled in {:?}, {} us of this thread", start.elapsed(), cpu_us() - cpu);
     spool.stop();
 }
 

@@ -35,10 +35,13 @@ pub struct Machine {
     log: Vec<String>,
 }
 
+/// Kind, message, recipients and context of an event.
+type Heard = (EventKind, MessageId, Vec<String>, String);
+
 /// What the spool tells the outside: events, and hops that have work.
 #[derive(Default)]
 struct Outside {
-    events: Mutex<Vec<(EventKind, MessageId, Vec<String>, String)>>,
+    events: Mutex<Vec<Heard>>,
     ready: Mutex<BTreeSet<HopId>>,
 }
 

@@ -143,7 +143,7 @@ async fn housekeeping(node: Arc<Node>) {
 }
 
 /// Without a service manager this does nothing; one that went away is not our trouble.
-fn tell_manager(states: &[NotifyState<'_>]) {
+pub(super) fn tell_manager(states: &[NotifyState<'_>]) {
     let _ = sd_notify::notify(states);
 }
 

@@ -20,7 +20,7 @@ pub fn spool_settings(loaded: &Loaded) -> spool::Settings {
     settings.message_retry_interval_ms = retry.message_retry_interval_ms;
     settings.delay_notice_after_ms = retry.delay_notice_after_ms.unwrap_or(0);
     settings.expire_after_ms = retry.expire_after_ms;
-    // After a start what waited is tried first; but not for longer than mail is kept at all.
+    // The grace after a start is for mail that waited while the node was down; it never outlasts the life of a message.
     settings.expire_grace_ms = settings.expire_grace_ms.min(retry.expire_after_ms);
     settings.poison_after = retry.poison_after;
     settings.postmaster_copy = retry.postmaster_copy.clone();

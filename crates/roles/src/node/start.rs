@@ -4,8 +4,10 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use directory::{Loaded, Problems, Start};
+use sd_notify::NotifyState;
 use spool::Spool;
 use tracing::{info, warn};
 use transport::auth::Passwords;
@@ -17,7 +19,7 @@ use transport::receive::{Receiver, Shared};
 use transport::swap::Swap;
 use world::World;
 
-use super::run::{Running, Signals};
+use super::run::{Running, Signals, tell_manager};
 use super::settings::spool_settings;
 use super::{Node, NodeWake, SessionReadiness};
 use crate::certificates::{CertificateError, CertificateFiles, ServedCertificate};
@@ -89,7 +91,10 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
             .map_err(StartError::Certificate)?,
     };
     // What comes now may read gigabytes; the runtime goes on meanwhile.
-    let node = tokio::task::block_in_place(|| assemble(world, config, &loaded, data, certificate, from_org_file))?;
+    let progress = tokio::spawn(recovering());
+    let node = tokio::task::block_in_place(|| assemble(world, config, &loaded, data, certificate, from_org_file));
+    progress.abort();
+    let node = node?;
     let timers = Timers::start(&node.world, node.spool.clone(), node.alarm.clone());
     let timers = timers.map_err(|error| StartError::Io("timers", error))?;
     node.health.enter(Phase::Serving);
@@ -164,7 +169,16 @@ fn assemble(
     })
 }
 
-/// Recovery of a large spool takes seconds: it is said before and after, and the service manager is asked for patience.
+/// While a long recovery goes on: a line for people and a plea for patience to the service manager, every two seconds.
+async fn recovering() {
+    for seconds in (2u32..).step_by(2) {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        info!("the spool is being recovered, for {seconds} s now");
+        tell_manager(&[NotifyState::ExtendTimeoutUsec(30_000_000)]);
+    }
+}
+
+/// Recovery of a large spool takes seconds: it is said before and after.
 fn open_spool(
     world: &World,
     data: &DataDir,
@@ -206,5 +220,5 @@ fn own_names(loaded: &Loaded) -> Vec<String> {
 }
 
 const HTTP_REMEDY: &str = "--http ADDRESS (or [http] listen) chooses another";
-const DNS_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+const DNS_TIMEOUT: Duration = Duration::from_secs(5);
 const LONG_RECOVERY_BYTES: u64 = 512 << 20;

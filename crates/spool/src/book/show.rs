@@ -192,7 +192,10 @@ fn why(state: RecipientState, queue: &Queue) -> String {
         RecipientState::Ready => String::from("is tried as soon as a connection is free"),
         RecipientState::InHand => String::from("is being delivered"),
         RecipientState::Deferred => String::from("the next hop asked to try this message later"),
-        RecipientState::HopRetry => format!("the next hop failed {} times in a row", queue.failures),
+        RecipientState::HopRetry => {
+            let times = if queue.failures == 1 { "once" } else { &*format!("{} times in a row", queue.failures) };
+            format!("the next hop failed {times}: {}", queue.last_error.as_deref().unwrap_or("no connection"))
+        }
         RecipientState::Suspended if queue.suspended => String::from("an operator suspended the queue"),
         RecipientState::Suspended => String::from("an operator suspended the message"),
         RecipientState::Poison => String::from("set aside: the process went down while this message was in hand"),

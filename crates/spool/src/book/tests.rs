@@ -64,7 +64,7 @@ fn higher_priority_first_then_order_of_acceptance() {
 #[test]
 fn told_again_only_after_somebody_found_it_empty() {
     let (mut book, mut effects) = (book(), Effects::default());
-    let mut enter = |book: &mut Book, n| {
+    let enter = |book: &mut Book, n| {
         let mut effects = Effects::default();
         book.enter(arrival(n, 1, Priority::Normal), &[key("a.test")], 1000, &mut effects);
         effects.ready

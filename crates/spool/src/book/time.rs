@@ -50,10 +50,13 @@ impl Book {
         [timer, notice, expiry].into_iter().flatten().min()
     }
 
-    /// When a message that came at `accepted_ms` is given up.
+    /// When a message that came at `accepted_ms` is given up. What was there before this start is tried once more first.
     pub fn expires_ms(&self, accepted_ms: u64) -> u64 {
-        let grace_ms = self.opened_ms.saturating_add(self.settings.expire_grace_ms);
-        accepted_ms.saturating_add(self.settings.expire_after_ms).max(grace_ms)
+        let expires_ms = accepted_ms.saturating_add(self.settings.expire_after_ms);
+        if accepted_ms >= self.opened_ms {
+            return expires_ms;
+        }
+        expires_ms.max(self.opened_ms.saturating_add(self.settings.expire_grace_ms))
     }
 
     /// Does what is due at `now_ms`; gives up to `max` claimed messages that the caller has to deal with.
