@@ -91,6 +91,15 @@ impl Center {
         });
     }
 
+    /// Has the hop look again after a while.
+    pub fn nudge_later(&self, hop: &Arc<Hop>, after: Duration) {
+        let hop = Arc::clone(hop);
+        self.runtime.spawn(async move {
+            tokio::time::sleep(after).await;
+            hop.nudge();
+        });
+    }
+
     /// A task of this hop has left it.
     pub fn task_ended(&self, hop: &Arc<Hop>) {
         let next = if hop.is_store() { None } else { self.slots.release() };

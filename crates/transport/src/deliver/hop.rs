@@ -8,6 +8,7 @@ use mail::Reply;
 use spool::{Attempt, HopId, HopKey, Outcome, QueueState, Work};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 pub(super) struct Hop {
@@ -34,6 +35,15 @@ struct State {
     waiting: Vec<Arc<Notify>>,
     /// All connected ones.
     seats: Vec<Arc<Notify>>,
+    /// Somebody will look soon whether work still waits.
+    nudged: bool,
+}
+
+impl State {
+    /// There is somebody to ring for, or room for one more connection.
+    fn could_do_more(&self) -> bool {
+        !self.waiting.is_empty() || self.live < self.limit
+    }
 }
 
 /// What a connection that can take more is to do.
@@ -62,6 +72,7 @@ impl Hop {
                 lowered_ms: 0,
                 waiting: Vec::new(),
                 seats: Vec::new(),
+                nudged: false,
             }),
         }
     }
@@ -248,9 +259,36 @@ impl Hop {
         state.live == 0 && !state.rung && state.stash.is_empty()
     }
 
-    /// If there is work that nobody looks at: rings for whoever waits, or opens a connection if there may be one more.
+    /// Sees to it that enough tasks look at the work there is, and not more: a connection that always has a next message sends its
+    /// envelope behind the body of the one before, which halves the system calls. What waits too long gets one task more.
     fn spread(self: &Arc<Hop>, state: &mut State) {
-        if !state.rung && state.stash.is_empty() || self.center.is_stopping() {
+        if !state.rung && state.stash.is_empty() {
+            return;
+        }
+        let busy = state.live - state.waiting.len();
+        if busy == 0 || busy < state.stash.len().div_ceil(WORKS_PER_TASK) {
+            self.set_to_work(state);
+        } else if state.could_do_more() && !state.nudged {
+            state.nudged = true;
+            // While nobody is connected yet, the first one is given time to be.
+            let after = if state.seats.is_empty() { NUDGE_CONNECTING_AFTER } else { NUDGE_AFTER };
+            self.center.nudge_later(self, after);
+        }
+    }
+
+    /// Work was left waiting a moment ago. If some still does, those who are busy do not keep up with it.
+    pub fn nudge(self: &Arc<Hop>) {
+        let mut state = self.lock();
+        state.nudged = false;
+        if state.rung || !state.stash.is_empty() {
+            self.set_to_work(&mut state);
+            self.spread(&mut state);
+        }
+    }
+
+    /// Rings for one who waits, or opens a connection if there may be one more.
+    fn set_to_work(self: &Arc<Hop>, state: &mut State) {
+        if self.center.is_stopping() {
             return;
         }
         if let Some(seat) = state.waiting.pop() {
@@ -290,5 +328,11 @@ impl Drop for Presence {
 const LIMIT_FIRST: usize = 2;
 /// The limit is lowered at most once in this time: one overload answers many messages.
 const LOWER_INTERVAL_MS: u64 = 1_000;
+/// So much work in the stash is worth one task.
+const WORKS_PER_TASK: usize = 8;
+/// Work that waits so long is worth one task more.
+const NUDGE_AFTER: Duration = Duration::from_millis(5);
+/// The same before the first connection stands: a host that hangs does not keep mail from the others for long.
+const NUDGE_CONNECTING_AFTER: Duration = Duration::from_secs(1);
 /// Works taken from the spool at once.
 const BATCH: usize = 32;
