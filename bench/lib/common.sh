@@ -29,6 +29,7 @@ record() { # FIGURE SERVER VALUE
   [ -z "$SHORT" ] || { note "$1 $2: void"; return 0; }
   printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$FIGURES"; note "$1 $2 $3"
 }
+least_of() { awk -F'\t' -v f="$1" -v s="$2" '$1==f && $2==s {print $3}' "$FIGURES" | sort -g | sed -n 1p; } # FIGURE SERVER
 median_of() { # FIGURE SERVER -> the median of its runs, or nothing
   awk -F'\t' -v f="$1" -v s="$2" '$1==f && $2==s {print $3}' "$FIGURES" | sort -g |
     awk '{v[NR]=$1} END {if (NR) printf "%.6g\n", NR%2 ? v[(NR+1)/2] : (v[NR/2]+v[NR/2+1])/2}'
@@ -37,28 +38,27 @@ field() { sed -n "s/.*\"$1\":\([0-9.]*\).*/\1/p" | head -1; } # KEY: the first n
 calc() { awk "BEGIN {printf \"%.6g\", $1}"; }
 
 # --- one cgroup per server: its CPU time and its processes, whatever it forks ---
-CG= CG_VERSION=
-cg_new() { # NAME
-  if [ -d /sys/fs/cgroup/cpuacct ]; then CG=/sys/fs/cgroup/cpuacct/relay.$$.$1 CG_VERSION=1
-  elif [ -e /sys/fs/cgroup/cgroup.procs ]; then CG=/sys/fs/cgroup/relay.$$.$1 CG_VERSION=2
+cg_of() { # SERVER
+  if [ -d /sys/fs/cgroup/cpuacct ]; then echo "/sys/fs/cgroup/cpuacct/relay.$$.$1"
+  elif [ -e /sys/fs/cgroup/cgroup.procs ]; then echo "/sys/fs/cgroup/relay.$$.$1"
   else die "no cgroup to count CPU seconds by"; fi
-  mkdir -p "$CG"
 }
-cg_exec() { echo $BASHPID >"$CG/cgroup.procs"; exec "$@"; } # to be called in a subshell
-cg_cpu() { # CPU seconds so far
-  case $CG_VERSION in
-    1) awk '{printf "%.6f\n", $1/1e9}' "$CG/cpuacct.usage" ;;
-    2) awk '/^usage_usec/ {printf "%.6f\n", $2/1e6}' "$CG/cpu.stat" ;;
-  esac
+cg_exec() { # SERVER COMMAND...: to be called in a subshell
+  local cg; cg=$(cg_of "$1"); shift
+  mkdir -p "$cg"; echo $BASHPID >"$cg/cgroup.procs"; exec "$@"
 }
-cg_pss_kib() { # memory of the group's processes, shared pages counted once
+cg_cpu() { # SERVER: CPU seconds so far
+  local cg; cg=$(cg_of "$1")
+  if [ -e "$cg/cpuacct.usage" ]; then awk '{printf "%.6f\n", $1/1e9}' "$cg/cpuacct.usage"
+  else awk '/^usage_usec/ {printf "%.6f\n", $2/1e6}' "$cg/cpu.stat"; fi
+}
+cg_pss_kib() { # SERVER: memory of its processes, shared pages counted once
   local pid
-  while read -r pid; do cat "/proc/$pid/smaps_rollup" 2>/dev/null; done <"$CG/cgroup.procs" | awk '/^Pss:/ {p+=$2} END {print p+0}'
+  while read -r pid; do cat "/proc/$pid/smaps_rollup" 2>/dev/null; done <"$(cg_of "$1")/cgroup.procs" | awk '/^Pss:/ {p+=$2} END {print p+0}'
 }
-cg_del() {
-  [ -n "$CG" ] || return 0
-  for _ in 1 2 3 4 5 6 7 8 9 10; do rmdir "$CG" 2>/dev/null && break; sleep .3; done
-  CG=
+cg_del() { # SERVER
+  local cg; cg=$(cg_of "$1")
+  for _ in 1 2 3 4 5 6 7 8 9 10; do [ -d "$cg" ] || return 0; rmdir "$cg" 2>/dev/null || sleep .3; done
 }
 
 # --- the machine ---

@@ -1,5 +1,5 @@
 # The parts of bench/relay: each measures one figure (or a few that come from the same run) of one server. Sourced, not run.
-# Always holds: the server was started and warmed up by the caller; a part leaves its queue empty.
+# Always holds: a part is one run, so that the servers take turns; it was started and warmed up by the caller; its queue is left empty.
 
 # One run through the server: sets PER_SECOND (all of them at the sink) and CPU_PER_1000.
 relay_once() { # SERVER MESSAGES SIZE SESSIONS [options of mail-source]
@@ -7,15 +7,15 @@ relay_once() { # SERVER MESSAGES SIZE SESSIONS [options of mail-source]
   quiet
   start_sink "$messages"
   local cpu from end
-  cpu=$(cg_cpu); from=$EPOCHREALTIME
-  source_to $SMTP_PORT "$messages" "$size" "$sessions" "$@"
+  cpu=$(cg_cpu "$server"); from=$EPOCHREALTIME
+  source_to "$("$server"_port)" "$messages" "$size" "$sessions" "$@"
   wait "$SINK" || true
   end=$EPOCHREALTIME
   sleep .5
   local came; came=$(field accepted <"$SCRATCH/sink.json")
   [ "${came:-0}" -ge "$messages" ] || fell_short "$server: only ${came:-0} of $messages arrived"
   PER_SECOND=$(calc "${came:-0} / ($end - $from)")
-  CPU_PER_1000=$(calc "($(cg_cpu) - $cpu) / $messages * 1000")
+  CPU_PER_1000=$(calc "($(cg_cpu "$server") - $cpu) / $messages * 1000")
 }
 
 warm_up() { relay_once "$1" "$(count "$1" 5)" 10240 64 && note "$1 is warm: $PER_SECOND messages/s"; }
@@ -29,55 +29,43 @@ count() { # SERVER [DIVISOR]
 }
 
 part_relay10k() {
-  for _ in $(seq "$RUNS"); do
-    relay_once "$1" "$(count "$1")" 10240 64
-    record relay10k "$1" "$PER_SECOND"
-    record cpu "$1" "$CPU_PER_1000"
-  done
+  relay_once "$1" "$(count "$1")" 10240 64
+  record relay10k "$1" "$PER_SECOND"
+  record cpu "$1" "$CPU_PER_1000"
 }
 
-part_relay1k() {
-  for _ in $(seq "$RUNS"); do relay_once "$1" "$(count "$1")" 1024 64; record relay1k "$1" "$PER_SECOND"; done
-}
+part_relay1k() { relay_once "$1" "$(count "$1")" 1024 64; record relay1k "$1" "$PER_SECOND"; }
 
 part_one-per-connection() {
-  for _ in $(seq "$RUNS"); do
-    relay_once "$1" "$(count "$1" 2)" 10240 64 --per-connection 1
-    record one-per-connection "$1" "$PER_SECOND"
-  done
+  relay_once "$1" "$(count "$1" 2)" 10240 64 --per-connection 1
+  record one-per-connection "$1" "$PER_SECOND"
 }
 
 # Nothing listens at the next hop: accept and keep only.
 part_accept-only() {
-  for _ in $(seq "$RUNS"); do
-    "$1_clear"; quiet
-    source_to "$("$1_accept_port")" "$(count "$1")" 10240 64
-    record accept-only "$1" "$(field per_second <"$SCRATCH/source.json")"
-  done
+  "$1_clear"; quiet
+  source_to "$("$1_accept_port")" "$(count "$1")" 10240 64
+  record accept-only "$1" "$(field per_second <"$SCRATCH/source.json")"
   "$1_clear"
 }
 
-# Watched runs are not timed.
+# Watched runs are not timed. What other programs write meanwhile counts too: the table takes the least of the runs.
 part_device-bytes() {
   local before
-  for _ in $(seq "$RUNS"); do
-    before=$(device_bytes)
-    relay_once "$1" "$(count "$1")" 10240 64
-    record device-bytes "$1" "$(calc "($(device_bytes) - $before) / $(count "$1") / 10240")"
-  done
+  before=$(device_bytes)
+  relay_once "$1" "$(count "$1")" 10240 64
+  record device-bytes "$1" "$(calc "($(device_bytes) - $before) / $(count "$1") / 10240")"
 }
 
 part_syncs() {
   local watch out=$SCRATCH/perf
   perf stat -a -e $SYNC_CALLS -x, -o "$out" -- true 2>/dev/null || { note "syncs: perf cannot count system calls here"; return 0; }
-  for _ in $(seq "$RUNS"); do
-    # shellcheck disable=SC2046 # a scope is several words
-    perf stat $("$1_perf_scope") -e $SYNC_CALLS -x, -o "$out" >/dev/null 2>&1 &
-    watch=$!; PIDS+=($watch); sleep .5
-    relay_once "$1" "$(count "$1")" 10240 64
-    kill -INT $watch; wait $watch 2>/dev/null || true
-    record syncs "$1" "$(calc "$(awk -F, '/fsync|fdatasync/ {s+=$1} END {print s+0}' "$out") / $(count "$1")")"
-  done
+  # shellcheck disable=SC2046 # a scope is several words
+  perf stat $("$1_perf_scope") -e $SYNC_CALLS -x, -o "$out" >/dev/null 2>&1 &
+  watch=$!; PIDS+=($watch); sleep .5
+  relay_once "$1" "$(count "$1")" 10240 64
+  kill -INT $watch; wait $watch 2>/dev/null || true
+  record syncs "$1" "$(calc "$(awk -F, '/fsync|fdatasync/ {s+=$1} END {print s+0}' "$out") / $(count "$1")")"
 }
 SYNC_CALLS=syscalls:sys_enter_fsync,syscalls:sys_enter_fdatasync
 
@@ -103,7 +91,7 @@ part_memory200x50M() { peak_memory memory200x50M "$1" 200 52428800; }
 peak_memory() { # FIGURE SERVER MESSAGES SIZE
   "$2_stop"; "$2_start"
   local watch
-  (while sleep .2; do cg_pss_kib; done) >"$SCRATCH/memory" &
+  (while sleep .2; do cg_pss_kib "$2"; done) >"$SCRATCH/memory" &
   watch=$!; PIDS+=($watch)
   relay_once "$2" "$3" "$4" 200
   kill $watch; wait $watch 2>/dev/null || true
@@ -130,7 +118,7 @@ part_queued() { # PARTS of queued-memory, dead-hop, restart
     for _ in $(seq "$RUNS"); do relay_once posthouse "$(count posthouse)" 10240 64; record dead-hop empty "$PER_SECOND"; done
   fi
   before=$(posthouse_kib VmRSS)
-  RUN_SECONDS_MAX=600 source_to $SMTP_PORT $queued 4096 64 --rcpt user@dead.example
+  RUN_SECONDS_MAX=600 source_to $POSTHOUSE_PORT $queued 4096 64 --rcpt user@dead.example
   queued=$(field acked <"$SCRATCH/source.json")
   after=$(posthouse_kib VmRSS)
   note "$queued queued, $(field per_second <"$SCRATCH/source.json")/s; memory $before to $after KiB"

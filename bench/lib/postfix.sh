@@ -39,7 +39,7 @@ maillog_file = $log/maillog
 maillog_file_prefixes = $log
 CF
   cat >"$etc/master.cf" <<CF
-127.0.0.1:$SMTP_PORT inet n - n - - smtpd
+127.0.0.1:$POSTFIX_PORT inet n - n - - smtpd
 127.0.0.1:$HOLD_PORT inet n - n - - smtpd -o smtpd_client_restrictions=static:hold
 pickup   unix n - n 60 1 pickup
 cleanup  unix n - n - 0 cleanup
@@ -62,20 +62,21 @@ scache   unix - - n - 1 scache
 anvil    unix - - n - 1 anvil
 postlog  unix-dgram n - n - 1 postlogd
 CF
-  cg_new postfix
-  (cg_exec postfix -c "$etc" start) >/dev/null 2>&1 || die "postfix did not start: $(cat "$log/maillog")"
-  wait_port $SMTP_PORT || die "postfix does not listen: $(cat "$log/maillog")"
+  (cg_exec postfix postfix -c "$etc" start) >/dev/null 2>&1 || die "postfix did not start: $(cat "$log/maillog")"
+  wait_port $POSTFIX_PORT || die "postfix does not listen: $(cat "$log/maillog")"
 }
 
 postfix_stop() {
   [ -d "$SCRATCH/postfix/etc" ] || return 0
   postfix -c "$SCRATCH/postfix/etc" stop >/dev/null 2>&1 || true
-  cg_del
+  cg_del postfix
   rm -rf "$SCRATCH/postfix"
 }
 
 # Forgets what is queued, as far as a part leaves anything there.
 postfix_clear() { postsuper -c "$SCRATCH/postfix/etc" -d ALL >/dev/null 2>&1 || true; }
+
+postfix_port() { echo $POSTFIX_PORT; }
 
 # Where mail is taken and kept, and nothing is delivered: the hold queue, with the queue manager idle.
 postfix_accept_port() { echo $HOLD_PORT; }
@@ -83,4 +84,4 @@ postfix_accept_port() { echo $HOLD_PORT; }
 # Syncs of the whole machine in `perf`'s words; Postfix is many processes that come and go.
 postfix_perf_scope() { echo -a; }
 
-postfix_version() { postconf -c "$SCRATCH/postfix/etc" -h mail_version; }
+postfix_version() { echo "postfix $(postconf -c "$SCRATCH/postfix/etc" -h mail_version)"; }

@@ -21,7 +21,7 @@ postmaster = "postmaster@relay.example"
 
 [[receive_connector]]
 name = "in"
-listen = ["127.0.0.1:$SMTP_PORT"]
+listen = ["127.0.0.1:$POSTHOUSE_PORT"]
 remote = ["127.0.0.0/8"]
 tls = "off"
 permissions = ["anonymous", "relay"]
@@ -53,22 +53,22 @@ posthouse_start() {
 # Starts it on the data that is there.
 posthouse_again() {
   local dir=$SCRATCH/posthouse
-  [ -n "$CG" ] || cg_new posthouse
-  (cg_exec "$BIN/posthouse" start --config "$dir/posthouse.toml" --org "$dir/org.toml") >>"$dir/log" 2>&1 &
+  (cg_exec posthouse "$BIN/posthouse" start --config "$dir/posthouse.toml" --org "$dir/org.toml") >>"$dir/log" 2>&1 &
   POSTHOUSE=$!; PIDS+=($POSTHOUSE)
-  wait_port $SMTP_PORT || die "posthouse did not start: $(tail -5 "$dir/log")"
+  wait_port $POSTHOUSE_PORT || die "posthouse did not start: $(tail -5 "$dir/log")"
 }
 
 posthouse_stop() {
   [ -n "$POSTHOUSE" ] || return 0
   end_pid "$POSTHOUSE"; POSTHOUSE=
-  cg_del
+  cg_del posthouse
   rm -rf "$SCRATCH/posthouse"
 }
 
 # With nobody at the next hop all mail waits there: the same port serves, and the data starts afresh for each run.
 posthouse_clear() { posthouse_stop; posthouse_start; }
-posthouse_accept_port() { echo $SMTP_PORT; }
+posthouse_port() { echo $POSTHOUSE_PORT; }
+posthouse_accept_port() { echo $POSTHOUSE_PORT; }
 posthouse_perf_scope() { echo "-p $POSTHOUSE"; }
 posthouse_version() { "$BIN/posthouse" version 2>/dev/null | head -1; }
 
@@ -80,10 +80,10 @@ RESTARTED=
 posthouse_restart_seconds() {
   kill -9 "$POSTHOUSE" 2>/dev/null || true; wait "$POSTHOUSE" 2>/dev/null || true
   local from=$EPOCHREALTIME dir=$SCRATCH/posthouse line
-  (cg_exec "$BIN/posthouse" start --config "$dir/posthouse.toml" --org "$dir/org.toml") >>"$dir/log" 2>&1 &
+  (cg_exec posthouse "$BIN/posthouse" start --config "$dir/posthouse.toml" --org "$dir/org.toml") >>"$dir/log" 2>&1 &
   POSTHOUSE=$!; PIDS+=($POSTHOUSE)
   for _ in $(seq 1 6000); do
-    if { exec 4<>"/dev/tcp/127.0.0.1/$SMTP_PORT"; } 2>/dev/null; then
+    if { exec 4<>"/dev/tcp/127.0.0.1/$POSTHOUSE_PORT"; } 2>/dev/null; then
       line=; read -r -t 60 line <&4 || true; exec 4>&-
       [[ $line != 220* ]] || { RESTARTED=$(calc "$EPOCHREALTIME - $from"); return 0; }
     fi

@@ -18,15 +18,17 @@ restart|restart to first 220 with the queue full, s|most|10|2
 dead-hop|messages/s while the queue waits for a dead hop (second: empty queue)|share|0.9|1.0'
 
 table() {
-  local figure what rule least aim ours theirs
+  local figure what rule least aim ours theirs value
   echo '| figure | Posthouse | Postfix | ratio | at least | aim | verdict |'
   echo '|---|---|---|---|---|---|---|'
   while IFS='|' read -r figure what rule least aim; do
-    ours=$(median_of "$figure" posthouse)
+    value=median_of
+    [ "$figure" != device-bytes ] || value=least_of
+    ours=$($value "$figure" posthouse)
     case $figure in
       journal) theirs=$(median_of journal raw) ;;
       dead-hop) theirs=$(median_of dead-hop empty) ;;
-      *) theirs=$(median_of "$figure" postfix) ;;
+      *) theirs=$($value "$figure" postfix) ;;
     esac
     [ -n "$ours$theirs" ] || continue
     awk -v what="$what" -v ours="$ours" -v theirs="$theirs" -v rule="$rule" -v least="$least" -v aim="$aim" 'BEGIN {

@@ -91,6 +91,7 @@ impl Queue {
     pub(crate) fn take(&self, into: &mut Vec<Pending>, clock: &dyn Clock, sync_due_us: Option<u64>) -> Call {
         let mut state = self.lock();
         let mut linger_until_us = None;
+        let mut others_had_their_turn = false;
         loop {
             let due_us = if state.waiting.is_empty() {
                 if state.closed {
@@ -99,6 +100,15 @@ impl Queue {
                 state.writer = Writer::Sleeps;
                 sync_due_us
             } else {
+                if state.hurry && !others_had_their_turn {
+                    // Whoever is ready to run may add to this batch first. On an idle processor nobody is, and this costs
+                    // nothing; on a busy one a sync is shared by more of those who wait for it.
+                    others_had_their_turn = true;
+                    drop(state);
+                    std::thread::yield_now();
+                    state = self.lock();
+                    continue;
+                }
                 if state.hurry || state.closed {
                     return state.give(into);
                 }
