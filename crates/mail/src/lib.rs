@@ -7,6 +7,7 @@ extern crate alloc;
 
 pub mod address;
 pub mod date;
+pub mod decimal;
 pub mod dsn;
 pub mod envelope;
 pub mod event;

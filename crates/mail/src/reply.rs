@@ -1,5 +1,6 @@
 //! SMTP replies as values (RFC 5321 4.2) with enhanced status codes (RFC 3463).
 
+use crate::decimal;
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -97,11 +98,11 @@ impl Reply {
             out.extend_from_slice(&digits);
             out.push(separator);
             if let (Some(code), true) = (self.enhanced, enhanced) {
-                write_number(out, code.class.into());
+                decimal::write(out, code.class.into());
                 out.push(b'.');
-                write_number(out, code.subject);
+                decimal::write(out, code.subject.into());
                 out.push(b'.');
-                write_number(out, code.detail);
+                decimal::write(out, code.detail.into());
                 out.push(b' ');
             }
             out.extend_from_slice(line.as_bytes());
@@ -127,21 +128,6 @@ impl fmt::Display for Reply {
 fn number(text: &str) -> Option<u16> {
     let sound = !text.is_empty() && text.len() <= 3 && text.bytes().all(|b| b.is_ascii_digit());
     if sound { text.parse().ok() } else { None }
-}
-
-fn write_number(out: &mut Vec<u8>, value: u16) {
-    let mut digits = [0; 5];
-    let mut rest = value;
-    let mut first = digits.len();
-    loop {
-        first -= 1;
-        digits[first] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[first..]);
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
-use mail::{BodyKind, Notify, Recipient, Ret};
+use mail::{BodyKind, Notify, Recipient, Ret, decimal};
 
 /// MAIL FROM with SIZE, BODY, SMTPUTF8, RET and ENVID as far as they are offered and needed.
 pub(super) fn mail<M: Outgoing>(out: &mut Vec<u8>, message: &M, offers: &Capabilities) {
@@ -18,7 +18,7 @@ pub(super) fn mail<M: Outgoing>(out: &mut Vec<u8>, message: &M, offers: &Capabil
     out.push(b'>');
     if offers.size {
         out.extend_from_slice(b" SIZE=");
-        number(out, message.size_bytes());
+        decimal::write(out, message.size_bytes());
     }
     match message.body() {
         BodyKind::EightBitMime if offers.eight_bit_mime => out.extend_from_slice(b" BODY=8BITMIME"),
@@ -60,7 +60,7 @@ pub(super) fn rcpt(out: &mut Vec<u8>, recipient: &Recipient, offers: &Capabiliti
 /// `BDAT n LAST`.
 pub(super) fn bdat_last(out: &mut Vec<u8>, size_bytes: u64) {
     out.extend_from_slice(b"BDAT ");
-    number(out, size_bytes);
+    decimal::write(out, size_bytes);
     out.extend_from_slice(b" LAST\r\n");
 }
 
@@ -103,21 +103,6 @@ fn original_recipient(orcpt: &str) -> String {
         }
     }
     out
-}
-
-fn number(out: &mut Vec<u8>, value: u64) {
-    let mut digits = [0; 20];
-    let mut rest = value;
-    let mut first = digits.len();
-    loop {
-        first -= 1;
-        digits[first] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[first..]);
 }
 
 #[cfg(test)]

@@ -218,11 +218,13 @@ impl<'s> Session<'s> {
         Ok(())
     }
 
-    /// The machine met one of its bounds.
+    /// The machine itself said no: one of its bounds, or an address that needs what was not asked for.
     fn limit(&mut self, verb: Verb, reply: &Reply) {
-        let reason = match verb {
-            Verb::Mail => "mail_limit",
-            Verb::Rcpt => "recipients_limit",
+        let detail = reply.enhanced.map(|code| (code.subject, code.detail));
+        let reason = match (verb, detail) {
+            (_, Some((6, 7))) => "smtputf8",
+            (_, Some((3, 4))) => "message_size",
+            (Verb::Rcpt, Some((5, 3))) => "recipients_limit",
             _ => "limit",
         };
         let sender = self.transaction.as_ref().map(|transaction| &transaction.envelope.from);
