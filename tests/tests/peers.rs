@@ -228,19 +228,7 @@ fn postfix_hands_its_mail_to_us() {
         "relayhost = [127.0.0.1]:{}\nsmtp_tls_security_level = may\nsmtp_destination_concurrency_limit = 20",
         node.smtp
     ));
-    run(Command::new("/usr/sbin/smtp-source").args([
-        "-s",
-        "10",
-        "-m",
-        "200",
-        "-l",
-        "5000",
-        "-f",
-        "alice@peer.test",
-        "-t",
-        "postfix@submit.test",
-        &format!("127.0.0.1:{}", postfix.port),
-    ]));
+    smtp_source("postfix@submit.test", postfix.port);
     eventually("all of Postfix's mail", Duration::from_secs(60), || node.mailbox("postfix@submit.test").len() >= 200);
     assert_eq!(node.mailbox("postfix@submit.test").len(), 200, "{}", postfix.log());
 }
@@ -257,21 +245,16 @@ fn postfix_takes_our_mail_as_next_hop() {
     let postfix =
         Postfix::start(&format!("relayhost = [127.0.0.1]:{sink}\nsmtpd_relay_restrictions = permit_mynetworks,reject"));
     let node = Node::started(&["--relay-to", &format!("127.0.0.1:{}", postfix.port)]);
-    run(Command::new("/usr/sbin/smtp-source").args([
-        "-s",
-        "10",
-        "-m",
-        "200",
-        "-l",
-        "5000",
-        "-f",
-        "alice@peer.test",
-        "-t",
-        "far@away.example",
-        &format!("127.0.0.1:{}", node.smtp),
-    ]));
+    smtp_source("far@away.example", node.smtp);
     eventually("all of our mail behind Postfix", Duration::from_secs(60), || messages(dump.path()) >= 200);
     assert_eq!(messages(dump.path()), 200, "{}", postfix.log());
+}
+
+/// Two hundred messages over ten connections, with Postfix's own generator.
+fn smtp_source(to: &str, port: u16) {
+    let mut command = Command::new("/usr/sbin/smtp-source");
+    command.args(["-s", "10", "-m", "200", "-l", "5000", "-f", "alice@peer.test", "-t", to]);
+    run(command.arg(format!("127.0.0.1:{port}")));
 }
 
 /// Files that smtp-sink wrote.
