@@ -5,6 +5,8 @@
 
 mod batch;
 mod commit;
+pub mod copies;
+mod ends;
 mod error;
 mod files;
 mod journal;
@@ -19,6 +21,7 @@ mod recovery;
 mod settings;
 mod shared;
 mod shelf;
+mod spares;
 mod stats;
 mod walk;
 mod windows;
@@ -26,6 +29,7 @@ mod writer;
 
 pub use batch::{BATCH_BYTES_MAX, Batch, Bytes, RECORD_HEADER_BYTES};
 pub use commit::{Commit, Committed};
+pub use ends::SegmentEnd;
 pub use error::{AppendError, OpenError, ReadError};
 pub use journal::{Journal, Mode, Seen, When};
 pub use position::{Extent, Position, SegmentNo};

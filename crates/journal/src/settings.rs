@@ -1,5 +1,7 @@
 //! Owns the journal's settings and their defaults.
 
+use crate::copies::Canary;
+
 /// How a journal behaves. `Settings::default()` is what the spool uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -21,8 +23,13 @@ pub struct Settings {
     pub lazy_sync_ms: u64,
     /// A sealed segment with a smaller share of live bytes (in per cent) is worth cleaning.
     pub clean_below_percent: u32,
+    /// Bytes that may wait in memory or be under way to one copy; a copy that is slower is sent the segments.
+    pub copy_window_bytes: u64,
     /// The owner's epoch. Opening with a lower one than was ever used is refused.
     pub epoch: u32,
+    /// What the simulation breaks on purpose. [`Canary::None`] everywhere else.
+    #[doc(hidden)]
+    pub canary: Canary,
 }
 
 impl Default for Settings {
@@ -36,7 +43,9 @@ impl Default for Settings {
             keep_free_bytes: 64 << 20,
             lazy_sync_ms: 1000,
             clean_below_percent: 30,
+            copy_window_bytes: 16 << 20,
             epoch: 0,
+            canary: Canary::None,
         }
     }
 }
