@@ -40,7 +40,8 @@ pub(super) struct State {
     pub(super) ends: Ends,
     pub(super) tail: Position,
     pub(super) copies: BTreeMap<String, Copy>,
-    pub(super) level: BTreeSet<String>,
+    /// The members of the level set, and where the log ended when each of them came in.
+    pub(super) level: BTreeMap<String, Position>,
     waiting: VecDeque<Waiting>,
     pub(super) lag: Lag,
     deposed_by: Option<u32>,
@@ -75,7 +76,7 @@ impl Hub {
             ends,
             tail: Position(tail),
             copies: BTreeMap::new(),
-            level: BTreeSet::new(),
+            level: BTreeMap::new(),
             waiting: VecDeque::new(),
             lag: Lag::default(),
             deposed_by: None,
@@ -173,7 +174,8 @@ impl Hub {
     pub(crate) fn set_level(&self, holders: BTreeSet<String>) {
         self.change(|state| {
             self.level.store(holders.len(), Ordering::Relaxed);
-            state.level = holders;
+            let since = |holder: &String| state.level.get(holder).copied().unwrap_or(state.tail);
+            state.level = holders.iter().map(|holder| (holder.clone(), since(holder))).collect();
         });
     }
 
@@ -216,8 +218,8 @@ impl Hub {
         }
         let acked = |holder: &String| state.copies.get(holder).map_or(Position(0), Copy::acked);
         let enough = match self.canary {
-            Canary::AnyCopyIsEnough => state.level.iter().map(acked).max(),
-            _ => state.level.iter().map(acked).min(),
+            Canary::AnyCopyIsEnough => state.level.keys().map(acked).max(),
+            _ => state.level.keys().map(acked).min(),
         };
         let until = enough.unwrap_or(Position(u64::MAX));
         let count = state.waiting.iter().take_while(|w| w.end <= until).count();

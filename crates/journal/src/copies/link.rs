@@ -33,6 +33,9 @@ pub struct CopyState {
     pub stage: CopyStage,
     /// Whether commits wait for it.
     pub in_level_set: bool,
+    /// It is in the level set, and has everything that was in the log when it came in: no commit was completed without it that it
+    /// lacks. Only now the world may be told that it may take over.
+    pub counts: bool,
     /// Everything before is synced there.
     pub acked: Position,
     /// Bytes of the log that it lacks or has not acknowledged.
@@ -87,13 +90,16 @@ impl Copies {
     }
 
     /// Names the copies that count: a durable commit waits for all of them, and no others. Set it before the journal takes mail.
+    ///
+    /// Whoever decides elsewhere who may take over (etcd) must never name a holder that is not in this set. So a holder comes in here
+    /// first, and is named there once [`CopyState::counts`]; it is struck out there first, and then goes from here.
     pub fn set_level(&self, holders: &[&str]) {
         self.hub.set_level(holders.iter().map(|h| h.to_string()).collect());
     }
 
     /// The copies that count.
     pub fn level(&self) -> BTreeSet<String> {
-        self.hub.lock().level.clone()
+        self.hub.lock().level.keys().cloned().collect()
     }
 
     /// How many copies count; a durable commit has so many besides the one here. Cheap.
@@ -132,14 +138,15 @@ impl Copies {
             Stage::Resting { .. } => CopyStage::Resting,
             Stage::Refused => CopyStage::Refused,
         });
-        let acked = copy.acked();
+        let (acked, since) = (copy.acked(), state.level.get(holder));
         let (segment, offset) = (self.hub.format.segment_of(acked), self.hub.format.offset(acked));
         let lacks =
             |(no, end): (&SegmentNo, &SegmentEnd)| end.at.saturating_sub(if *no == segment { offset } else { 0 });
         CopyState {
             holder: holder.into(),
             stage,
-            in_level_set: state.level.contains(holder),
+            in_level_set: since.is_some(),
+            counts: since.is_some_and(|since| acked >= *since),
             acked,
             lag_bytes: if acked >= state.tail { 0 } else { state.ends.range(segment..).map(lacks).sum() },
             lag_ms: state.lag.of(acked, state.tail, now_ms),
