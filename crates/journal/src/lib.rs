@@ -28,6 +28,7 @@ pub use batch::{BATCH_BYTES_MAX, Batch, Bytes, RECORD_HEADER_BYTES};
 pub use commit::{Commit, Committed};
 pub use error::{AppendError, OpenError, ReadError};
 pub use journal::{Journal, Mode, Seen, When};
+pub use ledger::{Candidate, Pinned};
 pub use position::{Extent, Position, SegmentNo};
 pub use settings::Settings;
 pub use stats::{Room, Stats};

@@ -21,6 +21,8 @@ pub struct Settings {
     pub lazy_sync_ms: u64,
     /// A sealed segment with a smaller share of live bytes (in per cent) is worth cleaning.
     pub clean_below_percent: u32,
+    /// So many of the newest segments are not cleaned while there is space: mail that is on its way will free them by itself.
+    pub clean_behind_segments: u64,
     /// The owner's epoch. Opening with a lower one than was ever used is refused.
     pub epoch: u32,
 }
@@ -36,6 +38,7 @@ impl Default for Settings {
             keep_free_bytes: 64 << 20,
             lazy_sync_ms: 1000,
             clean_below_percent: 30,
+            clean_behind_segments: 4,
             epoch: 0,
         }
     }
