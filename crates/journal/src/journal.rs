@@ -15,6 +15,7 @@ use crate::commit::Commit;
 use crate::copies::Copies;
 use crate::error::{OpenError, ReadError};
 use crate::keeper;
+use crate::ledger::{Candidate, Pinned};
 use crate::opening;
 use crate::position::{Extent, Position, SegmentNo};
 use crate::queue::Pending;
@@ -229,11 +230,19 @@ impl Journal {
         self.inner.shared.ledger().exists(segment)
     }
 
-    /// A sealed segment with so few live bytes that re-appending them is worth it, oldest first.
-    /// Segments that hold pinned records are not offered: what pins them goes first.
-    pub fn cleaning_candidate(&self) -> Option<SegmentNo> {
-        let below_percent = self.inner.shared.settings.clean_below_percent;
-        self.inner.shared.ledger().cleaning_candidate(below_percent)
+    /// The first sealed segment from `from` on with so few live bytes that appending them again is worth it.
+    pub fn cleaning_candidate(&self, from: SegmentNo) -> Option<Candidate> {
+        let shared = &self.inner.shared;
+        let settings = &shared.settings;
+        let behind = if shared.shelf.plenty() { settings.clean_behind_segments } else { 0 };
+        shared.ledger().cleaning_candidate(from, settings.clean_below_percent, behind)
+    }
+
+    /// `copy`, a durable copy of a pinned record, takes its place: it is pinned to the same segment, and the record is released.
+    pub fn move_pin(&self, pinned: Pinned, copy: Extent) {
+        if self.inner.shared.ledger().move_pin(pinned, copy) {
+            self.inner.shared.errand.call();
+        }
     }
 
     /// Shows each record of a sealed segment, in order, released ones too.

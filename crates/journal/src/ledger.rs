@@ -22,10 +22,30 @@ struct Account {
     stage: Stage,
     live: u64,
     dead: u64,
-    /// Records in here that stay because an older segment is still there.
-    pinned: u32,
-    /// Records elsewhere that stay until this segment is gone.
-    holds: Vec<Extent>,
+    /// Bytes of records in here that stay because an older segment is still there; they are live too.
+    pinned: u64,
+    /// Records elsewhere that stay until this segment is gone, with their payload lengths.
+    holds: BTreeMap<Position, u32>,
+}
+
+/// A record that stays until another segment is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pinned {
+    /// The record.
+    pub record: Extent,
+    /// The segment that it outlives.
+    pub older: SegmentNo,
+}
+
+/// A segment that is worth cleaning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Which one.
+    pub segment: SegmentNo,
+    /// The pinned records in it.
+    pub pinned: Vec<Pinned>,
+    /// Whether records are live in it that are not pinned.
+    pub others: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,7 +84,7 @@ impl Ledger {
 
     /// A record is not needed any more. Returns whether its segment may be free now.
     pub(crate) fn release(&mut self, position: Position, len: u32) -> bool {
-        let bytes = u64::from(len) + RECORD_HEADER_BYTES as u64;
+        let bytes = bytes_of(len);
         let Some(account) = self.segments.get_mut(&self.format.segment_of(position)) else { return false };
         debug_assert!(account.live >= bytes, "record {position} was released twice or with a wrong length");
         let bytes = bytes.min(account.live);
@@ -82,12 +102,32 @@ impl Ledger {
             return self.release(record.position, record.len);
         }
         if let Some(account) = self.segments.get_mut(&own) {
-            account.pinned += 1;
+            account.pinned += bytes_of(record.len);
         }
         if let Some(account) = self.segments.get_mut(&older) {
-            account.holds.push(record);
+            account.holds.insert(record.position, record.len);
         }
         false
+    }
+
+    /// `copy` takes the place of a pinned record, which is released. Returns whether a segment may be free now.
+    pub(crate) fn move_pin(&mut self, pinned: Pinned, copy: Extent) -> bool {
+        let Pinned { record, older } = pinned;
+        let holder = self.segments.get_mut(&older);
+        if holder.and_then(|account| account.holds.remove(&record.position)).is_none() {
+            // The older segment went meanwhile, and the record with it.
+            return self.release(copy.position, copy.len);
+        }
+        let copy_free = self.pin(copy, older);
+        self.unpin(record) || copy_free
+    }
+
+    /// Releases a record that nothing holds any more.
+    fn unpin(&mut self, record: Extent) -> bool {
+        if let Some(own) = self.segments.get_mut(&self.format.segment_of(record.position)) {
+            own.pinned -= bytes_of(record.len);
+        }
+        self.release(record.position, record.len)
     }
 
     /// The oldest segment that can be freed. It stays in the accounts until [`Ledger::gone`] or [`Ledger::stays`].
@@ -108,19 +148,32 @@ impl Ledger {
     pub(crate) fn gone(&mut self, segment: SegmentNo) {
         let Some(account) = self.segments.remove(&segment) else { return };
         self.dead_bytes -= account.dead;
-        for record in account.holds {
-            if let Some(own) = self.segments.get_mut(&self.format.segment_of(record.position)) {
-                own.pinned -= 1;
-            }
-            self.release(record.position, record.len);
+        for (position, len) in account.holds {
+            self.unpin(Extent { position, len });
         }
     }
 
     /// See `Journal::cleaning_candidate`. The share is of the whole segment: what a short one wastes counts too.
-    pub(crate) fn cleaning_candidate(&self, below_percent: u32) -> Option<SegmentNo> {
+    pub(crate) fn cleaning_candidate(&self, from: SegmentNo, below_percent: u32, behind: u64) -> Option<Candidate> {
+        let last = SegmentNo(self.newest()?.0.checked_sub(behind)?);
+        if from > last {
+            return None;
+        }
         let few = |a: &Account| a.live * 100 < u64::from(below_percent) * self.format.segment_bytes;
-        let worth = |a: &Account| a.stage == Stage::Sealed && a.pinned == 0 && a.live > 0 && few(a);
-        self.segments.iter().find(|(_, a)| worth(a)).map(|(no, _)| *no)
+        let worth = |a: &Account| a.stage == Stage::Sealed && a.live > 0 && few(a);
+        let (segment, account) = self.segments.range(from..=last).find(|(_, a)| worth(a))?;
+        let pinned = if account.pinned > 0 { self.pinned_in(*segment) } else { Vec::new() };
+        Some(Candidate { segment: *segment, pinned, others: account.live > account.pinned })
+    }
+
+    fn pinned_in(&self, segment: SegmentNo) -> Vec<Pinned> {
+        let inside = self.format.start(segment)..self.format.start(SegmentNo(segment.0 + 1));
+        let held_by = |(older, account): (&SegmentNo, &Account)| {
+            let older = *older;
+            let records = account.holds.range(inside.clone()).map(|(position, len)| (*position, *len));
+            records.map(move |(position, len)| Pinned { record: Extent { position, len }, older }).collect::<Vec<_>>()
+        };
+        self.segments.range(..segment).flat_map(held_by).collect()
     }
 
     pub(crate) fn oldest(&self) -> Option<SegmentNo> {
@@ -147,6 +200,11 @@ impl Ledger {
     pub(crate) fn bytes(&self) -> (u64, u64) {
         (self.live_bytes, self.dead_bytes)
     }
+}
+
+/// What a record with so long a payload takes.
+fn bytes_of(len: u32) -> u64 {
+    u64::from(len) + RECORD_HEADER_BYTES as u64
 }
 
 #[cfg(test)]
@@ -190,7 +248,9 @@ mod tests {
         let mut ledger = ledger(&[1, 2, 3, 4]);
         assert!(!ledger.pin(record(2), SegmentNo(1)));
         assert!(!ledger.pin(record(3), SegmentNo(2)));
-        assert_eq!(ledger.cleaning_candidate(50), Some(SegmentNo(1)), "2 and 3 hold pinned records");
+        let candidate = ledger.cleaning_candidate(SegmentNo(2), 50, 0).unwrap();
+        let pinned = Pinned { record: record(2), older: SegmentNo(1) };
+        assert_eq!(candidate, Candidate { segment: SegmentNo(2), pinned: vec![pinned], others: false });
         assert_eq!(ledger.leave(), None);
         ledger.release(record(1).position, 100);
         for no in 1..=3 {
@@ -201,11 +261,33 @@ mod tests {
     }
 
     #[test]
-    fn candidates_are_sealed_and_nearly_dead() {
+    fn a_moved_pin_frees_its_segment_and_holds_as_before() {
+        let mut ledger = ledger(&[1, 2, 3, 4]);
+        let pinned = Pinned { record: record(2), older: SegmentNo(1) };
+        ledger.pin(pinned.record, pinned.older);
+        assert!(ledger.move_pin(pinned, record(3)), "2 may be free now");
+        assert_eq!(ledger.leave(), Some(SegmentNo(2)));
+        ledger.gone(SegmentNo(2));
+        assert_eq!(ledger.leave(), None, "3 holds for 1");
+        ledger.release(record(1).position, 100);
+        assert_eq!(ledger.leave(), Some(SegmentNo(1)));
+        ledger.gone(SegmentNo(1));
+        assert!(ledger.move_pin(pinned, record(4)), "1 is gone: nothing is to be held any more");
+        assert_eq!(ledger.bytes(), (0, 264));
+    }
+
+    #[test]
+    fn candidates_are_sealed_nearly_dead_and_not_too_young() {
         let mut ledger = ledger(&[1, 2]);
         ledger.add(SegmentNo(1), 500);
-        assert_eq!(ledger.cleaning_candidate(30), Some(SegmentNo(2)));
-        assert_eq!(ledger.cleaning_candidate(13), None);
-        assert_eq!(ledger.cleaning_candidate(64), Some(SegmentNo(1)));
+        let candidate = |from, percent, behind| {
+            ledger.cleaning_candidate(SegmentNo(from), percent, behind).map(|candidate| candidate.segment.0)
+        };
+        assert_eq!(candidate(0, 30, 0), Some(2));
+        assert_eq!(candidate(0, 13, 0), None);
+        assert_eq!(candidate(0, 64, 0), Some(1));
+        assert_eq!(candidate(2, 64, 0), Some(2));
+        assert_eq!(candidate(2, 64, 1), None);
+        assert_eq!(candidate(0, 64, 9), None);
     }
 }

@@ -1,6 +1,6 @@
 //! Owns the journal's settings and their defaults.
 
-use crate::copies::Canary;
+use crate::canary::Canary;
 
 /// How a journal behaves. `Settings::default()` is what the spool uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct Settings {
     pub clean_below_percent: u32,
     /// Bytes that may wait in memory or be under way to one copy; a copy that is slower is sent the segments.
     pub copy_window_bytes: u64,
+    /// So many of the newest segments are not cleaned while there is space: mail that is on its way will free them by itself.
+    pub clean_behind_segments: u64,
     /// The owner's epoch. Opening with a lower one than was ever used is refused.
     pub epoch: u32,
     /// What the simulation breaks on purpose. [`Canary::None`] everywhere else.
@@ -44,6 +46,7 @@ impl Default for Settings {
             lazy_sync_ms: 1000,
             clean_below_percent: 30,
             copy_window_bytes: 16 << 20,
+            clean_behind_segments: 4,
             epoch: 0,
             canary: Canary::None,
         }

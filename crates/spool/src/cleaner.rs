@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use journal::Commit;
+use journal::{Commit, Pinned, SegmentNo};
 
 use crate::book::Claim;
 use crate::record::Survivor;
@@ -22,11 +22,15 @@ pub struct Cleaner {
 pub struct Cleaning {
     /// Records of the segment in work that were needed when it was looked through.
     pub survivors: VecDeque<Survivor>,
+    /// Tombstones of the segment in work that must outlive other segments.
+    pub tombstones: VecDeque<Pinned>,
     /// Those that were appended again and are not durable yet.
     pub flight: Option<Flight>,
-    /// Something of the segment in work was moved.
+    /// Where the next segment to clean is looked for: each has its turn, also behind one whose records are in somebody's hand.
+    pub next: SegmentNo,
+    /// Something was moved since the oldest segment had its turn.
     pub moved_any: bool,
-    /// Not looked for work before: the last segment gave nothing, its records being in somebody's hand.
+    /// Not looked for work before.
     pub not_before_ms: u64,
 }
 
@@ -36,8 +40,17 @@ pub struct Flight {
     pub commit: Commit,
     /// They as they were, in the order of the batch.
     pub moved: Vec<Survivor>,
+    /// Tombstones as they were, behind those in the batch.
+    pub tombstones: Vec<Pinned>,
     /// Their messages.
     pub claims: Vec<Claim>,
+}
+
+impl Cleaning {
+    /// Nothing of the segment in work is left.
+    pub fn is_empty(&self) -> bool {
+        self.survivors.is_empty() && self.tombstones.is_empty()
+    }
 }
 
 impl Cleaner {

@@ -50,6 +50,17 @@ pub enum Part {
     State(u32),
 }
 
+impl Part {
+    /// The kind of its record.
+    pub fn kind(self) -> u8 {
+        match self {
+            Part::Chunk(_) => CHUNK,
+            Part::Accept => ACCEPT,
+            Part::State(_) => STATE,
+        }
+    }
+}
+
 /// A payload that this program does not understand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unknown(pub &'static str);

@@ -68,6 +68,8 @@ pub enum Canary {
     ReleaseBeforeSettle,
     /// A settled recipient is not recorded.
     ForgetSettle,
+    /// Cleaning does not move tombstones along: what they cancel comes back.
+    LoseTombstones,
 }
 
 impl Ladder {

@@ -281,6 +281,7 @@ fn g11_cleaning_moves_what_lives_and_loses_nothing() {
     let mut settings = settings();
     settings.journal.segment_bytes = 256 << 10;
     settings.journal.clean_below_percent = 60;
+    settings.journal.clean_behind_segments = 1;
     settings.body_memory_bytes = 0;
     let mut node = Node::new(settings);
     let mut kept = Vec::new();
@@ -315,6 +316,50 @@ fn g11_cleaning_moves_what_lives_and_loses_nothing() {
         assert_eq!(work.recipients().map(|(index, _)| index).collect::<Vec<_>>(), [0]);
         assert_eq!(node.content(&work).len(), 5000);
     }
+}
+
+/// Half of the oldest segment waits for a dead hop: it is neither free nor worth cleaning, and the settle records of its other
+/// half must outlive it. They must not keep the segments that they are in.
+#[test]
+fn g11_mail_that_waits_keeps_no_more_than_its_own_segments() {
+    let mut settings = settings();
+    settings.journal.segment_bytes = 256 << 10;
+    settings.journal.clean_below_percent = 30;
+    settings.journal.clean_behind_segments = 1;
+    settings.body_memory_bytes = 0;
+    let mut node = Node::new(settings);
+    let mut waiting = Vec::new();
+    for n in 0..1500 {
+        let waits = n < 40 && n % 2 == 0;
+        let domain = if waits { "dead.test" } else { "a.test" };
+        let id = node.accept(envelope("s@here.test", &[&format!("r@{domain}")]), &vec![b'x'; 5000]).id();
+        if waits {
+            waiting.push(id);
+        } else {
+            node.spool.settle(node.take_one("a.test"), &Attempt::default(), &[(0, delivered())]);
+        }
+        if n % 20 == 0 {
+            node.rest();
+        }
+    }
+    for _ in 0..40 {
+        node.sim.clock.advance_ms(11_000);
+        node.rest();
+    }
+    let stats = node.spool.journal_stats();
+    assert!(stats.segments <= 4, "20 messages that wait in one segment of 256 KiB keep {} segments", stats.segments);
+    node.die(true);
+    waiting.sort_unstable();
+    assert_eq!(node.messages(), waiting, "what was settled stays settled");
+    for work in node.spool.take(node.hop("dead.test"), 100) {
+        assert_eq!(node.content(&work).len(), 5000);
+        node.spool.settle(work, &Attempt::default(), &[(0, delivered())]);
+    }
+    for _ in 0..10 {
+        node.sim.clock.advance_ms(11_000);
+        node.rest();
+    }
+    assert_eq!(node.spool.journal_stats().live_bytes, 0, "the hop has answered: nothing is kept any more");
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod stories;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use journal::{Batch, Commit, Extent, Journal, Mode, OpenError, Seen, Settings, When};
+use journal::{Batch, Commit, Extent, Journal, Mode, OpenError, Pinned, Seen, SegmentNo, Settings, When};
 use model::{Fate, Id, Model, Shown};
 use sabotage::{How, sabotaged};
 use world::sim::{Faults, SimHandle};
@@ -45,6 +45,8 @@ enum Then {
     Cancel(Id),
     /// The one record of the batch is a copy of this one.
     Replace(Id),
+    /// The one record of the batch is a copy of this tombstone.
+    MovePin(Id, Pinned),
 }
 
 impl Run {
@@ -76,6 +78,7 @@ impl Run {
             keep_free_bytes: 0,
             spare_segments_max: 3,
             clean_below_percent: 50,
+            clean_behind_segments: 1,
             ..Settings::default()
         };
         let mut shown = Vec::new();
@@ -154,6 +157,11 @@ impl Run {
             Then::Nothing => {}
             Then::Cancel(target) => self.model.cancel(journal, id, extent, target),
             Then::Replace(old) => self.release(old),
+            Then::MovePin(old, pinned) => {
+                journal.move_pin(pinned, extent);
+                self.model.set(id, Fate::Pinned { extent });
+                self.model.set(old, Fate::Released);
+            }
         }
     }
 
@@ -185,9 +193,22 @@ impl Run {
         }
     }
 
-    /// Survivors of a nearly dead segment are appended again; the old ones go when the new ones are durable.
+    /// Survivors of a nearly dead segment are appended again; the old ones go when the new ones are durable. Its tombstones too.
     fn clean(&mut self) -> Result<(), String> {
-        let Some(segment) = self.journal().cleaning_candidate() else { return Ok(()) };
+        let from = SegmentNo(self.below(3));
+        let Some(candidate) = self.journal().cleaning_candidate(from) else { return Ok(()) };
+        let segment = candidate.segment;
+        for pinned in candidate.pinned {
+            let Some(id) = self.model.pinned_at(pinned.record) else {
+                return Err(format!("the journal holds a pin on {} that nobody asked for", pinned.record.position));
+            };
+            // One mover, as in the spool.
+            if self.waiting.iter().any(|w| matches!(w.then, Then::MovePin(moving, _) if moving == id)) {
+                continue;
+            }
+            let copy = self.model.new_record(8, self.model.records[&id].cancels);
+            self.append(vec![copy], true, true, Then::MovePin(id, pinned));
+        }
         let mut there = Vec::new();
         let scanned = self.journal().scan_segment(segment, &mut |s| there.push(s.extent));
         if self.down() {

@@ -163,7 +163,22 @@ impl Model {
                 journal.release(extent.position, extent.len);
                 self.set(tombstone, Fate::Released);
             }
+            Fate::Released if self.pinned_for(target) => {
+                // Cleaning had moved it: one of the two is enough.
+                journal.release(extent.position, extent.len);
+                self.set(tombstone, Fate::Released);
+            }
             _ => {}
         }
+    }
+
+    fn pinned_for(&self, target: Id) -> bool {
+        self.records.values().any(|k| k.cancels == Some(target) && matches!(k.fate, Fate::Pinned { .. }))
+    }
+
+    /// Which tombstone is pinned at this place.
+    pub fn pinned_at(&self, extent: Extent) -> Option<Id> {
+        let there = |known: &Known| known.fate == Fate::Pinned { extent };
+        self.records.iter().find(|(_, known)| there(known)).map(|(id, _)| *id)
     }
 }

@@ -83,6 +83,7 @@ impl Machine {
         settings.journal.spare_segments_max = 2;
         settings.journal.keep_free_bytes = 0;
         settings.journal.clean_below_percent = 50;
+        settings.journal.clean_behind_segments = seed % 2;
         settings.expire_grace_ms = 1000;
         settings.poison_after = 3;
         let mut machine = Machine {

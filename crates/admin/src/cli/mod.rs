@@ -6,6 +6,7 @@ mod client;
 mod messages;
 mod node;
 mod offline;
+mod pki;
 mod queues;
 mod start;
 mod table;
@@ -29,6 +30,7 @@ pub fn main() -> ExitCode {
             Ok(())
         }
         Verb::Check(asked) => offline::check(asked, json),
+        Verb::Pki(asked) => pki::run(asked, json),
         Verb::HashPassword { scram } => offline::hash_password(scram),
         Verb::Explain(asked) if asked.documents.any() => offline::explain(asked),
         verb => over_the_api(cli.url, verb, json),
@@ -57,7 +59,7 @@ fn over_the_api(url: Option<String>, verb: Verb, json: bool) -> Result<(), Troub
             Verb::Undrain => node::order(&client, "/undrain", json).await,
             Verb::Queue(verb) => queues::run(&client, verb, json).await,
             Verb::Message(verb) => messages::run(&client, verb, json).await,
-            Verb::Start(_) | Verb::Check(_) | Verb::HashPassword { .. } | Verb::Version => Ok(()),
+            Verb::Start(_) | Verb::Check(_) | Verb::Pki(_) | Verb::HashPassword { .. } | Verb::Version => Ok(()),
         }
     })
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use roles::control::MessageFilter;
 
+use super::pki::{self, PkiWords};
 use crate::api::TraceQuery;
 
 /// Posthouse takes mail, keeps every message that it has answered 250 for, and delivers it.
@@ -51,6 +52,9 @@ pub enum Verb {
         #[arg(long)]
         scram: bool,
     },
+    /// Certificates by which the nodes of an organization know each other
+    #[command(after_help = pki::EXAMPLES)]
+    Pki(PkiWords),
     /// The node at a glance
     Status,
     /// What happened to messages, newest first

@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use world::World;
 
-use super::canary::Canary;
 use super::copy::Copy;
 use super::frame::Message;
 use super::group::Group;
 use super::lag::Lag;
 use super::owner::{Effect, Input, Log, Owner};
+use crate::canary::Canary;
 use crate::commit::{Committed, Ticket};
 use crate::ends::{Ends, SegmentEnd};
 use crate::position::{Position, SegmentNo};

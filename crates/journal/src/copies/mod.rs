@@ -25,7 +25,6 @@
 //! `HeldCopy::hand_over` answers where the copy ends and lets the directory go; `Journal::open` there with the next epoch goes on.
 //! While it is open, and for holders that have no copy, [`refuse`] answers whoever still thinks that he is the owner.
 
-mod canary;
 mod copy;
 mod frame;
 mod group;
@@ -39,8 +38,6 @@ mod refuse;
 mod runs;
 mod store;
 
-#[doc(hidden)]
-pub use canary::Canary;
 pub use copy::Wake;
 pub use frame::{Decoder, FRAME_BYTES_MAX, Frame, Hello, JOURNAL_NAME_MAX, Malformed, Message, Refusal, Trouble};
 pub use group::Outgoing;

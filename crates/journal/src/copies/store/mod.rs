@@ -17,9 +17,9 @@ use std::sync::Arc;
 use world::{File, Lock, Open, World};
 
 use self::notes::Notes;
-use super::canary::Canary;
 use super::frame::Hello;
 use super::runs;
+use crate::canary::Canary;
 use crate::ends::{Ends, SegmentEnd};
 use crate::error::OpenError;
 use crate::files::segment_path;

@@ -10,7 +10,7 @@ use world::{File, Open, World};
 
 use super::notes::{self, Notes};
 use super::{Store, StoreError};
-use crate::copies::canary::Canary;
+use crate::canary::Canary;
 use crate::ends::{Ends, SegmentEnd};
 use crate::error::OpenError;
 use crate::files::{self, segment_path};

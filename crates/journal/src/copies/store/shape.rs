@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::notes::Notes;
 use super::open::wipe;
 use super::{Store, StoreError, in_runs};
-use crate::copies::canary::Canary;
+use crate::canary::Canary;
 use crate::files::{segment_path, spare_path};
 use crate::position::{Position, SegmentNo};
 
