@@ -20,6 +20,7 @@ pub struct Cluster {
     pub chance: SimChance,
     pub now_us: u64,
     canary: Canary,
+    trace: bool,
     /// Since when a member of the level set has not been level.
     late: BTreeMap<usize, u64>,
     /// No more faults.
@@ -39,6 +40,7 @@ impl Cluster {
             chance,
             now_us: 0,
             canary,
+            trace: std::env::var_os("TRACE").is_some(),
             late: BTreeMap::new(),
             quiet: false,
         };
@@ -51,6 +53,13 @@ impl Cluster {
 
     pub fn below(&self, n: u64) -> u64 {
         self.chance.below(n)
+    }
+
+    /// Says what happens, when one seed is looked at (`TRACE=1`).
+    fn tell(&self, what: impl FnOnce() -> String) {
+        if self.trace {
+            println!("{:>9} {}", self.now_us / 1000, what());
+        }
     }
 
     fn any(&self) -> usize {
@@ -70,6 +79,8 @@ impl Cluster {
             return Ok(());
         };
         self.register.opened(n, epoch)?;
+        let ids = shown.iter().filter_map(|s| Some(u64::from_le_bytes(*s.payload.first_chunk()?)));
+        self.tell(|| format!("{n} owns epoch {epoch} (again: {again}) and sees {:?}", ids.collect::<Vec<_>>()));
         let level = self.register.truth().level.clone();
         if let Role::Owner(owner) = &mut self.nodes[n].role {
             owner.level = level;
@@ -83,6 +94,7 @@ impl Cluster {
 
     /// A node's process ends, perhaps with the power.
     pub fn die(&mut self, n: usize, power_cut: bool) {
+        self.tell(|| format!("{n} dies, power cut: {power_cut}, down: {}", self.nodes[n].is_down()));
         self.net.drop_conns(&self.chance, |c| c.owner == n || c.holder == n);
         self.nodes[n].die(power_cut);
     }
@@ -95,7 +107,7 @@ impl Cluster {
             76..82 => self.advance(1 + self.below(40)),
             82..83 => self.advance(400 + self.below(1500)),
             83..93 => self.govern()?,
-            93..96 => self.check_copies()?,
+            93..98 => self.check_copies()?,
             _ if self.quiet => {}
             _ => self.fault()?,
         }
@@ -139,7 +151,7 @@ impl Cluster {
 
     /// Somebody who thinks that he is the owner does what a spool does.
     fn owner_works(&mut self) -> Result<(), String> {
-        let n = self.any();
+        let n = if self.below(3) == 0 { self.any() } else { self.register.truth().owner };
         let (current, was_down) = (self.is_true_owner(n), self.nodes[n].is_down());
         let what = self.below(10);
         let live = self.ledger.live(true);
@@ -187,6 +199,7 @@ impl Cluster {
         match &self.nodes[n].role {
             Role::Owner(owner) if entry.owner != n || entry.epoch != owner.epoch => {
                 // Somebody has taken over: from now on this is a copy of his journal.
+                self.tell(|| format!("{n} steps down"));
                 self.net.drop_conns(&self.chance, |c| c.owner == n || c.holder == n);
                 self.nodes[n].role = Role::Down;
                 self.nodes[n].start(self.canary)?;
@@ -238,6 +251,8 @@ impl Cluster {
         {
             owner.level = local;
             owner.tell();
+            let level = owner.level.clone();
+            self.tell(|| format!("{n} waits for {level:?}, the register says {wanted:?}"));
         }
     }
 
@@ -272,6 +287,7 @@ impl Cluster {
             return Ok(());
         }
         self.ledger.take_overs += 1;
+        self.tell(|| format!("{n} takes over: {new:?}"));
         if self.below(6) == 0 && !self.quiet {
             // It dies between the register and the disk.
             self.die(n, self.below(2) == 0);
@@ -320,6 +336,7 @@ impl Cluster {
         let seed = self.chance.u64();
         self.nodes[n] = Node::new(seed);
         self.nodes[n].lost = true;
+        self.tell(|| format!("{n} has lost its disk"));
         Ok(())
     }
 
@@ -352,7 +369,9 @@ impl Cluster {
                     Some(copy) if copy[..len] == bytes[..len] => {}
                     Some(copy) => {
                         let at = copy.iter().zip(bytes).take_while(|(a, b)| a == b).count();
-                        return Err(format!("copy {h} differs from its owner at {start:x}+{at:x} of {len:x} in {state:?}"));
+                        return Err(format!(
+                            "copy {h} differs from its owner at {start:x}+{at:x} of {len:x} in {state:?}"
+                        ));
                     }
                     None => return Err(format!("copy {h} lacks segment {start:x} that it has acknowledged")),
                 }

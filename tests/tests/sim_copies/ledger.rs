@@ -149,6 +149,8 @@ impl Ledger {
             let there = seen.get(id).copied();
             (known.here, known.durable) = (there.is_some(), there.is_some());
             known.extent = there.or(known.extent.filter(|_| known.released));
+            // What was given up may be seen again on a copy that had not been told; another copy may have been.
+            known.protected &= !(known.released && there.is_some());
             known.released &= there.is_none();
             if there.is_none() && !known.released {
                 // Nobody has promised it to anybody.
