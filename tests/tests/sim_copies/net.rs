@@ -25,13 +25,16 @@ enum Far {
     Owner(u32, Decoder),
 }
 
+/// Whether it was on its way to the holder, and its bytes.
+type Ghost = (bool, Vec<u8>);
+
 #[derive(Default)]
 pub struct Net {
     pub conns: Vec<Conn>,
     /// Directions in which nothing arrives.
     pub cut: BTreeSet<(usize, usize)>,
     /// Frames of ended connections, from owner to holder and back.
-    ghosts: BTreeMap<(usize, usize), Vec<(bool, Vec<u8>)>>,
+    ghosts: BTreeMap<(usize, usize), Vec<Ghost>>,
 }
 
 impl Net {
