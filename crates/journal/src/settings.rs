@@ -21,7 +21,7 @@ pub struct Settings {
     pub lazy_sync_ms: u64,
     /// A sealed segment with a smaller share of live bytes (in per cent) is worth cleaning.
     pub clean_below_percent: u32,
-    /// So many of the newest segments are not cleaned while there is space: mail that is on its way will free them by itself.
+    /// So many of the newest segments are not cleaned while there is space and mail in them: on its way it will free them by itself.
     pub clean_behind_segments: u64,
     /// The owner's epoch. Opening with a lower one than was ever used is refused.
     pub epoch: u32,
