@@ -36,6 +36,11 @@ impl Format {
         position.0 % self.segment_bytes
     }
 
+    /// Whether segments may have this size.
+    pub(crate) fn allows(segment_bytes: u64) -> bool {
+        (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&segment_bytes) && segment_bytes.is_multiple_of(4096)
+    }
+
     /// Bytes of a segment that records may take; the rest is left for the seal.
     pub(crate) fn room_in_segment(&self) -> u64 {
         self.segment_bytes - RECORD_HEADER_BYTES as u64
@@ -115,6 +120,9 @@ impl Header {
         true_one.then_some(header)
     }
 }
+
+const SEGMENT_BYTES_MIN: u64 = 8 << 10;
+const SEGMENT_BYTES_MAX: u64 = 1 << 30;
 
 /// The kind of a seal: the segment ends here, whatever bytes follow.
 pub(crate) const SEAL: u8 = 240;

@@ -18,6 +18,10 @@ pub(crate) struct End {
     pub(crate) sealed: bool,
     /// Everything before was synced when the last record (or the seal) was written.
     pub(crate) durable: u64,
+    /// Running checksum of the headers of the records walked over, without the seal's.
+    pub(crate) chain: u32,
+    /// The same with the seal's.
+    pub(crate) chain_sealed: u32,
 }
 
 /// Shows the records of a segment from offset `from` on, where the windows begin, up to its seal or the first bad one.
@@ -30,7 +34,7 @@ pub(crate) fn walk(
 ) -> io::Result<End> {
     let start = format.start(segment).0;
     let mut cursor = Cursor { windows, window: Vec::new(), used: 0, carry: Vec::new() };
-    let mut end = End { at: from, sealed: false, durable: from };
+    let mut end = End { at: from, sealed: false, durable: from, chain: 0, chain_sealed: 0 };
     loop {
         let Some(bytes) = cursor.peek(RECORD_HEADER_BYTES)? else { return Ok(end) };
         let position = Position(start + end.at);
@@ -41,10 +45,12 @@ pub(crate) fn walk(
             return Ok(end);
         }
         end.durable = end.at - u64::from(header.durable_back);
+        let chain = crc32c::crc32c_append(end.chain, &record[..RECORD_HEADER_BYTES]);
         if header.kind == SEAL {
-            end.sealed = true;
+            (end.sealed, end.chain_sealed) = (true, chain);
             return Ok(end);
         }
+        end.chain = chain;
         show(&header, &record[RECORD_HEADER_BYTES..]);
         cursor.advance(total);
         end.at += total as u64;
