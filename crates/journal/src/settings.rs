@@ -25,7 +25,7 @@ pub struct Settings {
     pub clean_below_percent: u32,
     /// Bytes that may wait in memory or be under way to one copy; a copy that is slower is sent the segments.
     pub copy_window_bytes: u64,
-    /// So many of the newest segments are not cleaned while there is space: mail that is on its way will free them by itself.
+    /// So many of the newest segments are not cleaned while there is space and mail in them: on its way it will free them by itself.
     pub clean_behind_segments: u64,
     /// The owner's epoch. Opening with a lower one than was ever used is refused.
     pub epoch: u32,
