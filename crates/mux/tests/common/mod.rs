@@ -1,5 +1,5 @@
 //! Two ends and a wire between them that cuts where the test says.
-#![allow(dead_code, missing_docs)] // each test file uses its part
+#![allow(dead_code, missing_docs, clippy::unwrap_used)] // each test file uses its part
 
 use bytes::Bytes;
 use mux::{Cut, Event, HEAD_BYTES, Mux, Pieces, Received, Settings, Side};
