@@ -11,7 +11,9 @@ pub fn settings(side: Side) -> Settings {
 }
 
 pub fn end(side: Side) -> Mux {
-    Mux::new(settings(side), 0, b"hello".to_vec())
+    let mut end = Mux::new(settings(side), 0);
+    end.introduce(b"hello".to_vec());
+    end
 }
 
 /// Both ends, introduced to each other.
