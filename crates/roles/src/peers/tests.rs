@@ -64,6 +64,8 @@ impl Ground {
     }
 }
 
+const DAY_MS: i64 = 86_400_000;
+
 fn peer(name: &str, at: SocketAddr) -> Peer {
     Peer { name: name.into(), address: HostPort { host: Host::Ip(at.ip()), port: at.port() } }
 }
@@ -214,35 +216,68 @@ async fn the_wrong_authority_is_told_at_both_ends() {
     a.follow(&[peer("b.test", at_b)]);
     let signed = "was not signed by the authority in /pki/nodes/a.test/ca.pem";
     eventually("a says what it misses", || error_of(&a, "b.test").contains(signed)).await;
-    eventually("b has heard something of it", || !error_of(&b, "a.test").is_empty() || !b.troubles().is_empty()).await;
+    let refused = || b.troubles().iter().any(|(word, _)| *word == "refuses-ours");
+    let signed = "was not signed by the authority in /pki/nodes/b.test/ca.pem";
+    eventually("b hears that a refused, and refuses a", || refused() && error_of(&b, "a.test").contains(signed)).await;
     assert!(!a.is_up("b.test") && !b.is_up("a.test"));
 }
 
-/// A certificate that is not valid now, made with the simulated clock of another day.
-async fn not_valid_now(days_ago: i64) -> (String, Vec<(&'static str, u64)>) {
-    let ground = Ground::new();
+/// Issues b's certificate, valid for `days`, as if today were another day.
+fn issued(ground: &Ground, days: u32, shift_ms: i64) {
     let (_, handle) = World::simulated(9);
     let now_ms = ground.world.clock.wall_ms() as i64;
-    let (then, disk) = (world::Clock::wall_ms(&handle.clock) as i64, ground.world.disk.clone());
-    handle.clock.jump_wall_ms(now_ms - then - days_ago * 86_400_000);
-    let world = World { disk, clock: Arc::new(handle.clock), chance: ground.world.chance.clone() };
-    let made =
-        Pki::in_world(world, "/pki".into()).issue(&Order { node: "b.test".into(), days: Some(10), ..Order::default() });
-    made.unwrap();
+    handle.clock.jump_wall_ms(now_ms - world::Clock::wall_ms(&handle.clock) as i64 + shift_ms);
+    let world = World { clock: Arc::new(handle.clock), ..ground.world.clone() };
+    let order = Order { node: "b.test".into(), days: Some(days), ..Order::default() };
+    Pki::in_world(world, "/pki".into()).issue(&order).unwrap();
+}
+
+async fn not_valid_now(shift_ms: i64) -> String {
+    let ground = Ground::new();
+    issued(&ground, 10, shift_ms);
     let (a, at_a) = ground.node("a.test", &[]).await;
     let (b, at_b) = ground.node("b.test", &[("a.test", at_a)]).await;
     a.follow(&[peer("b.test", at_b)]);
     eventually("a says so", || error_of(&a, "b.test").contains("its certificate")).await;
     eventually("b hears of it", || b.troubles().iter().any(|(word, _)| *word == "refuses-ours")).await;
-    (error_of(&a, "b.test"), b.troubles())
+    error_of(&a, "b.test")
 }
 
 #[tokio::test]
 async fn a_certificate_that_ended_or_has_not_begun_is_told_with_its_date() {
-    let (error, _) = not_valid_now(20).await;
+    let error = not_valid_now(-20 * DAY_MS).await;
     assert!(error.contains("its certificate ended at 20") && error.contains("posthouse pki renew b.test"), "{error}");
-    let (error, _) = not_valid_now(-5).await;
+    let error = not_valid_now(5 * DAY_MS).await;
     assert!(error.contains("its certificate counts only from 20") && error.contains("clocks"), "{error}");
+}
+
+/// A live link gets a new certificate before the old one ends, without a moment without a link; without a new one it ends then.
+#[tokio::test]
+async fn a_link_follows_its_certificates() {
+    let ground = Ground::new();
+    // Three seconds are left of it.
+    issued(&ground, 1, 3_000 - DAY_MS);
+    let (a, b) = pair(&ground).await;
+    let ends = a.states()[0].certificate_until.clone().unwrap();
+    ground.pki("/pki").renew(&Order { node: "b.test".into(), ..Order::default() }, true).unwrap();
+    b.renew_certificates();
+    let mut always = true;
+    eventually("the link is made anew", || {
+        always &= a.is_up("b.test");
+        a.states()[0].links == 2
+    })
+    .await;
+    assert!(mail::date::parse_rfc3339(&ends).unwrap() > ground.world.clock.wall_ms(), "before the end");
+    assert!(always && a.is_up("b.test") && a.states()[0].certificate_until.as_ref() > Some(&ends));
+    tokio::time::sleep(Duration::from_millis(3_500)).await;
+    assert!(a.is_up("b.test") && a.states()[0].links == 2, "and goes on");
+
+    let ground = Ground::new();
+    issued(&ground, 1, 3_000 - DAY_MS);
+    let (a, b) = pair(&ground).await;
+    eventually("the link ends with its certificate", || !a.is_up("b.test") && !b.is_up("a.test")).await;
+    eventually("and why is said", || error_of(&a, "b.test").contains("posthouse pki renew b.test")).await;
+    assert!(a.troubles().iter().any(|(word, _)| *word == "ended"), "it was said before: {:?}", a.troubles());
 }
 
 #[tokio::test]
