@@ -139,12 +139,14 @@ impl Wake for Unpark {
 pub struct Committed {
     /// Position of the first record.
     pub first: Position,
+    /// How many copies had it synced, besides the journal itself, when it was confirmed.
+    pub copies: u8,
     lens: Lens,
 }
 
 impl Committed {
     pub(crate) fn new(first: Position, lens: impl ExactSizeIterator<Item = u32>) -> Committed {
-        Committed { first, lens: Lens::new(lens) }
+        Committed { first, copies: 0, lens: Lens::new(lens) }
     }
 
     /// Where the `index`-th record of the batch is. Panics if there was none.
