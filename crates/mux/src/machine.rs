@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::io::IoSlice;
 
 use bytes::{Bytes, BytesMut};
 
@@ -230,9 +231,21 @@ impl Mux {
     pub fn send(&mut self, number: u32, bytes: &mut Bytes) -> Result<usize, Gone> {
         let channel = usable(&mut self.channels, number)?;
         if channel.is_finished() {
-            return Err(Gone { why: "this end has finished the channel".into() });
+            return Err(finished());
         }
         let taken = channel.send(bytes);
+        self.stand_in_line(number);
+        Ok(taken)
+    }
+
+    /// Takes a whole message out of borrowed parts, or nothing of it: `false`, and [`Event::Writable`] follows. For messages whose parts
+    /// cannot be given away; they are copied once.
+    pub fn send_parts(&mut self, number: u32, parts: &[IoSlice<'_>]) -> Result<bool, Gone> {
+        let channel = usable(&mut self.channels, number)?;
+        if channel.is_finished() {
+            return Err(finished());
+        }
+        let taken = channel.send_parts(parts, parts.iter().map(|part| part.len()).sum());
         self.stand_in_line(number);
         Ok(taken)
     }
@@ -316,6 +329,10 @@ fn usable(channels: &mut HashMap<u32, Channel>, number: u32) -> Result<&mut Chan
         Some(why) => Err(Gone { why: why.clone() }),
         None => Ok(channel),
     }
+}
+
+fn finished() -> Gone {
+    Gone { why: "this end has finished the channel".into() }
 }
 
 /// A reason as it may go over the wire.

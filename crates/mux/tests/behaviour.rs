@@ -6,7 +6,7 @@ mod common;
 
 use bytes::Bytes;
 use common::*;
-use mux::{Cut, DATA_MAX, Event, FIRST_CREDIT, Mux, NoChannel, Pieces, Received, Side};
+use mux::{Cut, DATA_MAX, Event, FIRST_CREDIT, NoChannel, Pieces, Received, Side};
 
 const BULK: u32 = 4 << 20;
 
@@ -228,5 +228,13 @@ fn what_is_large_is_not_copied() {
     let mut pieces = Pieces::default();
     a.output(&mut pieces, usize::MAX);
     assert_eq!(pieces.slices(&mut slices), 2, "small writes become one");
-    let _: &Mux = &b;
+    drain(&mut pieces);
+    // A message in parts goes whole or not at all, and one that is larger than the queue goes when nothing else waits.
+    let parts = [std::io::IoSlice::new(b"head"), std::io::IoSlice::new(&bulk), std::io::IoSlice::new(&bulk)];
+    assert_eq!(a.send_parts(number, &parts), Ok(true));
+    assert_eq!(a.send_parts(number, &parts[..1]), Ok(false));
+    exchange(&mut a, &mut b, 0);
+    assert!(std::iter::from_fn(|| a.poll_event()).any(|event| event == Event::Writable(number)));
+    let (read, _) = read_all(&mut b, number);
+    assert!(read.ends_with(&[b"head", &bulk[..], &bulk[..]].concat()), "{}", read.len());
 }

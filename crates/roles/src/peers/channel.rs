@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::io::IoSlice;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -53,6 +54,19 @@ impl Channel {
             alive(state)?;
             state.mux.send(self.number, bytes)?;
             if bytes.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            state.waiting.entry(self.number).or_default().writer = Some(cx.waker().clone());
+            Poll::Pending
+        })
+    }
+
+    /// Hands over a whole message in borrowed parts, or nothing of it; copies them once. `Pending`: offer the same message again when
+    /// woken.
+    pub fn poll_send_parts(&self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<Result<(), Gone>> {
+        self.shared.with(|state| {
+            alive(state)?;
+            if state.mux.send_parts(self.number, parts)? {
                 return Poll::Ready(Ok(()));
             }
             state.waiting.entry(self.number).or_default().writer = Some(cx.waker().clone());

@@ -10,6 +10,7 @@ mod dial;
 mod hello;
 mod link;
 mod meet;
+mod places;
 mod refusals;
 mod shown;
 mod talk;
@@ -21,7 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use directory::Peer;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 use world::World;
 
@@ -29,6 +30,7 @@ use crate::listen::accept_until;
 use book::{Book, Entry};
 pub use channel::Channel;
 use hello::{Hello, PROTOCOL};
+use places::Places;
 use refusals::Refusals;
 pub use talk::NoAnswer;
 pub use tls::LinkTls;
@@ -55,7 +57,7 @@ struct Inner {
     /// Who serves which kind of channel.
     served: Mutex<HashMap<&'static str, mpsc::Sender<Channel>>>,
     /// Strangers whose certificate is being looked at.
-    places: Semaphore,
+    places: Arc<Places>,
     stop: watch::Sender<bool>,
 }
 
@@ -73,7 +75,7 @@ impl Peers {
             book: Book::default(),
             refusals: Refusals::default(),
             served: Mutex::default(),
-            places: Semaphore::new(HANDSHAKES_MAX),
+            places: Arc::default(),
             stop,
         });
         let answering = inner.clone();
@@ -153,7 +155,7 @@ impl Peers {
 impl Inner {
     /// A connection that somebody made.
     async fn answer(self: Arc<Inner>, stream: tokio::net::TcpStream, remote: std::net::SocketAddr) {
-        let Ok(_place) = self.places.try_acquire() else {
+        let Some(_place) = self.places.take(remote.ip()) else {
             self.trouble("", &remote.ip().to_string(), &Trouble::Ended("too many connections are being looked at"));
             return;
         };
@@ -202,9 +204,6 @@ impl Inner {
         }
     }
 }
-
-/// Connections whose certificates are looked at at a time; more are closed at once.
-const HANDSHAKES_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests;
