@@ -80,9 +80,7 @@ impl Spool {
     /// Starts a message. Costs nothing on the disk until more than 128 KiB were pushed.
     pub fn begin(&self, source: &Source) -> Result<Pending, Refused> {
         self.inner.can_accept()?;
-        if !source.protection.allows(self.inner.journal.copies().protected_by()) {
-            return Err(Refused::Short);
-        }
+        self.can_protect(source.protection)?;
         let room = source.size_bytes.unwrap_or(FIRST_BYTES).saturating_add(HEADER_BYTES).min(CHUNK_BYTES as u64);
         Ok(Pending {
             id: self.inner.name(),
@@ -96,7 +94,13 @@ impl Spool {
         })
     }
 
-    /// What [`Spool::begin`] would say now: for readiness.
+    /// Whether there are copies enough for such a message now.
+    pub fn can_protect(&self, protection: Protection) -> Result<(), Refused> {
+        let enough = protection.copies == 0 || protection.allows(self.inner.journal.copies().protected_by());
+        if enough { Ok(()) } else { Err(Refused::Short) }
+    }
+
+    /// What [`Spool::begin`] would say now, apart from protection: for readiness.
     pub fn can_accept(&self) -> Result<(), Refused> {
         self.inner.can_accept()
     }
