@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::batch::RECORD_HEADER_BYTES;
 use crate::position::SegmentNo;
+use crate::record;
 use crate::walk::End;
 
 /// How far a segment goes.
@@ -25,7 +26,7 @@ pub(crate) type Ends = BTreeMap<SegmentNo, SegmentEnd>;
 impl SegmentEnd {
     /// The end behind one more record, or behind the seal.
     pub(crate) fn then(self, header: &[u8], total: u64, seal: bool) -> SegmentEnd {
-        SegmentEnd { at: self.at + total, chain: link(self.chain, header), sealed: seal }
+        SegmentEnd { at: self.at + total, chain: record::chain(self.chain, header), sealed: seal }
     }
 }
 
@@ -36,9 +37,4 @@ impl From<End> for SegmentEnd {
             false => SegmentEnd { at: end.at, chain: end.chain, sealed: false },
         }
     }
-}
-
-/// The chain behind one more header.
-pub(crate) fn link(chain: u32, header: &[u8]) -> u32 {
-    crc32c::crc32c_append(chain, header)
 }

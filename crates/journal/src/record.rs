@@ -90,7 +90,7 @@ impl Header {
         to[12..16].copy_from_slice(&self.epoch.to_le_bytes());
         to[16..24].copy_from_slice(&self.position.0.to_le_bytes());
         to[24..28].copy_from_slice(&self.durable_back.to_le_bytes());
-        let crc = crc32c::crc32c_append(format.salt, &to[..28]);
+        let crc = crc32c::crc32c_append(format.salt, &to[..CHECKED_BYTES]);
         to[28..32].copy_from_slice(&crc.to_le_bytes());
     }
 
@@ -111,7 +111,7 @@ impl Header {
             durable_back: u32_at(24),
         };
         let offset = format.offset(position);
-        let true_one = u32_at(28) == crc32c::crc32c_append(format.salt, &bytes[..28])
+        let true_one = u32_at(28) == crc32c::crc32c_append(format.salt, &bytes[..CHECKED_BYTES])
             && header.kind != 0
             && header.total() <= BATCH_BYTES_MAX
             && offset + header.total() as u64 <= format.segment_bytes
@@ -123,6 +123,15 @@ impl Header {
 
 const SEGMENT_BYTES_MIN: u64 = 8 << 10;
 const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+
+/// The running checksum behind one more header. Without the header's own checksum: a checksum over bytes and their checksum is the
+/// same whatever the bytes are.
+pub(crate) fn chain(chain: u32, header: &[u8]) -> u32 {
+    crc32c::crc32c_append(chain, &header[..CHECKED_BYTES])
+}
+
+/// The bytes of a header that its checksum covers.
+const CHECKED_BYTES: usize = RECORD_HEADER_BYTES - 4;
 
 /// The kind of a seal: the segment ends here, whatever bytes follow.
 pub(crate) const SEAL: u8 = 240;
@@ -155,5 +164,8 @@ mod tests {
             assert_eq!(Header::decode(&FORMAT, position, &bent), None, "bit {bit}");
         }
         assert_eq!(Header::decode(&FORMAT, Position(1 << 16), &[0; RECORD_HEADER_BYTES]), None);
+        let mut other = bytes;
+        Header { epoch: 1, ..header }.encode(&FORMAT, &mut other);
+        assert_ne!(chain(7, &bytes), chain(7, &other), "a chain tells headers apart");
     }
 }

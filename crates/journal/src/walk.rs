@@ -7,7 +7,7 @@ use memchr::memmem;
 
 use crate::batch::RECORD_HEADER_BYTES;
 use crate::position::{Position, SegmentNo};
-use crate::record::{Format, Header, MAGIC, MAGIC_OFFSET, SEAL};
+use crate::record::{self, Format, Header, MAGIC, MAGIC_OFFSET, SEAL};
 use crate::windows::Windows;
 
 /// How a walk ended.
@@ -40,18 +40,18 @@ pub(crate) fn walk(
         let position = Position(start + end.at);
         let Some(header) = Header::decode(format, position, bytes) else { return Ok(end) };
         let total = header.total();
-        let Some(record) = cursor.peek(total)? else { return Ok(end) };
-        if !header.fits(&record[RECORD_HEADER_BYTES..]) {
+        let Some(whole) = cursor.peek(total)? else { return Ok(end) };
+        if !header.fits(&whole[RECORD_HEADER_BYTES..]) {
             return Ok(end);
         }
         end.durable = end.at - u64::from(header.durable_back);
-        let chain = crc32c::crc32c_append(end.chain, &record[..RECORD_HEADER_BYTES]);
+        let chain = record::chain(end.chain, whole);
         if header.kind == SEAL {
             (end.sealed, end.chain_sealed) = (true, chain);
             return Ok(end);
         }
         end.chain = chain;
-        show(&header, &record[RECORD_HEADER_BYTES..]);
+        show(&header, &whole[RECORD_HEADER_BYTES..]);
         cursor.advance(total);
         end.at += total as u64;
     }

@@ -11,13 +11,13 @@ use world::{File, Open};
 use crate::batch::{Batch, RECORD_HEADER_BYTES};
 use crate::commit::Committed;
 use crate::copies::{Answer, Group};
-use crate::ends::{self, SegmentEnd};
+use crate::ends::SegmentEnd;
 use crate::error::AppendError;
 use crate::files::{segment_path, spare_path};
 use crate::keeper;
 use crate::position::{Position, SegmentNo};
 use crate::queue::{Call, Pending};
-use crate::record::Header;
+use crate::record::{self, Header};
 use crate::recovery::Resumed;
 use crate::shared::{Shared, lock};
 use crate::shelf::{SpareNo, Taken};
@@ -339,7 +339,7 @@ fn stamp(shared: &Shared, batch: &mut Batch, start: Position, mut at: u64, durab
         };
         let bytes = &mut batch.small[entry.small.clone()];
         header.encode(&shared.format, bytes);
-        *chain = ends::link(*chain, &bytes[..RECORD_HEADER_BYTES]);
+        *chain = record::chain(*chain, bytes);
         at += header.total() as u64;
     }
     at

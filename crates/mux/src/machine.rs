@@ -116,6 +116,7 @@ pub struct Mux {
     pub(crate) events: VecDeque<Event>,
     pub(crate) pulse: Pulse,
     pub(crate) counts: Counts,
+    pub(crate) said_hello: bool,
     pub(crate) heard_hello: bool,
     pub(crate) heard_bye: bool,
     pub(crate) said_bye: bool,
@@ -125,26 +126,34 @@ pub struct Mux {
 }
 
 impl Mux {
-    /// A connection that has just been made; `hello` is the first thing that goes out (at most [`HELLO_MAX`] bytes count).
-    pub fn new(settings: Settings, now_us: u64, mut hello: Vec<u8>) -> Mux {
-        hello.truncate(HELLO_MAX);
+    /// A connection that has just been made. Nothing goes out before [`Mux::introduce`].
+    pub fn new(settings: Settings, now_us: u64) -> Mux {
         Mux {
             pulse: Pulse::new(now_us, settings.heartbeat_us, settings.missed_max),
             settings,
             reader: Reader::new(),
             channels: HashMap::new(),
             line: VecDeque::new(),
-            control: VecDeque::from([Control::Hello(hello)]),
+            control: VecDeque::new(),
             pong: None,
             credits: VecDeque::new(),
             events: VecDeque::new(),
             counts: Counts::default(),
+            said_hello: false,
             heard_hello: false,
             heard_bye: false,
             said_bye: false,
             newest_theirs: 0,
             newest_ours: 0,
             scratch: BytesMut::new(),
+        }
+    }
+
+    /// Says who we are, before anything else (at most [`HELLO_MAX`] bytes count). Once.
+    pub fn introduce(&mut self, mut hello: Vec<u8>) {
+        hello.truncate(HELLO_MAX);
+        if !std::mem::replace(&mut self.said_hello, true) {
+            self.control.push_front(Control::Hello(hello));
         }
     }
 
@@ -156,7 +165,7 @@ impl Mux {
     /// Asks for a heartbeat if one is due, and finds out whether the other end is gone.
     pub fn tick(&mut self, now_us: u64) -> Result<(), Cut> {
         self.pulse.check(now_us)?;
-        if let Some(number) = self.pulse.ask(now_us) {
+        if let Some(number) = self.pulse.ask(now_us).filter(|_| self.said_hello) {
             self.control.retain(|control| !matches!(control, Control::Ping(_)));
             self.control.push_back(Control::Ping(number));
         }

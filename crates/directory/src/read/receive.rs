@@ -1,6 +1,5 @@
 //! Reads `[[receive_connector]]` and looks for contradictions inside one.
 
-use super::node::socket;
 use super::section::{At, Section};
 use crate::permission::Group;
 use crate::range::{EVERYBODY, IpRange, Ranges};
@@ -90,7 +89,7 @@ fn listen(section: &Section<'_, '_>) -> Vec<At<SocketAddr>> {
     }
     let mut found: Vec<At<SocketAddr>> = Vec::new();
     for text in &written {
-        let Some(value) = socket(section, text) else { continue };
+        let Some(value) = section.socket(text) else { continue };
         if found.iter().any(|known| known.value == value) {
             section.document().problem(text.at, format!("{value} is listed twice; remove one"));
         }

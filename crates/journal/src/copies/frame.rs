@@ -15,7 +15,9 @@ use crate::position::{Position, SegmentNo};
 /// One frame: a word of one session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// Chosen by the owner in its [`Message::Hello`]; what belongs to another session is not looked at.
+    /// Chosen by the owner for its [`Message::Hello`], the answer to it has the same; everything after has the number that the
+    /// holder chose in its [`Message::Welcome`]. What belongs to another session is not looked at, so nothing that is left over
+    /// from an old connection, not even a Hello, can do harm.
     pub session: u64,
     /// What is said.
     pub message: Message,
@@ -69,6 +71,8 @@ pub enum Message {
     },
     /// Holder: the answer to [`Message::Hello`], in one or more pages. All that it names is synced.
     Welcome {
+        /// The number of everything that follows.
+        session: u64,
         /// Highest epoch that the holder has seen, the Hello's included.
         epoch: u32,
         /// Whether another page follows.
@@ -248,8 +252,9 @@ fn put<'a>(message: &'a Message, to: &mut Vec<u8>) -> &'a [u8] {
             end(to, there);
             return bytes;
         }
-        Message::Welcome { epoch, more, held } => {
+        Message::Welcome { session, epoch, more, held } => {
             to.push(8);
+            u64s(to, &[*session]);
             u32s(to, &[*epoch]);
             to.push(u8::from(*more));
             for (segment, there) in held {
@@ -295,6 +300,7 @@ fn take(from: &mut Fields<'_>) -> Result<Message, Malformed> {
             bytes: from.rest(),
         },
         8 => Message::Welcome {
+            session: from.u64()?,
             epoch: from.u32()?,
             more: from.flag()?,
             held: from.list(|f| Ok((SegmentNo(f.u64()?), f.end()?)))?,

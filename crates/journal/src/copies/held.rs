@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use world::World;
 
 use super::copy::Wake;
-use super::frame::{Decoder, FRAME_BYTES_MAX, Frame, Malformed, Message};
+use super::frame::{Decoder, FRAME_BYTES_MAX, Frame, Malformed, Message, Refusal};
 use super::group::Outgoing;
 use super::holder::{Effect, Holder, Input};
 use super::store::{Joined, Store, StoreError};
@@ -241,9 +241,9 @@ impl HeldLink {
         let store = work.store.as_mut()?;
         if !joins && !current {
             lock(&self.end).replaced = true;
-            return Some(Input::Replaced { by_higher_epoch: Some(store.epoch()) });
+            return Some(Input::Replaced { epoch: store.epoch() });
         }
-        let done = perform(store, effect);
+        let done = perform(store, effect, || self.held.world.chance.u64());
         let error = match &done {
             Ok(_) => None,
             Err(StoreError::Full) => Some("no space".into()),
@@ -251,27 +251,31 @@ impl HeldLink {
         };
         *lock(&self.held.shown) = show(store, error);
         match done {
-            Ok(Some(Input::Joined { joined: Joined::Yes, session, epoch, held })) => {
-                work.current = self.id;
-                Some(Input::Joined { joined: Joined::Yes, session, epoch, held })
+            Ok(input) => {
+                if matches!(input, Some(Input::Joined { .. })) {
+                    work.current = self.id;
+                }
+                input
             }
-            Ok(input) => input,
             Err(error) => Some(Input::Failed(error)),
         }
     }
 }
 
-fn perform(store: &mut Store, effect: Effect) -> Result<Option<Input>, StoreError> {
+fn perform(store: &mut Store, effect: Effect, number: impl Fn() -> u64) -> Result<Option<Input>, StoreError> {
     Ok(match effect {
-        Effect::Join(session, hello) => {
-            let joined = store.join(&hello)?;
-            if joined == Joined::Yes {
+        Effect::Join(number_of_hello, hello) => Some(match store.join(&hello)? {
+            Joined::Yes => {
                 // What a Welcome names is synced.
                 store.sync()?;
+                let held = store.ends().iter().map(|(no, end)| (*no, *end)).collect();
+                Input::Joined { hello: number_of_hello, session: number(), epoch: hello.epoch, held }
             }
-            let held = store.ends().iter().map(|(no, end)| (*no, *end)).collect();
-            Some(Input::Joined { session, joined, epoch: store.epoch(), held })
-        }
+            Joined::Stale(epoch) => Input::Refused { hello: number_of_hello, why: Refusal::Epoch, epoch },
+            Joined::Other => {
+                Input::Refused { hello: number_of_hello, why: Refusal::OtherJournal, epoch: store.epoch() }
+            }
+        }),
         Effect::Write { position, urgent, bytes } => {
             store.write(position, &bytes)?;
             Some(Input::Wrote { end: Position(position.0 + bytes.len() as u64), urgent })

@@ -3,7 +3,7 @@
 //! is taken until the owner begins anew.
 
 use super::frame::{Frame, Hello, LIST_MAX, Message, Refusal, Trouble};
-use super::store::{Joined, StoreError};
+use super::store::StoreError;
 use crate::ends::SegmentEnd;
 use crate::position::{Position, SegmentNo};
 
@@ -12,6 +12,7 @@ use crate::position::{Position, SegmentNo};
 pub(crate) struct Holder {
     journal: String,
     session: Option<u64>,
+    epoch: u32,
     /// Everything that this session brought ends here.
     brought: Position,
     unsynced: bool,
@@ -25,8 +26,10 @@ pub(crate) enum Input {
     Frame(Frame),
     /// Nothing else of what the owner said is waiting.
     Drained,
-    /// An owner was listened to, or not.
-    Joined { session: u64, joined: Joined, epoch: u32, held: Vec<(SegmentNo, SegmentEnd)> },
+    /// The owner that said this Hello is listened to, under a session number that was never used.
+    Joined { hello: u64, session: u64, epoch: u32, held: Vec<(SegmentNo, SegmentEnd)> },
+    /// It is not.
+    Refused { hello: u64, why: Refusal, epoch: u32 },
     /// Records were written; they end here.
     Wrote { end: Position, urgent: bool },
     /// Everything is synced.
@@ -37,8 +40,8 @@ pub(crate) enum Input {
     Read { segment: SegmentNo, offset: u64, end: SegmentEnd, bytes: Vec<u8> },
     /// It did not work.
     Failed(StoreError),
-    /// Another link has brought a newer session, perhaps of a higher epoch.
-    Replaced { by_higher_epoch: Option<u32> },
+    /// Another link has brought a newer session, of this epoch.
+    Replaced { epoch: u32 },
 }
 
 /// What a holder does, in order.
@@ -65,7 +68,7 @@ pub(crate) enum Effect {
 impl Holder {
     /// The side of a link for the copy of `journal`.
     pub(crate) fn new(journal: &str) -> Holder {
-        Holder { journal: journal.into(), session: None, brought: Position(0), unsynced: false, owed: false }
+        Holder { journal: journal.into(), session: None, epoch: 0, brought: Position(0), unsynced: false, owed: false }
     }
 
     /// What to do about `input`.
@@ -74,7 +77,8 @@ impl Holder {
             Input::Frame(frame) => self.frame(frame),
             Input::Drained if self.owed && self.unsynced => vec![Effect::Sync],
             Input::Drained => Vec::new(),
-            Input::Joined { session, joined, epoch, held } => self.joined(session, joined, epoch, held),
+            Input::Joined { hello, session, epoch, held } => self.joined(hello, session, epoch, held),
+            Input::Refused { hello, why, epoch } => self.refuse(hello, why, epoch),
             Input::Wrote { end, urgent } => {
                 self.brought = self.brought.max(end);
                 self.unsynced = true;
@@ -92,24 +96,21 @@ impl Holder {
             }
             Input::Read { segment, offset, end, bytes } => self.say(Message::Piece { segment, offset, end, bytes }),
             Input::Failed(error) => self.failed(error),
-            Input::Replaced { by_higher_epoch } => {
-                let said = match by_higher_epoch {
-                    Some(epoch) => self.say(Message::Refuse { why: Refusal::Epoch, epoch }),
-                    None => self.trouble(Trouble::Replaced, "a newer link has taken over"),
-                };
-                self.session = None;
-                said
-            }
+            Input::Replaced { epoch } => match self.session.take() {
+                Some(session) if epoch > self.epoch => self.refuse(session, Refusal::Epoch, epoch),
+                Some(session) => {
+                    let text = "a newer link has begun".into();
+                    vec![Effect::Send(Frame { session, message: Message::Trouble { kind: Trouble::Replaced, text } })]
+                }
+                None => Vec::new(),
+            },
         }
     }
 
     fn frame(&mut self, Frame { session, message }: Frame) -> Vec<Effect> {
         match message {
             Message::Hello(hello) if hello.journal == self.journal => vec![Effect::Join(session, hello)],
-            Message::Hello(_) => {
-                let message = Message::Refuse { why: Refusal::OtherJournal, epoch: 0 };
-                vec![Effect::Send(Frame { session, message })]
-            }
+            Message::Hello(_) => self.refuse(session, Refusal::OtherJournal, 0),
             _ if self.session != Some(session) => Vec::new(),
             Message::Append { position, urgent, bytes } => vec![Effect::Write { position, urgent, bytes }],
             Message::Released(segments) => vec![Effect::Release(segments)],
@@ -125,25 +126,23 @@ impl Holder {
         }
     }
 
-    fn joined(&mut self, session: u64, joined: Joined, epoch: u32, held: Vec<(SegmentNo, SegmentEnd)>) -> Vec<Effect> {
-        let send = |message| Effect::Send(Frame { session, message });
-        let why = match joined {
-            Joined::Yes => {
-                self.session = Some(session);
-                (self.brought, self.unsynced, self.owed) = (Position(0), false, false);
-                let mut pages: Vec<_> = held.chunks(LIST_MAX).map(<[_]>::to_vec).collect();
-                let last = pages.pop().unwrap_or_default();
-                let page = |more, held| send(Message::Welcome { epoch, more, held });
-                let mut said: Vec<Effect> = pages.into_iter().map(|held| page(true, held)).collect();
-                said.push(page(false, last));
-                return said;
-            }
-            Joined::Stale(_) => Refusal::Epoch,
-            Joined::Other => Refusal::OtherJournal,
+    fn joined(&mut self, hello: u64, session: u64, epoch: u32, held: Vec<(SegmentNo, SegmentEnd)>) -> Vec<Effect> {
+        (self.session, self.epoch) = (Some(session), epoch);
+        (self.brought, self.unsynced, self.owed) = (Position(0), false, false);
+        let mut pages: Vec<_> = held.chunks(LIST_MAX).map(<[_]>::to_vec).collect();
+        let last = pages.pop().unwrap_or_default();
+        let page = |more, held| {
+            Effect::Send(Frame { session: hello, message: Message::Welcome { session, epoch, more, held } })
         };
-        // This link is nobody's now.
+        let mut said: Vec<Effect> = pages.into_iter().map(|held| page(true, held)).collect();
+        said.push(page(false, last));
+        said
+    }
+
+    /// This link is nobody's now.
+    fn refuse(&mut self, session: u64, why: Refusal, epoch: u32) -> Vec<Effect> {
         self.session = None;
-        vec![send(Message::Refuse { why, epoch })]
+        vec![Effect::Send(Frame { session, message: Message::Refuse { why, epoch } })]
     }
 
     fn failed(&mut self, error: StoreError) -> Vec<Effect> {

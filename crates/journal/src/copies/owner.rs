@@ -255,9 +255,10 @@ impl Owner {
         self.heard_ms = now_ms;
         match (message, self.stage) {
             (_, Stage::Resting { .. } | Stage::Refused) => Vec::new(),
-            (Message::Welcome { more, held, .. }, Stage::Joining) => {
+            (Message::Welcome { session, more, held, .. }, Stage::Joining) => {
                 self.held.extend(held);
                 if !more {
+                    self.session = session;
                     self.stage = Stage::CatchingUp;
                 }
                 Vec::new()

@@ -34,8 +34,8 @@ fn message() -> impl Strategy<Value = Message> {
             end,
             bytes
         }),
-        (any::<u32>(), any::<bool>(), proptest::collection::vec((no(), end()), 0..9))
-            .prop_map(|(epoch, more, held)| Message::Welcome { epoch, more, held }),
+        (any::<u64>(), any::<u32>(), any::<bool>(), proptest::collection::vec((no(), end()), 0..9))
+            .prop_map(|(session, epoch, more, held)| Message::Welcome { session, epoch, more, held }),
         (position(), any::<bool>()).prop_map(|(position, level)| Message::Ack { position, level }),
         (refusal, any::<u32>()).prop_map(|(why, epoch)| Message::Refuse { why, epoch }),
         (trouble, "[a-z ü]{0,60}").prop_map(|(kind, text)| Message::Trouble { kind, text }),

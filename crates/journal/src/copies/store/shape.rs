@@ -10,6 +10,7 @@ use super::{Store, StoreError, in_runs};
 use crate::canary::Canary;
 use crate::files::{segment_path, spare_path};
 use crate::position::{Position, SegmentNo};
+use crate::shelf::Taken;
 
 impl Store {
     /// Removes released segments in this order. The newest one stays: its name is what keeps positions from being used twice.
@@ -20,8 +21,8 @@ impl Store {
             return Err(StoreError::Misfit("the newest segment cannot be released"));
         }
         match self.canary {
-            Canary::ReleasesBackwards => there.iter().rev().try_for_each(|no| self.remove(*no)),
-            _ => there.iter().try_for_each(|no| self.remove(*no)),
+            Canary::ReleasesBackwards => there.iter().rev().try_for_each(|no| self.remove(*no, true)),
+            _ => there.iter().try_for_each(|no| self.remove(*no, true)),
         }
     }
 
@@ -36,7 +37,10 @@ impl Store {
         }
         // What a deposed owner wrote, the newest first: at no time there is a gap.
         let behind: Vec<SegmentNo> = self.segments.keys().rev().copied().take_while(|no| Some(*no) > newest).collect();
-        behind.iter().try_for_each(|no| self.remove(*no))?;
+        if !behind.is_empty() {
+            self.discard_spares()?;
+        }
+        behind.iter().try_for_each(|no| self.remove(*no, false))?;
         if let Some(newest) = newest {
             let at = tail.0.checked_sub(format.start(newest).0).unwrap_or(u64::MAX);
             let end = self.segments.get(&newest).copied().unwrap_or_default();
@@ -63,7 +67,8 @@ impl Store {
             self.note(Notes { mark: position, ..self.notes })?;
         }
         let newer: Vec<SegmentNo> = self.segments.keys().rev().copied().take_while(|no| *no > segment).collect();
-        newer.iter().try_for_each(|no| self.remove(*no))?;
+        self.discard_spares()?;
+        newer.iter().try_for_each(|no| self.remove(*no, false))?;
         let end = self.end_before(&format, segment, at)?;
         let file = self.file(&format, segment)?;
         let until = self.segments.get(&segment).map_or(at, |end| end.at);
@@ -74,15 +79,26 @@ impl Store {
         Ok(())
     }
 
+    /// Removes the empty segments: after a cut, positions are used again, and in an empty segment's last life they may have been used
+    /// already. What is left of it would be taken for records.
+    fn discard_spares(&mut self) -> Result<(), StoreError> {
+        let disk = self.world.disk.clone();
+        while let Taken::Spare(spare) = self.shelf.take(true) {
+            disk.remove(&spare_path(&self.dir, spare)).map_err(StoreError::Io)?;
+            self.shelf.removed();
+        }
+        disk.sync_dir(&self.dir).map_err(|error| self.fail("syncing", &error))
+    }
+
     /// Removes a segment durably, or keeps its file as an empty one.
-    fn remove(&mut self, segment: SegmentNo) -> Result<(), StoreError> {
+    fn remove(&mut self, segment: SegmentNo, may_keep: bool) -> Result<(), StoreError> {
         self.alive()?;
         let format = self.format()?;
         if self.active.as_ref().is_some_and(|a| a.segment == segment) {
             self.active = None;
         }
         let (disk, path) = (self.world.disk.clone(), segment_path(&self.dir, &format, segment));
-        let spare = self.shelf.keeps_one().then(|| self.shelf.next());
+        let spare = (may_keep && self.shelf.keeps_one()).then(|| self.shelf.next());
         match spare {
             Some(spare) => disk.rename(&path, &spare_path(&self.dir, spare)),
             None => disk.remove(&path),
