@@ -11,6 +11,7 @@ use crate::send::{SendConnector, SendTo};
 use crate::settings::{NODE, ORG, Section};
 use crate::unit::{bytes_text, duration_text};
 use crate::user::User;
+use crate::words::when_short_word;
 use std::fmt::Display;
 
 /// Whether password hashes are written.
@@ -146,6 +147,8 @@ fn receive_value(connector: &ReceiveConnector, key: &str) -> Option<String> {
         "permissions" => texts(&connector.permissions.iter().map(|group| group.word()).collect::<Vec<_>>()),
         "own_domain_senders" => plain(connector.own_domain_senders),
         "bare_newline" => text(connector.bare_newline.word()),
+        "copies" => connector.copies.and_then(plain),
+        "when_short" => text(when_short_word(connector.when_short)),
         "trusted_proxies" => ranges(&connector.trusted_proxies),
         "trusted_xclient" => ranges(&connector.trusted_xclient),
         "hostname" => text(&connector.hostname),

@@ -58,6 +58,8 @@ fn document_with_everything() -> String {
         permissions = ["users", "partners"]
         own_domain_senders = false
         bare_newline = "repair"
+        copies = 2
+        when_short = "accept"
         trusted_proxies = ["10.0.0.1"]
         trusted_xclient = ["10.0.0.2"]
         hostname = "in.ours.example"

@@ -162,6 +162,7 @@ fn assemble(
     let receiver = Receiver::new(Arc::new(Shared {
         world: world.clone(),
         spool: spool.clone(),
+        copies_by_default: 0,
         org: org.clone(),
         certificates: certificate.served(),
         readiness: Arc::new(SessionReadiness(health.clone())),
