@@ -70,8 +70,8 @@ pub struct Book {
 
 /// What becomes of a new link.
 pub enum Adopted {
-    /// It is the link.
-    Yes,
+    /// It is the link; the one that it follows is still there.
+    Yes(Option<Up>),
     /// The pair has a better one.
     No,
     /// The node is not in the book.
@@ -95,7 +95,7 @@ impl Book {
         self.entries().get(peer).and_then(|entry| entry.up.clone())
     }
 
-    /// Makes a link the one of its pair, unless there is a better one; the one that it follows is told to end.
+    /// Makes a link the one of its pair, unless there is a better one.
     pub fn adopt(&self, peer: &str, new: &Up) -> Adopted {
         let mut entries = self.entries();
         let Some(entry) = entries.get_mut(peer) else { return Adopted::Unknown };
@@ -104,12 +104,10 @@ impl Book {
         }
         entry.since_ms = new.facts.since_ms;
         entry.links += 1;
-        if let Some(old) = entry.up.replace(new.clone()) {
-            old.end.send_replace(Some("a newer link takes its place"));
-        }
+        let old = entry.up.replace(new.clone());
         drop(entries);
         self.changed();
-        Adopted::Yes
+        Adopted::Yes(old)
     }
 
     /// A link has ended; says whether it was the one of its pair.

@@ -18,7 +18,7 @@ use super::meet::{Role, dialed};
 use super::trouble::Trouble;
 
 /// Why a link is wanted.
-enum Need {
+pub enum Need {
     /// There is none.
     Link,
     /// The certificates of the present one end, at these Unix milliseconds.
@@ -103,7 +103,8 @@ fn fresh_in_ms(facts: &Facts, world: &World) -> u64 {
     (facts.valid_until_ms - margin_ms).saturating_sub(world.clock.wall_ms()).min(FRESH_MS_MAX)
 }
 
-async fn attempt(inner: &Arc<Inner>, peer: &Arc<str>, address: &HostPort, need: &Need) -> Result<(), Trouble> {
+/// One attempt; `Ok` when there is a link, this one or another.
+pub async fn attempt(inner: &Arc<Inner>, peer: &Arc<str>, address: &HostPort, need: &Need) -> Result<(), Trouble> {
     let unreachable = |error: std::io::Error| Trouble::Unreachable(error.to_string());
     let connecting = async {
         match &address.host {

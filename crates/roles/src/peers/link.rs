@@ -164,7 +164,10 @@ impl Driver {
                 return Poll::Ready(Ok(event));
             }
             // Reading first: what lies in the socket is a sign of life, however late we come to look.
-            let read = self.read(cx)?;
+            let read = self.read(cx);
+            // Readers are woken once for all that has come, not for each record of TLS.
+            self.wakers.drain(..).for_each(Waker::wake);
+            let read = read?;
             if !self.events.is_empty() {
                 // The last words count, even if the socket is closed behind them.
                 continue;
@@ -191,7 +194,6 @@ impl Driver {
             let received = state.mux.receive(self.world.clock.mono_us(), bytes);
             state.sort_events(&mut self.wakers, &mut self.events);
             drop(state);
-            self.wakers.drain(..).for_each(Waker::wake);
             Pin::new(&mut self.socket).consume(length);
             received.map_err(Trouble::Cut)?;
             if !self.events.is_empty() {

@@ -179,7 +179,7 @@ impl Meeting<'_> {
             }
             (Role::Answerer, Some(wanted)) if **wanted != **us => {
                 let words = format!("I am {us} and not {wanted}: correct the address of [[peer]] {wanted}");
-                return Err((wrong(wanted, us), words));
+                return Err((Trouble::WantsAnother(wanted.clone()), words));
             }
             _ => {}
         }
@@ -197,7 +197,10 @@ impl Meeting<'_> {
             None => {}
         }
         match self.inner.book.adopt(name, up) {
-            Adopted::Yes => Ok(name.as_str().into()),
+            Adopted::Yes(old) => {
+                old.into_iter().for_each(|old| replace(old, up.facts.dialed_here));
+                Ok(name.as_str().into())
+            }
             Adopted::No => Err((Trouble::Ended(HAVE_ONE), HAVE_ONE.into())),
             Adopted::Unknown => {
                 let words = format!("{us} does not know node {name}: add [[peer]] {name} to its posthouse.toml");
@@ -205,6 +208,16 @@ impl Meeting<'_> {
             }
         }
     }
+}
+
+/// Ends a link that another one follows. The end that dialed has both now and ends the old one; the end that was called waits for
+/// that, so that there is no moment without a link.
+fn replace(old: Up, dialed_here: bool) {
+    let wait = if dialed_here { Duration::ZERO } else { OVERLAP };
+    tokio::spawn(async move {
+        tokio::time::sleep(wait).await;
+        old.end.send_replace(Some("a newer link takes its place"));
+    });
 }
 
 /// The life of a link, to its end.
@@ -250,6 +263,8 @@ async fn told_to_end(ended: &mut watch::Receiver<Option<&'static str>>) -> &'sta
     why.ok().and_then(|why| *why).unwrap_or("the node has left the list")
 }
 
+/// A link that was followed by another one is ended here, if the other end has not done it.
+const OVERLAP: Duration = Duration::from_secs(2);
 const HANDSHAKE: Duration = Duration::from_secs(10);
 const READ_BYTES: usize = 64 << 10;
 /// Bytes that the kernel takes before they are on their way; more would stand before the next heartbeat.

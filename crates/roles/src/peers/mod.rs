@@ -156,7 +156,7 @@ impl Inner {
     /// A connection that somebody made.
     async fn answer(self: Arc<Inner>, stream: tokio::net::TcpStream, remote: std::net::SocketAddr) {
         let Some(_place) = self.places.take(remote.ip()) else {
-            self.trouble("", &remote.ip().to_string(), &Trouble::Ended("too many connections are being looked at"));
+            self.trouble("", &remote.ip().to_string(), &Trouble::Busy);
             return;
         };
         if let Err((claimed, trouble)) = meet::answered(&self, stream, remote).await {

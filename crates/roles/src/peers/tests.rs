@@ -133,6 +133,34 @@ async fn questions_are_answered_and_megabytes_arrive() {
     assert!(state.in_bytes > total as u64 && state.round_trip_us.is_some() && state.links == 1, "{state:?}");
 }
 
+/// Both dial at the same moment, again and again: there is one link in the end, and it is the same one for both.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_dial_each_other_at_once_agree_on_one_link() {
+    let ground = Ground::new();
+    let (a, b) = pair(&ground).await;
+    let address = |of: &Peers| peer("x.test", of.states()[0].address.parse().unwrap()).address;
+    let (at_a, at_b) = (address(&b), address(&a));
+    let (name_a, name_b): (Arc<str>, Arc<str>) = ("a.test".into(), "b.test".into());
+    for round in 0..20 {
+        let (there, back) = tokio::join!(
+            dial::attempt(&a.inner, &name_b, &at_b, &dial::Need::Link),
+            dial::attempt(&b.inner, &name_a, &at_a, &dial::Need::Link)
+        );
+        assert_eq!((there, back), (Ok(()), Ok(())), "round {round}: neither is a trouble");
+        let one = || {
+            let (up_a, up_b) = (a.inner.book.up("b.test"), b.inner.book.up("a.test"));
+            let (Some(up_a), Some(up_b)) = (up_a, up_b) else { return false };
+            // Bytes that one wrote are the bytes that the other one read: it is the same connection.
+            let (counts_a, counts_b) = (up_a.shared.measured().0, up_b.shared.measured().0);
+            up_a.facts.dialed_here && !up_b.facts.dialed_here && counts_a.in_bytes.abs_diff(counts_b.out_bytes) < 500
+        };
+        eventually("both keep the link that a made", one).await;
+    }
+    b.answer("where", |_, question| async move { question });
+    assert_eq!(a.ask("b.test", "where", Bytes::from_static(b"x"), Duration::from_secs(5)).await.unwrap(), "x");
+    assert_eq!((a.troubles(), b.troubles()), (vec![], vec![]), "nobody was without a link for a moment");
+}
+
 /// A channel that nobody reads does not keep the next one, nor the heartbeats, from their turn.
 #[tokio::test]
 async fn a_reader_who_stops_stops_nobody_else() {

@@ -39,6 +39,10 @@ pub enum Trouble {
         /// Which one is.
         found: String,
     },
+    /// It looked for another node and found us.
+    WantsAnother(String),
+    /// Too many connections are being looked at.
+    Busy,
     /// A node of the organization that nobody told us of.
     Unknown(String),
     /// It does not take our certificate.
@@ -59,6 +63,9 @@ impl Trouble {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
             Some(error) => Trouble::of_tls(error, shown),
             None if error.kind() == io::ErrorKind::TimedOut => Trouble::Slow,
+            None if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Trouble::Closed("it was closed without a word".into())
+            }
             None => Trouble::Closed(error.to_string()),
         }
     }
@@ -107,7 +114,8 @@ impl Trouble {
             Trouble::NotYetValid(_) => "not-yet-valid",
             Trouble::BadCertificate(_) => "bad-certificate",
             Trouble::NoNode => "no-node",
-            Trouble::WrongNode { .. } => "wrong-node",
+            Trouble::WrongNode { .. } | Trouble::WantsAnother(_) => "wrong-node",
+            Trouble::Busy => "busy",
             Trouble::Unknown(_) => "unknown-node",
             Trouble::RefusesOurs(_) => "refuses-ours",
             Trouble::Left(_) => "left",
@@ -165,6 +173,10 @@ impl Trouble {
             Trouble::WrongNode { wanted, found } => format!(
                 "{found} is there and not {wanted}: correct the address of [[peer]] {wanted}, or the certificate of that node"
             ),
+            Trouble::WantsAnother(wanted) => {
+                format!("it looks for {wanted} and found this node: correct the address of [[peer]] {wanted} there")
+            }
+            Trouble::Busy => "too many connections are being looked at: somebody tries the port again and again".into(),
             Trouble::Unknown(name) => {
                 format!("node {name} is of this organization and no [[peer]] here: add it, or take it out there")
             }
