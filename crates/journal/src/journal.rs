@@ -25,6 +25,7 @@ use crate::settings::Settings;
 use crate::shared::{Shared, Start, lock};
 use crate::stats::{Room, Stats};
 use crate::walk::walk;
+use crate::when::When;
 use crate::windows::Direct;
 use crate::writer::Writer;
 
@@ -63,15 +64,6 @@ pub enum Mode {
     Serve,
     /// To read what is left. Nothing is written; appends answer `Stopped`.
     Rescue,
-}
-
-/// When an append is confirmed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum When {
-    /// After it is synced.
-    Durable,
-    /// After it is written; it is synced with the next durable batch or within `Settings::lazy_sync_ms`.
-    Soon,
 }
 
 /// A record found while opening or scanning.
@@ -163,7 +155,7 @@ impl Journal {
     /// Queues a batch. Never blocks on I/O. A batch that is larger than a segment is answered with `Full`.
     pub fn append(&self, batch: Batch, when: When) -> Commit {
         let (commit, ticket) = Commit::open();
-        self.inner.shared.queue.push(Pending { batch, ticket, durable: when == When::Durable });
+        self.inner.shared.queue.push(Pending { batch, ticket, when });
         commit
     }
 

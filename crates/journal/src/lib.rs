@@ -25,6 +25,7 @@ mod shelf;
 mod spares;
 mod stats;
 mod walk;
+mod when;
 mod windows;
 mod writer;
 
@@ -35,8 +36,9 @@ pub use batch::{BATCH_BYTES_MAX, Batch, Bytes, RECORD_HEADER_BYTES};
 pub use commit::{Commit, Committed};
 pub use ends::SegmentEnd;
 pub use error::{AppendError, OpenError, ReadError};
-pub use journal::{Journal, Mode, Seen, When};
+pub use journal::{Journal, Mode, Seen};
 pub use ledger::{Candidate, Pinned};
 pub use position::{Extent, Position, SegmentNo};
 pub use settings::Settings;
 pub use stats::{Room, Stats};
+pub use when::When;

@@ -225,7 +225,7 @@ impl Writer {
         }
         (active.tail, active.chain) = (end.at, end.chain);
         let records = self.group.iter().map(|p| p.batch.len() as u64).sum();
-        let urgent = self.group.iter().any(|p| p.durable);
+        let urgent = self.group.iter().any(|p| p.when.wants_sync());
         let position = Position(start.0 + from);
         let commits = self.group.len() as u64;
         self.hand_over(position, end, seal_bytes, urgent);
@@ -261,10 +261,10 @@ impl Writer {
         let copied = self.shared.hub.wants_groups();
         let mut batches = Vec::with_capacity(if copied { self.group.len() } else { 0 });
         let mut first = position;
-        for Pending { batch, ticket, durable } in self.group.drain(..) {
+        for Pending { batch, ticket, when } in self.group.drain(..) {
             let committed = Committed::new(first, batch.entries.iter().map(|e| e.payload_len));
             first = Position(first.0 + batch.bytes() as u64);
-            self.answers.push(Answer { ticket, committed, durable, end: first });
+            self.answers.push(Answer { ticket, committed, when, end: first });
             if copied {
                 batches.push(batch);
             }

@@ -17,6 +17,7 @@ mod maildir;
 mod metrics;
 mod node;
 pub mod offline;
+pub mod peers;
 pub mod pki;
 mod timers;
 pub mod trace;

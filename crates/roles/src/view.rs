@@ -31,6 +31,15 @@ pub struct Status {
     pub http: String,
     /// Domains that are ours, and where their mail goes.
     pub domains: Vec<String>,
+    /// Where links of other nodes come in; nothing without `[peers]`.
+    #[serde(default)]
+    pub peers_listen: Option<String>,
+    /// When our own certificate for links ends.
+    #[serde(default)]
+    pub peers_certificate_until: Option<String>,
+    /// The other nodes.
+    #[serde(default)]
+    pub peers: Vec<Peer>,
     /// The mail that is here.
     pub spool: Spool,
     /// The journal under it.
@@ -52,6 +61,39 @@ pub struct Listener {
     pub protocol: String,
     /// The receive connectors on it.
     pub connectors: Vec<String>,
+}
+
+/// Another node of the organization.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Peer {
+    /// Its name.
+    pub name: String,
+    /// Where its links listen.
+    pub address: String,
+    /// There is a link.
+    pub connected: bool,
+    /// Since when there is one, or none.
+    pub since: String,
+    /// The address at the other end of the link.
+    pub remote: Option<String>,
+    /// The link was made from here.
+    pub dialed: bool,
+    /// The program at the other end.
+    pub version: Option<String>,
+    /// Moving average of a heartbeat's way there and back.
+    pub round_trip_us: Option<u64>,
+    /// When its certificate ends.
+    pub certificate_until: Option<String>,
+    /// Links that were made since the start.
+    pub links: u64,
+    /// Bytes from it since the start.
+    pub in_bytes: u64,
+    /// Bytes to it since the start.
+    pub out_bytes: u64,
+    /// What went wrong last, and what to do.
+    pub last_error: Option<String>,
+    /// When that was.
+    pub last_error_at: Option<String>,
 }
 
 /// The spool in a few numbers.

@@ -120,7 +120,7 @@ impl Inner {
         if moved.is_empty() && tombstones.is_empty() && claims.is_empty() {
             return None;
         }
-        let commit = self.journal.append(load.batch, When::Durable);
+        let commit = self.journal.append(load.batch, When::Here);
         Some(Flight { commit, moved, tombstones, claims: claims.into_values().collect() })
     }
 

@@ -20,6 +20,7 @@ use crate::commit::{Committed, Ticket};
 use crate::ends::{Ends, SegmentEnd};
 use crate::position::{Position, SegmentNo};
 use crate::record::Format;
+use crate::when::When;
 
 /// What a journal and its copies have in common.
 pub(crate) struct Hub {
@@ -57,7 +58,7 @@ struct Waiting {
 pub(crate) struct Answer {
     pub(crate) ticket: Ticket,
     pub(crate) committed: Committed,
-    pub(crate) durable: bool,
+    pub(crate) when: When,
     /// Behind the batch's last record.
     pub(crate) end: Position,
 }
@@ -158,9 +159,12 @@ impl Hub {
         let mut state = self.lock();
         let mut now = Vec::new();
         for answer in answers.drain(..) {
-            match answer.durable {
-                true => state.waiting.push_back(Waiting { end: answer.end, answer }),
-                false => now.push(answer),
+            match answer.when {
+                When::Durable => {
+                    answer.ticket.is_here(&answer.committed);
+                    state.waiting.push_back(Waiting { end: answer.end, answer });
+                }
+                When::Here | When::Soon => now.push(answer),
             }
         }
         let ready = self.ready(&mut state);

@@ -23,6 +23,7 @@ use crate::counted::Counted;
 use crate::data::DataDir;
 use crate::health::Health;
 use crate::listeners::Listeners;
+use crate::peers::Peers;
 use crate::timers::Alarm;
 use crate::trace::Trace;
 
@@ -46,6 +47,8 @@ pub struct Node {
     receiver: Receiver,
     deliverer: Deliverer,
     certificate: ServedCertificate,
+    /// The links to other nodes, if the node document has `[peers]`.
+    pub(crate) peers: Option<Peers>,
     alarm: Arc<Alarm>,
 }
 
@@ -66,7 +69,7 @@ impl Node {
 
     /// Looks at the certificate, and takes the organization document as it is written now. The error says what is wrong; nothing was changed then. Blocks.
     pub(crate) fn reload(&self) -> Result<(), String> {
-        self.renew_certificate();
+        self.renew_certificates();
         let next = self.config.read().map_err(|problems| problems.to_string())?;
         self.listeners.follow(&next.org).map_err(|error| error.to_string())?;
         let after_restart = self.config.take(next);
@@ -79,12 +82,15 @@ impl Node {
         Ok(())
     }
 
-    /// Looks at the certificate's files; a pair that changed and is sound is served from now on. Blocks.
-    pub(crate) fn renew_certificate(&self) {
+    /// Looks at the files of certificates; those that changed and are sound are used from now on. Blocks.
+    pub(crate) fn renew_certificates(&self) {
         match self.certificate.renew(&self.world) {
             Ok(true) => tracing::info!("the certificate was loaded again"),
             Ok(false) => {}
             Err(error) => tracing::error!("{error}; the certificate of before is served on"),
+        }
+        if let Some(peers) = &self.peers {
+            peers.renew_certificates();
         }
     }
 }

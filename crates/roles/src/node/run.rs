@@ -101,6 +101,9 @@ async fn stop(node: Arc<Node>, timers: Timers) {
     if sessions.is_err() || deliveries.is_err() {
         warn!("some connections did not end in time; what they were about is tried again after the next start");
     }
+    if let Some(peers) = &node.peers {
+        peers.stop();
+    }
     let ended = spawn_blocking(move || {
         timers.stop();
         node.spool.stop();
@@ -135,7 +138,7 @@ async fn housekeeping(node: Arc<Node>) {
         let look = spawn_blocking(move || {
             node.counted.upkeep();
             if tick % CERTIFICATE_TICKS == 0 {
-                node.renew_certificate();
+                node.renew_certificates();
             }
         });
         let _ = look.await;
