@@ -102,7 +102,7 @@ async fn stop(node: Arc<Node>, timers: Timers) {
         warn!("some connections did not end in time; what they were about is tried again after the next start");
     }
     if let Some(peers) = &node.peers {
-        peers.stop();
+        peers.stop().await;
     }
     let ended = spawn_blocking(move || {
         timers.stop();
