@@ -101,12 +101,15 @@ async fn stop(node: Arc<Node>, timers: Timers) {
     if sessions.is_err() || deliveries.is_err() {
         warn!("some connections did not end in time; what they were about is tried again after the next start");
     }
-    if let Some(peers) = &node.peers {
-        peers.stop();
-    }
     let ended = spawn_blocking(move || {
         timers.stop();
         node.spool.stop();
+        if let Some(copies) = &node.copies {
+            copies.stop();
+        }
+        if let Some(peers) = &node.peers {
+            peers.stop();
+        }
         let messages = node.spool.totals().messages;
         node.trace.close();
         info!(messages, "stopped; all accepted mail is synced");
@@ -125,6 +128,7 @@ async fn housekeeping(node: Arc<Node>) {
         ticks.tick().await;
         let has_room = node.spool.can_accept() != Err(Refused::Full);
         node.health.set_room(has_room);
+        node.health.set_copies(node.can_protect_any());
         match (std::mem::replace(&mut room, has_room), has_room) {
             (true, false) => warn!("no room in the spool: new mail is refused with 452 4.3.1 until there is"),
             (false, true) => info!("there is room in the spool again: new mail is taken"),
