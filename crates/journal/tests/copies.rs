@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use journal::copies::{CopyStage, HandOverError, HeldCopy, HeldLink, Link};
-use journal::{AppendError, Batch, Commit, Journal, Mode, Settings, When};
+use journal::copies::{CopyStage, HandOverError, HeldCopy, HeldLink, Link, Mender};
+use journal::{AppendError, Batch, Commit, Journal, Mode, OpenError, Settings, When};
 use world::sim::SimHandle;
 use world::{Disk, World};
 
@@ -284,4 +284,46 @@ fn a_detached_or_slow_member_of_the_level_set_holds_commits_until_it_is_taken_ou
     assert!(commit.try_take().is_none());
     journal.copies().set_level(&[]);
     assert_eq!(commit.try_take().unwrap().unwrap().copies, 0);
+}
+
+#[test]
+fn a_damaged_journal_is_mended_from_a_copy() {
+    let p = pair();
+    let (journal, _) = open(&p.a, "/spool", 1);
+    let copy = held(&p.b);
+    let (owner, holder) = attach(&journal, &copy);
+    for n in 0..9 {
+        append(&journal, n, 2000, When::Durable).try_take().unwrap().unwrap();
+    }
+    flow(&owner, &holder);
+    drop((owner, holder));
+    journal.close();
+    // One record in the middle of a segment, the first and the last of another one.
+    for (segment, offset) in [(0, 3000), (1, 100), (1, 6000)] {
+        let (name, _) = segments(&p.a_sim, "/spool").remove(segment);
+        p.a_sim.disk.rot(&Path::new("/spool").join(name), offset).unwrap();
+    }
+    let again = Journal::open_inline(&p.a, Path::new("/spool"), settings(1), Mode::Serve, &mut |_| ());
+    let Err(OpenError::Damaged { lost }) = again.map(|_| ()) else { panic!("it is damaged") };
+    assert_eq!(lost.len(), 3);
+    let mut mender = Mender::open(&p.a, Path::new("/spool"), NAME, 1, &lost).unwrap();
+    let holder = copy.link(Arc::new(|| ()));
+    let outcome = loop {
+        while let Some(frame) = mender.output() {
+            holder.receive(&frame.to_vec()).unwrap();
+        }
+        holder.pump();
+        while let Some(frame) = holder.output() {
+            mender.receive(&frame.to_vec()).unwrap();
+        }
+        while mender.pump() {}
+        if let Some(outcome) = mender.outcome() {
+            break outcome;
+        }
+    };
+    outcome.unwrap();
+    drop(mender);
+    let (_, seen) = open(&p.a, "/spool", 1);
+    assert_eq!(seen.len(), 9);
+    assert_eq!(segments(&p.a_sim, "/spool")[..2], segments(&p.b_sim, "/copy")[..2]);
 }

@@ -79,7 +79,7 @@ fn a_full_window_stops_one_channel_only() {
     exchange(&mut a, &mut b, 0);
     assert_eq!(b.unread_bytes(), 64 << 10);
     let mut arrived = Vec::new();
-    while arrived.len() < offered.len() {
+    for _ in 0..100 {
         arrived.extend(read_all(&mut b, slow).0);
         exchange(&mut a, &mut b, 0);
         if a.poll_event() == Some(Event::Writable(slow)) {

@@ -44,7 +44,7 @@ impl Cluster {
             late: BTreeMap::new(),
             quiet: false,
         };
-        cluster.own(0, 1, false)?;
+        cluster.own(0, 1)?;
         for n in 1..cluster.nodes.len() {
             cluster.nodes[n].start(canary)?;
         }
@@ -73,19 +73,19 @@ impl Cluster {
     }
 
     /// Opens the journal on a node, which the register says is its owner.
-    fn own(&mut self, n: usize, epoch: u32, again: bool) -> Result<(), String> {
+    fn own(&mut self, n: usize, epoch: u32) -> Result<(), String> {
         let Some(shown) = self.nodes[n].own(epoch, self.canary)? else {
             self.die(n, false);
             return Ok(());
         };
         self.register.opened(n, epoch)?;
         let ids = shown.iter().filter_map(|s| Some(u64::from_le_bytes(*s.payload.first_chunk()?)));
-        self.tell(|| format!("{n} owns epoch {epoch} (again: {again}) and sees {:?}", ids.collect::<Vec<_>>()));
+        self.tell(|| format!("{n} owns epoch {epoch} and sees {:?}", ids.collect::<Vec<_>>()));
         let level = self.register.truth().level.clone();
         if let Role::Owner(owner) = &mut self.nodes[n].role {
             owner.level = level;
             owner.tell();
-            self.ledger.opened(&shown, epoch, again)?;
+            self.ledger.opened(&shown, epoch)?;
             self.ledger.apply_tombstones(&owner.journal);
         }
         self.late.clear();
@@ -270,7 +270,7 @@ impl Cluster {
         self.net.drop_conns(&self.chance, |c| c.owner == n || c.holder == n);
         drop(copy);
         self.nodes[n].role = Role::Down;
-        self.own(n, entry.epoch, opened_before)
+        self.own(n, entry.epoch)
     }
 
     fn try_take_over(&mut self, n: usize, entry: Entry) -> Result<(), String> {
@@ -325,7 +325,7 @@ impl Cluster {
     fn lose_disk(&mut self, n: usize) -> Result<(), String> {
         let truth = self.register.truth();
         let mut keepers: BTreeSet<usize> = truth.level.iter().copied().filter(|h| !self.nodes[*h].lost).collect();
-        if !self.nodes[truth.owner].lost && self.ledger_owner_opened() {
+        if !self.nodes[truth.owner].lost {
             keepers.insert(truth.owner);
         }
         keepers.remove(&n);
@@ -338,11 +338,6 @@ impl Cluster {
         self.nodes[n].lost = true;
         self.tell(|| format!("{n} has lost its disk"));
         Ok(())
-    }
-
-    /// Whether the owner of the register has a whole journal: a taker that has not opened it yet has a whole copy too.
-    fn ledger_owner_opened(&self) -> bool {
-        true
     }
 
     /// Each copy is equal to its owner's log up to what it has acknowledged.

@@ -117,8 +117,10 @@ impl Ledger {
         Ok(())
     }
 
-    /// Compares what the opening of `epoch` showed with what must and what may be there. `again`: the owner is the one before.
-    pub fn opened(&mut self, shown: &[Shown], epoch: u32, again: bool) -> Result<(), String> {
+    /// Compares what the opening of `epoch` showed with what must and what may be there.
+    pub fn opened(&mut self, shown: &[Shown], epoch: u32) -> Result<(), String> {
+        // The owner is the one before: it must have what it had synced, too.
+        let again = self.shown.contains_key(&epoch);
         let mut seen: BTreeMap<Id, Extent> = BTreeMap::new();
         for record in shown {
             let id = self.identify(record)?;

@@ -97,7 +97,7 @@ impl HeldCopy {
             arrived: VecDeque::new(),
             arrived_bytes: 0,
             output: VecDeque::new(),
-            replaced: false,
+            over: false,
         };
         let side = Mutex::new(Holder::new(&self.held.journal));
         HeldLink { held: self.held.clone(), id: work.links, side, end: Mutex::new(end), _wake: wake }
@@ -158,7 +158,7 @@ struct End {
     arrived: VecDeque<Frame>,
     arrived_bytes: usize,
     output: VecDeque<Outgoing>,
-    replaced: bool,
+    over: bool,
 }
 
 impl HeldLink {
@@ -187,9 +187,9 @@ impl HeldLink {
         lock(&self.end).output.pop_front()
     }
 
-    /// Whether another link has taken this one's place: close the connection once all is sent.
-    pub fn is_replaced(&self) -> bool {
-        lock(&self.end).replaced
+    /// Whether another link has taken this one's place, or the copy is closed: end the connection once all is sent.
+    pub fn is_over(&self) -> bool {
+        lock(&self.end).over
     }
 
     /// Writes what has arrived, syncs it once, and prepares the answers: for a thread that may block. `false` when nothing had arrived.
@@ -238,9 +238,12 @@ impl HeldLink {
         let mut work = lock(&self.held.work);
         let joins = matches!(effect, Effect::Join(..));
         let current = work.current == self.id;
-        let store = work.store.as_mut()?;
+        let Some(store) = work.store.as_mut() else {
+            lock(&self.end).over = true;
+            return None;
+        };
         if !joins && !current {
-            lock(&self.end).replaced = true;
+            lock(&self.end).over = true;
             return Some(Input::Replaced { epoch: store.epoch() });
         }
         let done = perform(store, effect, || self.held.world.chance.u64());
@@ -278,7 +281,8 @@ fn perform(store: &mut Store, effect: Effect, number: impl Fn() -> u64) -> Resul
         }),
         Effect::Write { position, urgent, bytes } => {
             store.write(position, &bytes)?;
-            Some(Input::Wrote { end: Position(position.0 + bytes.len() as u64), urgent })
+            let bytes = bytes.len() as u64;
+            Some(Input::Wrote { end: Position(position.0 + bytes), bytes, urgent })
         }
         Effect::Sync => {
             store.sync()?;

@@ -15,6 +15,7 @@ pub(crate) struct Holder {
     epoch: u32,
     /// Everything that this session brought ends here.
     brought: Position,
+    unsynced_bytes: u64,
     unsynced: bool,
     /// The owner waits for an acknowledgement.
     owed: bool,
@@ -31,7 +32,7 @@ pub(crate) enum Input {
     /// It is not.
     Refused { hello: u64, why: Refusal, epoch: u32 },
     /// Records were written; they end here.
-    Wrote { end: Position, urgent: bool },
+    Wrote { end: Position, bytes: u64, urgent: bool },
     /// Everything is synced.
     Synced { level: bool },
     /// The copy has the owner's shape.
@@ -68,7 +69,15 @@ pub(crate) enum Effect {
 impl Holder {
     /// The side of a link for the copy of `journal`.
     pub(crate) fn new(journal: &str) -> Holder {
-        Holder { journal: journal.into(), session: None, epoch: 0, brought: Position(0), unsynced: false, owed: false }
+        Holder {
+            journal: journal.into(),
+            session: None,
+            epoch: 0,
+            brought: Position(0),
+            unsynced_bytes: 0,
+            unsynced: false,
+            owed: false,
+        }
     }
 
     /// What to do about `input`.
@@ -79,18 +88,20 @@ impl Holder {
             Input::Drained => Vec::new(),
             Input::Joined { hello, session, epoch, held } => self.joined(hello, session, epoch, held),
             Input::Refused { hello, why, epoch } => self.refuse(hello, why, epoch),
-            Input::Wrote { end, urgent } => {
+            Input::Wrote { end, bytes, urgent } => {
                 self.brought = self.brought.max(end);
                 self.unsynced = true;
-                self.owed |= urgent;
+                self.unsynced_bytes += bytes;
+                // Nobody waits, but the owner's window has to open some time.
+                self.owed |= urgent || self.unsynced_bytes >= ACK_BYTES;
                 Vec::new()
             }
             Input::Synced { level } => {
-                (self.unsynced, self.owed) = (false, false);
+                (self.unsynced, self.unsynced_bytes, self.owed) = (false, 0, false);
                 self.say(Message::Ack { position: self.brought, level })
             }
             Input::Levelled { tail } => {
-                self.unsynced = false;
+                (self.unsynced, self.unsynced_bytes, self.owed) = (false, 0, false);
                 self.brought = self.brought.max(tail);
                 self.say(Message::Ack { position: self.brought, level: true })
             }
@@ -128,7 +139,8 @@ impl Holder {
 
     fn joined(&mut self, hello: u64, session: u64, epoch: u32, held: Vec<(SegmentNo, SegmentEnd)>) -> Vec<Effect> {
         (self.session, self.epoch) = (Some(session), epoch);
-        (self.brought, self.unsynced, self.owed) = (Position(0), false, false);
+        self.brought = Position(0);
+        (self.unsynced, self.unsynced_bytes, self.owed) = (false, 0, false);
         let mut pages: Vec<_> = held.chunks(LIST_MAX).map(<[_]>::to_vec).collect();
         let last = pages.pop().unwrap_or_default();
         let page = |more, held| {
@@ -165,3 +177,6 @@ impl Holder {
         self.session.map(|session| Effect::Send(Frame { session, message })).into_iter().collect()
     }
 }
+
+/// So many bytes are acknowledged at the latest, whether somebody waits or not.
+const ACK_BYTES: u64 = 2 << 20;

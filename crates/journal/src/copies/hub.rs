@@ -209,10 +209,15 @@ impl Hub {
             _ => None,
         });
         if let Some(epoch) = deposed {
-            state.deposed_by = state.deposed_by.max(Some(epoch));
-            self.deposed.store(true, Ordering::SeqCst);
+            self.depose(state, epoch);
         }
         others
+    }
+
+    /// Somebody owns the journal under a higher epoch. Whoever waits is to be let go outside the lock.
+    pub(super) fn depose(&self, state: &mut State, epoch: u32) {
+        state.deposed_by = state.deposed_by.max(Some(epoch));
+        self.deposed.store(true, Ordering::SeqCst);
     }
 
     /// The commits that need not wait any more. None once we are deposed; then they are let go without a promise.

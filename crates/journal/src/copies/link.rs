@@ -112,6 +112,15 @@ impl Copies {
         self.hub.deposed_by()
     }
 
+    /// Says that somebody owns the journal under this higher epoch, known from elsewhere. The same as when a holder says so; a lower
+    /// epoch changes nothing.
+    pub fn depose(&self, epoch: u32) {
+        if epoch > self.hub.format.epoch {
+            self.hub.change(|state| self.hub.depose(state, epoch));
+            self.hub.let_go();
+        }
+    }
+
     /// Commits that are synced here and wait for copies.
     pub fn waiting(&self) -> usize {
         self.hub.waiting()

@@ -20,6 +20,9 @@
 //! sent in time is read from the segments later. The order of frames in one connection must be kept; what is left over from an old
 //! connection does no harm, each session has a number of its own.
 //!
+//! A journal that is damaged on its owner's disk does not open (`OpenError::Damaged`); a [`Mender`], driven the same way, fetches what is
+//! lost from a holder. A copy that is damaged is sent what it lacks whenever its owner's link begins.
+//!
 //! # A take-over
 //!
 //! `HeldCopy::hand_over` answers where the copy ends and lets the directory go; `Journal::open` there with the next epoch goes on.
@@ -33,6 +36,7 @@ mod holder;
 mod hub;
 mod lag;
 mod link;
+mod mend;
 mod owner;
 mod refuse;
 mod runs;
@@ -43,6 +47,7 @@ pub use frame::{Decoder, FRAME_BYTES_MAX, Frame, Hello, JOURNAL_NAME_MAX, Malfor
 pub use group::Outgoing;
 pub use held::{ARRIVED_BYTES_MAX, HandOverError, HeldCopy, HeldLink, HeldState};
 pub use link::{Copies, CopyStage, CopyState, Link};
+pub use mend::{MendError, Mender};
 pub use refuse::refuse;
 
 pub(crate) use group::Group;

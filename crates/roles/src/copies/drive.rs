@@ -6,7 +6,6 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use bytes::Bytes;
 use journal::copies::{HeldLink, Link, Malformed, Outgoing};
 
 use super::Shop;
@@ -79,7 +78,7 @@ impl End for HeldLink {
     }
 
     fn is_over(&self) -> bool {
-        self.is_replaced()
+        HeldLink::is_over(self)
     }
 }
 
@@ -93,7 +92,7 @@ pub fn wake_of_this_thread() -> Arc<dyn Fn() + Send + Sync> {
 pub fn drive(shop: &Shop, end: &impl End, channel: &Channel) -> String {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut cx = Context::from_waker(&waker);
-    let mut unsent = Bytes::new();
+    let mut unsent = None;
     loop {
         match turn(end, channel, &mut cx, &mut unsent) {
             Err(why) => return why,
@@ -113,7 +112,12 @@ pub fn drive(shop: &Shop, end: &impl End, channel: &Channel) -> String {
 }
 
 /// Reads what has come, works, sends what there is. Says whether anything moved.
-fn turn(end: &impl End, channel: &Channel, cx: &mut Context<'_>, unsent: &mut Bytes) -> Result<bool, String> {
+fn turn(
+    end: &impl End,
+    channel: &Channel,
+    cx: &mut Context<'_>,
+    unsent: &mut Option<Outgoing>,
+) -> Result<bool, String> {
     let mut moved = false;
     while end.wants_input() {
         match channel.poll_receive(cx) {
@@ -126,14 +130,16 @@ fn turn(end: &impl End, channel: &Channel, cx: &mut Context<'_>, unsent: &mut By
     }
     moved |= end.pump();
     loop {
-        if unsent.is_empty() {
-            let Some(frame) = end.output() else { return Ok(moved) };
-            *unsent = Bytes::from(frame.to_vec());
-        }
-        match channel.poll_send(cx, unsent) {
+        let Some(frame) = unsent.take().or_else(|| end.output()) else { return Ok(moved) };
+        let mut slices = Vec::new();
+        frame.slices(&mut slices);
+        match channel.poll_send_parts(cx, &slices) {
             Poll::Ready(Ok(())) => moved = true,
             Poll::Ready(Err(gone)) => return Err(gone.why),
-            Poll::Pending => return Ok(moved),
+            Poll::Pending => {
+                *unsent = Some(frame);
+                return Ok(moved);
+            }
         }
     }
 }

@@ -101,14 +101,12 @@ async fn stop(node: Arc<Node>, timers: Timers) {
     if sessions.is_err() || deliveries.is_err() {
         warn!("some connections did not end in time; what they were about is tried again after the next start");
     }
+    let peers = node.peers.clone();
     let ended = spawn_blocking(move || {
         timers.stop();
         node.spool.stop();
         if let Some(copies) = &node.copies {
             copies.stop();
-        }
-        if let Some(peers) = &node.peers {
-            peers.stop();
         }
         let messages = node.spool.totals().messages;
         node.trace.close();
@@ -116,6 +114,10 @@ async fn stop(node: Arc<Node>, timers: Timers) {
     });
     // It fails only by a panic, which ends the process.
     let _ = ended.await;
+    // Last, so that copies get what was written last.
+    if let Some(peers) = peers {
+        peers.stop().await;
+    }
 }
 
 /// What must be looked at again and again.

@@ -19,6 +19,7 @@ mod trouble;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use directory::Peer;
 use tokio::net::TcpListener;
@@ -140,8 +141,10 @@ impl Peers {
         }
     }
 
-    /// Ends all links and makes no new ones. What is under way on channels is cut off.
-    pub fn stop(&self) {
+    /// Ends all links and makes no new ones; waits until the other ends have been told, or for [`FAREWELL_ALL`]. What is under way on
+    /// channels is cut off.
+    pub async fn stop(&self) {
+        let mut changes = self.inner.book.changes();
         self.inner.stop.send_replace(true);
         for entry in self.inner.book.entries().values() {
             entry.dialer.abort();
@@ -149,6 +152,14 @@ impl Peers {
                 up.end.send_replace(Some("the node is going down"));
             });
         }
+        let told = async {
+            while self.inner.book.entries().values().any(|entry| entry.up.is_some()) {
+                // The book lives as long as we do.
+                let _ = changes.changed().await;
+            }
+        };
+        // One who does not listen finds out by himself.
+        let _ = tokio::time::timeout(FAREWELL_ALL, told).await;
     }
 }
 
@@ -173,7 +184,7 @@ impl Inner {
         let now_ms = self.world.clock.wall_ms();
         let sentence = trouble.sentence(&self.tls);
         self.book.went_wrong(peer, now_ms, &sentence);
-        let Some(kept_back) = self.refusals.count(now_ms, whom, trouble) else { return };
+        let Some(kept_back) = self.refusals.count(self.world.clock.mono_ms(), whom, trouble) else { return };
         let again =
             if kept_back == 0 { String::new() } else { format!(" ({kept_back} times more since this was said)") };
         match trouble.wants_a_person() {
@@ -204,6 +215,8 @@ impl Inner {
         }
     }
 }
+
+const FAREWELL_ALL: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests;

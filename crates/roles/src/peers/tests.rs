@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use bytes::Bytes;
 use directory::{Host, HostPort, TlsFiles};
@@ -207,7 +206,7 @@ async fn three_nodes_and_one_comes_back() {
     let linked = |of: &Peers| of.states().iter().filter(|state| state.connected).count();
     eventually("each with each", || linked(&a) == 2 && linked(&b) == 2 && linked(&c) == 2).await;
     assert!(a.states()[0].dialed && !b.states()[0].dialed, "the smaller name dials");
-    c.stop();
+    c.stop().await;
     eventually("c has gone", || linked(&a) == 1 && linked(&b) == 1 && !error_of(&a, "c.test").is_empty()).await;
     assert!(error_of(&a, "c.test").contains("the node is going down"), "{}", error_of(&a, "c.test"));
     let mut listener = None;

@@ -55,7 +55,10 @@ impl Store {
         if self.segments.len() as u64 != wanted || !self.segments.iter().all(whole) || self.tail() != tail {
             return Err(StoreError::Misfit("the copy is not level although all was sent"));
         }
-        self.note(Notes { level: true, mark: tail })
+        match self.notes.level {
+            true => self.mark(),
+            false => self.note(Notes { level: true, mark: tail }),
+        }
     }
 
     /// Removes everything from offset `at` of a segment on, newest first.
