@@ -88,6 +88,6 @@ fn a_tombstone_outlives_what_it_cancels_on_a_copy_too() {
             broken += u64::from(back);
         }
     }
-    assert!(good > 20 * 4, "{good} power cuts");
+    assert!(good >= 20 * 4, "{good} power cuts");
     assert!(broken > 0, "a holder that removes segments newest first is not caught");
 }

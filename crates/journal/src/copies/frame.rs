@@ -431,4 +431,4 @@ pub(crate) const LIST_MAX: usize = 32 << 10;
 const APPEND_HEAD_BYTES: usize = 26;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

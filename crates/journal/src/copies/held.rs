@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use world::World;
@@ -35,14 +36,30 @@ struct Held {
     work: Mutex<Work>,
     /// What [`HeldCopy::state`] shows.
     shown: Mutex<HeldState>,
+    /// Held while an empty segment is made; `true` when none may be made any more.
+    closed: Mutex<bool>,
 }
 
 struct Work {
     /// `None` once it was handed over or closed.
     store: Option<Store>,
     /// The link whose session is the newest.
-    current: u64,
+    current: Option<Current>,
     links: u64,
+}
+
+struct Current {
+    id: u64,
+    over: Arc<AtomicBool>,
+    wake: Wake,
+}
+
+impl Current {
+    /// Its time is over; its driver is told.
+    fn end(self) {
+        self.over.store(true, Ordering::SeqCst);
+        (self.wake)();
+    }
 }
 
 /// How a copy is, seen by its holder.
@@ -83,12 +100,14 @@ impl HeldCopy {
             settings,
             shelf: store.shelf(),
             shown: Mutex::new(show(&store, None)),
-            work: Mutex::new(Work { store: Some(store), current: 0, links: 0 }),
+            work: Mutex::new(Work { store: Some(store), current: None, links: 0 }),
+            closed: Mutex::new(false),
         };
         Ok(HeldCopy { held: Arc::new(held) })
     }
 
-    /// The end of a new link from an owner. `wake` is called when there is something to send that is no answer.
+    /// The end of a new link from an owner. `wake` is called when its time is over: pump it, send what it has to say, end the
+    /// connection.
     pub fn link(&self, wake: Wake) -> HeldLink {
         let mut work = lock(&self.held.work);
         work.links += 1;
@@ -97,10 +116,11 @@ impl HeldCopy {
             arrived: VecDeque::new(),
             arrived_bytes: 0,
             output: VecDeque::new(),
-            over: false,
+            output_bytes: 0,
         };
         let side = Mutex::new(Holder::new(&self.held.journal));
-        HeldLink { held: self.held.clone(), id: work.links, side, end: Mutex::new(end), _wake: wake }
+        let over = Arc::new(AtomicBool::new(false));
+        HeldLink { held: self.held.clone(), id: work.links, side, end: Mutex::new(end), over, wake }
     }
 
     /// How it is.
@@ -112,7 +132,9 @@ impl HeldCopy {
     pub fn prepare(&self) -> bool {
         let held = &self.held;
         let Some(segment_bytes) = self.segment_bytes() else { return false };
-        held.shelf.wants_one(held.world.clock.mono_ms())
+        let closed = lock(&held.closed);
+        !*closed
+            && held.shelf.wants_one(held.world.clock.mono_ms())
             && spares::make(&held.world, &held.dir, segment_bytes, &held.settings, &held.shelf)
     }
 
@@ -130,15 +152,26 @@ impl HeldCopy {
         }
         store.sync().map_err(|_| HandOverError::Dead)?;
         let tail = store.tail();
-        work.store = None;
+        self.end(&mut work);
         Ok(tail)
     }
 
     /// Syncs and closes the copy. Links answer nothing any more.
     pub fn close(&self) {
-        if let Some(mut store) = lock(&self.held.work).store.take() {
+        let mut work = lock(&self.held.work);
+        if let Some(store) = &mut work.store {
             // A failed sync has ended the process, or marked the simulated one.
             let _ = store.sync();
+        }
+        self.end(&mut work);
+    }
+
+    /// Lets the directory go: nobody writes there any more.
+    fn end(&self, work: &mut Work) {
+        *lock(&self.held.closed) = true;
+        work.store = None;
+        if let Some(current) = work.current.take() {
+            current.end();
         }
     }
 }
@@ -150,7 +183,8 @@ pub struct HeldLink {
     id: u64,
     side: Mutex<Holder>,
     end: Mutex<End>,
-    _wake: Wake,
+    over: Arc<AtomicBool>,
+    wake: Wake,
 }
 
 struct End {
@@ -158,7 +192,7 @@ struct End {
     arrived: VecDeque<Frame>,
     arrived_bytes: usize,
     output: VecDeque<Outgoing>,
-    over: bool,
+    output_bytes: usize,
 }
 
 impl HeldLink {
@@ -184,27 +218,31 @@ impl HeldLink {
 
     /// The next frame to send, if there is one. Never touches the disk.
     pub fn output(&self) -> Option<Outgoing> {
-        lock(&self.end).output.pop_front()
+        let mut end = lock(&self.end);
+        let frame = end.output.pop_front()?;
+        end.output_bytes -= frame.len();
+        Some(frame)
     }
 
     /// Whether another link has taken this one's place, or the copy is closed: end the connection once all is sent.
     pub fn is_over(&self) -> bool {
-        lock(&self.end).over
+        self.over.load(Ordering::SeqCst)
     }
 
     /// Writes what has arrived, syncs it once, and prepares the answers: for a thread that may block. `false` when nothing had arrived.
     pub fn pump(&self) -> bool {
         // First come, first served: two pumps of one link must not change the order.
         let mut side = lock(&self.side);
+        if self.is_over() {
+            let epoch = lock(&self.held.shown).epoch;
+            let effects = side.step(Input::Replaced { epoch });
+            self.act(&mut side, effects);
+        }
+        // Only what is there now: whoever waits for an answer to it does not wait for what comes later.
+        let there = lock(&self.end).arrived.len();
         let mut worked = false;
-        loop {
-            let frame = {
-                let mut end = lock(&self.end);
-                let frame = end.arrived.pop_front();
-                end.arrived_bytes -= frame.as_ref().map_or(0, weight);
-                frame
-            };
-            let Some(frame) = frame else { break };
+        for _ in 0..there {
+            let Some(frame) = self.next_arrived() else { break };
             worked = true;
             let effects = side.step(Input::Frame(frame));
             self.act(&mut side, effects);
@@ -214,11 +252,28 @@ impl HeldLink {
         worked
     }
 
+    /// The next frame, unless the owner does not take the answers to those before.
+    fn next_arrived(&self) -> Option<Frame> {
+        let mut end = lock(&self.end);
+        if end.output_bytes > OUTPUT_BYTES_MAX {
+            return None;
+        }
+        let frame = end.arrived.pop_front()?;
+        end.arrived_bytes -= weight(&frame);
+        Some(frame)
+    }
+
+    fn send(&self, frame: Outgoing) {
+        let mut end = lock(&self.end);
+        end.output_bytes += frame.len();
+        end.output.push_back(frame);
+    }
+
     fn act(&self, side: &mut Holder, effects: Vec<Effect>) {
         let mut effects: VecDeque<Effect> = effects.into();
         while let Some(effect) = effects.pop_front() {
             match effect {
-                Effect::Send(frame) => lock(&self.end).output.push_back(Outgoing::frame(&frame)),
+                Effect::Send(frame) => self.send(Outgoing::frame(&frame)),
                 effect => {
                     let Some(input) = self.work(effect) else { continue };
                     if matches!(input, Input::Failed(_) | Input::Replaced { .. }) {
@@ -237,13 +292,13 @@ impl HeldLink {
     fn work(&self, effect: Effect) -> Option<Input> {
         let mut work = lock(&self.held.work);
         let joins = matches!(effect, Effect::Join(..));
-        let current = work.current == self.id;
+        let current = work.current.as_ref().is_some_and(|current| current.id == self.id);
         let Some(store) = work.store.as_mut() else {
-            lock(&self.end).over = true;
+            self.over.store(true, Ordering::SeqCst);
             return None;
         };
         if !joins && !current {
-            lock(&self.end).over = true;
+            self.over.store(true, Ordering::SeqCst);
             return Some(Input::Replaced { epoch: store.epoch() });
         }
         let done = perform(store, effect, || self.held.world.chance.u64());
@@ -255,8 +310,12 @@ impl HeldLink {
         *lock(&self.held.shown) = show(store, error);
         match done {
             Ok(input) => {
-                if matches!(input, Some(Input::Joined { .. })) {
-                    work.current = self.id;
+                if matches!(input, Some(Input::Joined { .. })) && !current {
+                    let this = Current { id: self.id, over: self.over.clone(), wake: self.wake.clone() };
+                    self.over.store(false, Ordering::SeqCst);
+                    if let Some(before) = work.current.replace(this) {
+                        before.end();
+                    }
                 }
                 input
             }
@@ -335,3 +394,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Bytes that have arrived and are not written yet, above which the driver is asked not to read on.
 pub const ARRIVED_BYTES_MAX: usize = 16 << 20;
+/// Bytes of answers that wait to be sent, above which nothing more is answered.
+const OUTPUT_BYTES_MAX: usize = 4 << 20;
+
+#[cfg(test)]
+mod tests;

@@ -5,10 +5,15 @@ fn end() -> impl Strategy<Value = SegmentEnd> {
     (any::<u64>(), any::<u32>(), any::<bool>()).prop_map(|(at, chain, sealed)| SegmentEnd { at, chain, sealed })
 }
 
-fn message() -> impl Strategy<Value = Message> {
+/// Numbers that are likely to mean something, and any.
+fn number(step: u64) -> impl Strategy<Value = u64> {
+    prop_oneof![(0u64..5).prop_map(move |n| n * step), 8192u64..24576, any::<u64>(), Just(u64::MAX)]
+}
+
+pub(crate) fn message() -> impl Strategy<Value = Message> {
     let bytes = || proptest::collection::vec(any::<u8>(), 0..200);
-    let no = || any::<u64>().prop_map(SegmentNo);
-    let position = || any::<u64>().prop_map(Position);
+    let no = || number(1).prop_map(SegmentNo);
+    let position = || number(8192).prop_map(Position);
     let hello = ("[a-z0-9/.-]{0,40}", any::<u64>(), any::<u32>(), any::<u32>(), no(), position()).prop_map(
         |(journal, segment_bytes, salt, epoch, first, tail)| {
             Message::Hello(Hello { journal, segment_bytes, salt, epoch, first, tail })

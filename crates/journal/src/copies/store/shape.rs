@@ -31,7 +31,10 @@ impl Store {
         self.sync()?;
         let format = self.format()?;
         let runs: BTreeMap<SegmentNo, u32> = runs.iter().copied().collect();
-        let newest = runs.iter().next_back().map(|(first, count)| SegmentNo(first.0 + u64::from(*count).max(1) - 1));
+        let newest = runs
+            .iter()
+            .next_back()
+            .map(|(first, count)| SegmentNo(first.0.saturating_add(u64::from(*count).max(1) - 1)));
         if tail < self.notes.mark {
             self.note(Notes { mark: tail, ..self.notes })?;
         }
@@ -42,7 +45,7 @@ impl Store {
         }
         behind.iter().try_for_each(|no| self.remove(*no, false))?;
         if let Some(newest) = newest {
-            let at = tail.0.checked_sub(format.start(newest).0).unwrap_or(u64::MAX);
+            let at = tail.0.checked_sub(newest.0.saturating_mul(format.segment_bytes)).unwrap_or(u64::MAX);
             let end = self.segments.get(&newest).copied().unwrap_or_default();
             if end.at > at {
                 self.cut(newest, at)?;
