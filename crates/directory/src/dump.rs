@@ -112,6 +112,7 @@ fn peer_value(peer: &Peer, key: &str) -> Option<String> {
     match key {
         "name" => text(&peer.name),
         "address" => text(&peer.address),
+        "keeps_copy" => plain(peer.keeps_copy),
         _ => None,
     }
 }

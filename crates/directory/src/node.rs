@@ -62,6 +62,20 @@ pub struct Peers {
     pub known: Vec<Peer>,
 }
 
+impl Node {
+    /// Whether other nodes keep copies of this node's journal: then mail asks for one where its connector does not say.
+    pub fn keeps_copies(&self) -> bool {
+        self.peers.as_ref().is_some_and(|peers| peers.known.iter().any(|peer| peer.keeps_copy))
+    }
+}
+
+impl Peers {
+    /// The nodes that keep copies of this node's journal.
+    pub fn copy_holders(&self) -> Vec<String> {
+        self.known.iter().filter(|peer| peer.keeps_copy).map(|peer| peer.name.clone()).collect()
+    }
+}
+
 /// Another node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
@@ -69,6 +83,8 @@ pub struct Peer {
     pub name: String,
     /// Where its links listen.
     pub address: HostPort,
+    /// It keeps a copy of this node's journal.
+    pub keeps_copy: bool,
 }
 
 /// Whom MX and addresses are asked of.

@@ -6,6 +6,7 @@
 mod certificates;
 mod config;
 pub mod control;
+mod copies;
 mod counted;
 mod data;
 mod exposition;

@@ -40,6 +40,12 @@ pub struct Status {
     /// The other nodes.
     #[serde(default)]
     pub peers: Vec<Peer>,
+    /// Copies of this node's journal on other nodes.
+    #[serde(default)]
+    pub copies: Vec<OwnCopy>,
+    /// Copies of other nodes' journals on this one.
+    #[serde(default)]
+    pub held: Vec<HeldCopy>,
     /// The mail that is here.
     pub spool: Spool,
     /// The journal under it.
@@ -94,6 +100,38 @@ pub struct Peer {
     pub last_error: Option<String>,
     /// When that was.
     pub last_error_at: Option<String>,
+}
+
+/// A copy of this node's journal on another node.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct OwnCopy {
+    /// The node that keeps it.
+    pub holder: String,
+    /// How far it is: `away`, `joining`, `catching up`, `live`, `level`, `resting`, `refused`.
+    pub stage: String,
+    /// Mail that asks for copies waits for it, and it may take over.
+    pub counts: bool,
+    /// Bytes of the log that it lacks.
+    pub lag_bytes: u64,
+    /// For how long it has lacked something.
+    pub lag_ms: u64,
+    /// What went wrong last, until it is level again.
+    pub last_error: Option<String>,
+}
+
+/// A copy of another node's journal on this one.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct HeldCopy {
+    /// `node/journal`.
+    pub journal: String,
+    /// Its owner's epoch.
+    pub epoch: u32,
+    /// It has had everything once, and lost nothing since: it may be taken over.
+    pub level: bool,
+    /// Number of its segments.
+    pub segments: u64,
+    /// What went wrong last, until something goes right.
+    pub last_error: Option<String>,
 }
 
 /// The spool in a few numbers.

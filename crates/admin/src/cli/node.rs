@@ -43,6 +43,7 @@ pub async fn status(client: &Client, json: bool) -> Result<(), Trouble> {
         journal.sync_us_mean
     );
     print_peers(&status);
+    print_copies(&status);
     print_config(&status.config);
     Ok(())
 }
@@ -72,6 +73,37 @@ fn print_peers(status: &Status) {
         ]);
     }
     table.print("no [[peer]] is in the node document");
+}
+
+fn print_copies(status: &Status) {
+    if status.peers_listen.is_none() {
+        return;
+    }
+    let columns = [text("copy on"), text("state"), text("counts"), number("lacks"), number("for"), text("last error")];
+    let mut table = Table::new(columns);
+    for copy in &status.copies {
+        table.row(vec![
+            copy.holder.clone(),
+            copy.stage.clone(),
+            if copy.counts { "yes".into() } else { "NO".into() },
+            size(copy.lag_bytes),
+            format!("{} ms", copy.lag_ms),
+            copy.last_error.clone().unwrap_or_default(),
+        ]);
+    }
+    table.print("no other node keeps a copy of this node's journal");
+    let columns = [text("keeps a copy of"), number("epoch"), text("level"), number("segments"), text("last error")];
+    let mut table = Table::new(columns);
+    for held in &status.held {
+        table.row(vec![
+            held.journal.clone(),
+            held.epoch.to_string(),
+            if held.level { "yes".into() } else { "no".into() },
+            held.segments.to_string(),
+            held.last_error.clone().unwrap_or_default(),
+        ]);
+    }
+    table.print("keeps no copies of other nodes' journals");
 }
 
 fn print_config(config: &Config) {

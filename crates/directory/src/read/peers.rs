@@ -29,6 +29,7 @@ pub fn peers(document: &Document<'_>, disk: &dyn Disk, own: &str) -> Option<Peer
 
 fn peer(section: &Section<'_, '_>, own: &str, seen: &mut HashMap<String, usize>) -> Option<Peer> {
     let (name, address) = (section.text("name"), section.text("address"));
+    let keeps_copy = section.flag("keeps_copy");
     let (name, address) = (name?, address?);
     let lower = name.value.to_ascii_lowercase();
     let document = section.document();
@@ -49,7 +50,7 @@ fn peer(section: &Section<'_, '_>, own: &str, seen: &mut HashMap<String, usize>)
             if matches!(&address.host, Host::Ip(ip) if ip.is_unspecified()) {
                 section.problem("address", "0.0.0.0 is no address to reach a node at; write the one that it has");
             }
-            Some(Peer { name: lower, address })
+            Some(Peer { name: lower, address, keeps_copy })
         }
         Err(what) => {
             document.problem(address.at, what);

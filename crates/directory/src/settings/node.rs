@@ -1,7 +1,7 @@
 //! The rows of `posthouse.toml`.
 
 use super::Default::{Absent, Is, Needed};
-use super::Kind::{Bytes, Choice, Count, Duration, Text, Texts};
+use super::Kind::{Bytes, Choice, Count, Duration, Flag, Text, Texts};
 use super::{GB, KB, MB, MINUTE, Section, TB, row};
 
 /// The sections of the node document.
@@ -85,6 +85,12 @@ pub static NODE: &[Section] = &[
         settings: &[
             row("name", Text, Needed, "Its name, as in its own `posthouse.toml` and in its certificate."),
             row("address", Text, Needed, "Where its links listen: host or address, with a port if it is not 2526."),
+            row(
+                "keeps_copy",
+                Flag,
+                Is("true"),
+                "It keeps a copy of this node's journal, and mail that asks for copies waits for it before the 250.",
+            ),
         ],
     },
     Section {

@@ -128,6 +128,8 @@ impl Control {
             peers_listen: loaded.node.peers.as_ref().map(|peers| peers.listen.to_string()),
             peers_certificate_until: node.peers.as_ref().map(|peers| rfc3339(peers.certificate_until_ms())),
             peers: node.peers.as_ref().map(|peers| peers.states()).unwrap_or_default(),
+            copies: node.copies.as_ref().map(|copies| copies.own.shown()).unwrap_or_default(),
+            held: node.copies.as_ref().map(|copies| copies.held.shown()).unwrap_or_default(),
             spool: node.spool.totals().into(),
             journal: node.spool.journal_stats().into(),
             events: node.trace.counts().map(|(kind, count)| (kind.word().to_string(), count)).collect(),

@@ -19,6 +19,7 @@ use world::World;
 
 use crate::certificates::ServedCertificate;
 use crate::config;
+use crate::copies::NodeCopies;
 use crate::counted::Counted;
 use crate::data::DataDir;
 use crate::health::Health;
@@ -49,6 +50,8 @@ pub struct Node {
     certificate: ServedCertificate,
     /// The links to other nodes, if the node document has `[peers]`.
     pub(crate) peers: Option<Peers>,
+    /// Copies of journals, ours and theirs, on those links.
+    pub(crate) copies: Option<NodeCopies>,
     alarm: Arc<Alarm>,
 }
 
@@ -56,6 +59,14 @@ impl Node {
     /// The organization that runs.
     pub(crate) fn org(&self) -> Arc<Org> {
         self.org.load()
+    }
+
+    /// Whether there is a connector whose mail can have the copies that it asks for now.
+    fn can_protect_any(&self) -> bool {
+        let by_default = u8::from(self.config.loaded().node.keeps_copies());
+        let org = self.org();
+        let mut rules = org.receive_connectors.iter().map(|connector| connector.protection(by_default));
+        rules.any(|protection| self.spool.can_protect(protection).is_ok())
     }
 
     /// Where mail for this recipient would go now.

@@ -24,6 +24,7 @@ use super::settings::spool_settings;
 use super::{Node, NodeWake, SessionReadiness};
 use crate::certificates::{CertificateError, CertificateFiles, ServedCertificate};
 use crate::config;
+use crate::copies::NodeCopies;
 use crate::counted::Counted;
 use crate::data::{DataDir, DataError};
 use crate::health::{Health, Phase};
@@ -104,7 +105,9 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     let http = http.listen(HTTP_REMEDY).map_err(StartError::Bind)?;
     if let (Some(links), Some(peers)) = (links, &loaded.node.peers) {
         let listener = links.bound.listen(PEERS_REMEDY).map_err(StartError::Bind)?;
-        node.peers = Some(Peers::start(&node.world, &loaded.node.name, peers, links.tls, listener));
+        let links = Peers::start(&node.world, &loaded.node.name, peers, links.tls, listener);
+        node.copies = Some(tokio::task::block_in_place(|| start_copies(&node, &loaded, peers, &links))?);
+        node.peers = Some(links);
     }
     node.listeners.listen(bound).map_err(StartError::Bind)?;
     Ok(Running { node: Arc::new(node), timers, http: Some(http), signals })
@@ -122,6 +125,17 @@ impl BoundLinks {
         let tls = LinkTls::load(world, peers, node).map_err(StartError::Certificate)?;
         Ok(BoundLinks { bound, tls })
     }
+}
+
+fn start_copies(
+    node: &Node,
+    loaded: &Loaded,
+    peers: &directory::Peers,
+    links: &Peers,
+) -> Result<NodeCopies, StartError> {
+    let (root, settings) = (node.data.copies(), spool_settings(loaded).journal);
+    NodeCopies::start(&node.world, &root, settings, node.spool.copies(), &peers.copy_holders(), links)
+        .map_err(|error| StartError::Io("copies of journals", error))
 }
 
 /// Puts the parts together; mail that waits begins to move.
@@ -162,7 +176,7 @@ fn assemble(
     let receiver = Receiver::new(Arc::new(Shared {
         world: world.clone(),
         spool: spool.clone(),
-        copies_by_default: 0,
+        copies_by_default: u8::from(loaded.node.keeps_copies()),
         org: org.clone(),
         certificates: certificate.served(),
         readiness: Arc::new(SessionReadiness(health.clone())),
@@ -188,6 +202,7 @@ fn assemble(
         deliverer,
         certificate,
         peers: None,
+        copies: None,
         alarm,
     })
 }

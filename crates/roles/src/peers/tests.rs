@@ -66,7 +66,7 @@ impl Ground {
 const DAY_MS: i64 = 86_400_000;
 
 fn peer(name: &str, at: SocketAddr) -> Peer {
-    Peer { name: name.into(), address: HostPort { host: Host::Ip(at.ip()), port: at.port() } }
+    Peer { name: name.into(), address: HostPort { host: Host::Ip(at.ip()), port: at.port() }, keeps_copy: false }
 }
 
 async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
