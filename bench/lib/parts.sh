@@ -114,17 +114,19 @@ part_queued() { # PARTS of queued-memory, dead-hop, restart
   local queued=1000000 before after
   [ -z "$QUICK" ] || queued=100000
   posthouse_stop; posthouse_start; warm_up posthouse
-  if [[ $1 == *dead-hop* ]]; then
-    for _ in $(seq "$RUNS"); do relay_once posthouse "$(count posthouse)" 10240 64; record dead-hop empty "$PER_SECOND"; done
-  fi
   before=$(posthouse_kib VmRSS)
   RUN_SECONDS_MAX=600 source_to $POSTHOUSE_PORT $queued 4096 64 --rcpt user@dead.example
   queued=$(field acked <"$SCRATCH/source.json")
   after=$(posthouse_kib VmRSS)
   note "$queued queued, $(field per_second <"$SCRATCH/source.json")/s; memory $before to $after KiB"
   [[ $1 != *queued-memory* ]] || record queued-memory posthouse "$(calc "($after - $before) * 1024 / $queued")"
-  if [[ $1 == *dead-hop* ]]; then
-    for _ in $(seq "$RUNS"); do relay_once posthouse "$(count posthouse)" 10240 64; record dead-hop posthouse "$PER_SECOND"; done
+  if [[ $1 == *dead-hop* ]]; then # run by run in turn with a node whose queue is empty
+    beside_start; warm_up beside; warm_up posthouse
+    for _ in $(seq "$RUNS"); do
+      relay_once beside "$(count posthouse)" 10240 64; record dead-hop empty "$PER_SECOND"
+      relay_once posthouse "$(count posthouse)" 10240 64; record dead-hop posthouse "$PER_SECOND"
+    done
+    beside_stop
   fi
   if [[ $1 == *restart* ]]; then
     for _ in $(seq "$RUNS"); do

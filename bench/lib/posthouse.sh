@@ -1,17 +1,17 @@
 # Posthouse for bench/relay: one node with everything switched on that is on by default, and limits that do not stand
 # in the way of one source address. Sourced, not run.
 
-POSTHOUSE=
+POSTHOUSE= BESIDE=
 
-posthouse_configure() {
-  local dir=$SCRATCH/posthouse
+posthouse_configure() { # DIR SMTP-PORT HTTP-PORT
+  local dir=$1
   mkdir -p "$dir"
   cat >"$dir/posthouse.toml" <<CF
 name = "relay.example"
 data = "$dir/data"
 
 [http]
-listen = "127.0.0.1:$HTTP_PORT"
+listen = "127.0.0.1:$3"
 
 [limits]
 connection_rate_per_minute = 0
@@ -21,7 +21,7 @@ postmaster = "postmaster@relay.example"
 
 [[receive_connector]]
 name = "in"
-listen = ["127.0.0.1:$POSTHOUSE_PORT"]
+listen = ["127.0.0.1:$2"]
 remote = ["127.0.0.0/8"]
 tls = "off"
 permissions = ["anonymous", "relay"]
@@ -46,7 +46,7 @@ CF
 }
 
 posthouse_start() {
-  posthouse_configure
+  posthouse_configure "$SCRATCH/posthouse" $POSTHOUSE_PORT $HTTP_PORT
   posthouse_again
 }
 
@@ -63,6 +63,22 @@ posthouse_stop() {
   end_pid "$POSTHOUSE"; POSTHOUSE=
   cg_del posthouse
   rm -rf "$SCRATCH/posthouse"
+}
+
+# A second node beside the first, the server named `beside`.
+beside_start() {
+  local dir=$SCRATCH/beside
+  posthouse_configure "$dir" $BESIDE_PORT $BESIDE_HTTP_PORT
+  (cg_exec beside "$BIN/posthouse" start --config "$dir/posthouse.toml" --org "$dir/org.toml") >>"$dir/log" 2>&1 &
+  BESIDE=$!; PIDS+=($BESIDE)
+  wait_port $BESIDE_PORT || die "the second posthouse did not start: $(tail -5 "$dir/log")"
+}
+beside_port() { echo $BESIDE_PORT; }
+beside_stop() {
+  [ -n "$BESIDE" ] || return 0
+  end_pid "$BESIDE"; BESIDE=
+  cg_del beside
+  rm -rf "$SCRATCH/beside"
 }
 
 # With nobody at the next hop all mail waits there: the same port serves, and the data starts afresh for each run.

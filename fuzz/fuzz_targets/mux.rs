@@ -38,7 +38,8 @@ fuzz_target!(|input: &[u8]| {
 
 fn start(side: Side, greeted: bool) -> Mux {
     let settings = Settings { side, heartbeat_us: 1_000_000, missed_max: 3, channels_max: CHANNELS_MAX, queue_max: 4096 };
-    let mut one = Mux::new(settings, 0, b"fuzz".to_vec());
+    let mut one = Mux::new(settings, 0);
+    one.introduce(b"fuzz".to_vec());
     if greeted {
         assert!(one.receive(0, &[0, 0, 0, 0, 0, 0, 6, 0]).is_ok(), "an empty hello");
         let _ = one.open("ask", "where", 0);

@@ -7,6 +7,7 @@ pub mod chaos;
 pub mod dialog;
 pub mod next_hop;
 pub mod process;
+pub mod two;
 pub mod wire;
 
 use std::path::{Path, PathBuf};

@@ -3,7 +3,7 @@
 
 use crate::domain::{AcceptedDomain, Deliver};
 use crate::load::Loaded;
-use crate::node::Node;
+use crate::node::{Node, Peer, Peers};
 use crate::range::Ranges;
 use crate::receive::ReceiveConnector;
 use crate::retry::Retry;
@@ -11,6 +11,7 @@ use crate::send::{SendConnector, SendTo};
 use crate::settings::{NODE, ORG, Section};
 use crate::unit::{bytes_text, duration_text};
 use crate::user::User;
+use crate::words::when_short_word;
 use std::fmt::Display;
 
 /// Whether password hashes are written.
@@ -26,8 +27,17 @@ impl Loaded {
     /// The node document and the organization document that say what runs. What came from a `recipients_file` is written as `recipients`.
     pub fn to_toml(&self, secrets: Secrets) -> (String, String) {
         let mut node = String::new();
-        for section in NODE.iter().filter(|section| section.name != "tls" || self.node.tls.is_some()) {
-            write(&mut node, section, |key| node_value(&self.node, section.name, key));
+        for section in NODE {
+            let peers = self.node.peers.as_ref();
+            match section.name {
+                "tls" if self.node.tls.is_none() => {}
+                "peers" => peers.iter().for_each(|peers| write(&mut node, section, |key| peers_value(peers, key))),
+                "peer" => {
+                    let known = peers.iter().flat_map(|peers| &peers.known);
+                    known.for_each(|peer| write(&mut node, section, |key| peer_value(peer, key)));
+                }
+                name => write(&mut node, section, |key| node_value(&self.node, name, key)),
+            }
         }
         let mut out = String::new();
         for section in ORG {
@@ -86,6 +96,27 @@ fn node_value(node: &Node, section: &str, key: &str) -> Option<String> {
     }
 }
 
+fn peers_value(peers: &Peers, key: &str) -> Option<String> {
+    match key {
+        "listen" => text(peers.listen),
+        "certificate" => text(peers.own.certificate.display()),
+        "key" => text(peers.own.key.display()),
+        "ca" => text(peers.ca.display()),
+        "heartbeat" => text(duration_text(peers.heartbeat_ms)),
+        "missed_heartbeats_max" => plain(peers.missed_heartbeats_max),
+        _ => None,
+    }
+}
+
+fn peer_value(peer: &Peer, key: &str) -> Option<String> {
+    match key {
+        "name" => text(&peer.name),
+        "address" => text(&peer.address),
+        "keeps_copy" => plain(peer.keeps_copy),
+        _ => None,
+    }
+}
+
 fn domain_value(domain: &AcceptedDomain, key: &str) -> Option<String> {
     match key {
         "name" => text(&domain.name),
@@ -117,6 +148,8 @@ fn receive_value(connector: &ReceiveConnector, key: &str) -> Option<String> {
         "permissions" => texts(&connector.permissions.iter().map(|group| group.word()).collect::<Vec<_>>()),
         "own_domain_senders" => plain(connector.own_domain_senders),
         "bare_newline" => text(connector.bare_newline.word()),
+        "copies" => connector.copies.and_then(plain),
+        "when_short" => text(when_short_word(connector.when_short)),
         "trusted_proxies" => ranges(&connector.trusted_proxies),
         "trusted_xclient" => ranges(&connector.trusted_xclient),
         "hostname" => text(&connector.hostname),

@@ -28,7 +28,7 @@ pub use domain::{AcceptedDomain, Deliver};
 pub use dump::Secrets;
 pub use load::{Loaded, Start};
 pub use node::{
-    DnsServers, HttpSettings, JournalSettings, Log, LogFormat, LogLevel, Node, NodeLimits, TlsFiles, Trace,
+    DnsServers, HttpSettings, JournalSettings, Log, LogFormat, LogLevel, Node, NodeLimits, Peer, Peers, TlsFiles, Trace,
 };
 pub use org::{Listener, Org, RecipientAnswer, Route, SenderAnswer};
 pub use permission::{Grants, Group, Principal};

@@ -1,5 +1,6 @@
 //! What belongs to one node: its name, its data, its certificate, its own bounds. The document is `posthouse.toml`.
 
+use crate::target::HostPort;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -14,6 +15,8 @@ pub struct Node {
     pub http: HttpSettings,
     /// Certificate and key; `None` uses a self-signed one made in the data directory.
     pub tls: Option<TlsFiles>,
+    /// Links to other nodes; `None`: there are none.
+    pub peers: Option<Peers>,
     /// Name servers.
     pub dns: DnsServers,
     /// The spool's journal.
@@ -40,6 +43,48 @@ pub struct TlsFiles {
     pub certificate: PathBuf,
     /// Private key.
     pub key: PathBuf,
+}
+
+/// Links to the other nodes of the organization.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Peers {
+    /// Where the links of others come in.
+    pub listen: SocketAddr,
+    /// This node's certificate of the organization, with its key.
+    pub own: TlsFiles,
+    /// The organization's authority: whom it signed for is one of us.
+    pub ca: PathBuf,
+    /// Milliseconds between two heartbeats.
+    pub heartbeat_ms: u64,
+    /// Heartbeats that may be missed in a row.
+    pub missed_heartbeats_max: u32,
+    /// The nodes that are known without etcd.
+    pub known: Vec<Peer>,
+}
+
+impl Node {
+    /// Whether other nodes keep copies of this node's journal: then mail asks for one where its connector does not say.
+    pub fn keeps_copies(&self) -> bool {
+        self.peers.as_ref().is_some_and(|peers| peers.known.iter().any(|peer| peer.keeps_copy))
+    }
+}
+
+impl Peers {
+    /// The nodes that keep copies of this node's journal.
+    pub fn copy_holders(&self) -> Vec<String> {
+        self.known.iter().filter(|peer| peer.keeps_copy).map(|peer| peer.name.clone()).collect()
+    }
+}
+
+/// Another node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its name, lower case.
+    pub name: String,
+    /// Where its links listen.
+    pub address: HostPort,
+    /// It keeps a copy of this node's journal.
+    pub keeps_copy: bool,
 }
 
 /// Whom MX and addresses are asked of.

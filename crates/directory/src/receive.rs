@@ -3,6 +3,7 @@
 
 use crate::permission::{Grants, Group, Principal};
 use crate::range::Ranges;
+use mail::{Protection, WhenShort};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -29,6 +30,10 @@ pub struct ReceiveConnector {
     pub own_domain_senders: bool,
     /// What happens to a bare CR or LF in a body.
     pub bare_newline: BareNewline,
+    /// Copies on other nodes that a message must have before its 250; `None`: as many as the node thinks fit.
+    pub copies: Option<u8>,
+    /// What happens when there are not so many.
+    pub when_short: WhenShort,
     /// Peers that must send a PROXY header; from all others one is a protocol error.
     pub trusted_proxies: Ranges,
     /// Peers that may use XCLIENT.
@@ -117,6 +122,11 @@ pub struct Limits {
 }
 
 impl ReceiveConnector {
+    /// What a message must have before its 250, on a node that asks for `by_default` copies where nothing is said.
+    pub fn protection(&self, by_default: u8) -> Protection {
+        Protection { copies: self.copies.unwrap_or(by_default), when_short: self.when_short }
+    }
+
     /// What `principal` may do here.
     pub fn grants(&self, principal: &Principal) -> Grants {
         let applies = |group: &&Group| match principal {

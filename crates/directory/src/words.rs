@@ -4,6 +4,7 @@ use crate::node::{LogFormat, LogLevel};
 use crate::permission::Group;
 use crate::receive::{AuthMechanisms, BareNewline, Protocol, ReceiveTls};
 use crate::send::SendTls;
+use mail::WhenShort;
 
 macro_rules! words {
     ($($type:ident { $($word:literal = $value:ident),+ $(,)? })+) => {$(
@@ -52,5 +53,16 @@ impl AuthMechanisms {
     pub fn words(self) -> Vec<&'static str> {
         let in_set = |(_, one): &&(_, AuthMechanisms)| self.and(*one) == self;
         AuthMechanisms::WORDS.iter().filter(in_set).map(|(word, _)| *word).collect()
+    }
+}
+
+/// Every value of a connector's `when_short` with its word in the document.
+pub const WHEN_SHORT_WORDS: &[(&str, WhenShort)] = &[("refuse", WhenShort::Refuse), ("accept", WhenShort::Accept)];
+
+/// The word in the document.
+pub fn when_short_word(when_short: WhenShort) -> &'static str {
+    match when_short {
+        WhenShort::Refuse => "refuse",
+        WhenShort::Accept => "accept",
     }
 }

@@ -2,6 +2,7 @@
 //! Always holds: a batch is never larger than [`BATCH_BYTES_MAX`]; checksums of payloads are made by the
 //! appender's thread, not by the writer.
 
+use std::io::IoSlice;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -75,6 +76,22 @@ impl Batch {
     /// Whether there is no record in it.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// Its pieces in order; neighbours in `small` with no body between them are one piece.
+    pub(crate) fn slices<'a>(&'a self, to: &mut Vec<IoSlice<'a>>) {
+        let mut from = 0;
+        for entry in &self.entries {
+            let body = entry.body.as_slice();
+            if !body.is_empty() {
+                to.push(IoSlice::new(&self.small[from..entry.small.end]));
+                to.push(IoSlice::new(body));
+                from = entry.small.end;
+            }
+        }
+        if from < self.small.len() {
+            to.push(IoSlice::new(&self.small[from..]));
+        }
     }
 
     /// Bytes it will take in the log, record headers included.

@@ -22,7 +22,7 @@ pub struct Commit {
 impl Commit {
     /// A commit still to be completed, and the ticket that completes it.
     pub(crate) fn open() -> (Commit, Ticket) {
-        let slot = Arc::new(Slot(Mutex::new(State::Waiting(None))));
+        let slot = Arc::new(Slot(Mutex::new(State::Waiting { waker: None, here: None })));
         (Commit { slot: slot.clone() }, Ticket { slot: Some(slot) })
     }
 
@@ -42,6 +42,19 @@ impl Commit {
 
     /// The outcome if there is one already. Once it was returned, polling again panics.
     pub fn try_take(&mut self) -> Option<Result<Committed, AppendError>> {
+        self.slot.take(None)
+    }
+
+    /// The outcome with the sync here alone, for somebody who will not wait for the copies any longer. `None` while not even that is
+    /// done. Once it was returned, polling again panics.
+    pub fn take_here(&mut self) -> Option<Result<Committed, AppendError>> {
+        let mut state = self.slot.lock();
+        if let State::Waiting { here, .. } = &mut *state {
+            let committed = here.take()?;
+            *state = State::Taken;
+            return Some(Ok(committed));
+        }
+        drop(state);
         self.slot.take(None)
     }
 }
@@ -69,11 +82,19 @@ impl Ticket {
         self.settle(outcome);
     }
 
+    /// It is synced here, and goes on waiting for copies.
+    pub(crate) fn is_here(&self, committed: &Committed) {
+        let Some(slot) = &self.slot else { return };
+        if let State::Waiting { here, .. } = &mut *slot.lock() {
+            *here = Some(committed.clone());
+        }
+    }
+
     fn settle(&mut self, outcome: Result<Committed, AppendError>) {
         let Some(slot) = self.slot.take() else { return };
         // The lock is this commit's own: its one appender is all that can ever wait for it.
         let before = std::mem::replace(&mut *slot.lock(), State::Done(outcome));
-        if let State::Waiting(Some(waker)) = before {
+        if let State::Waiting { waker: Some(waker), .. } = before {
             waker.wake();
         }
     }
@@ -90,7 +111,11 @@ struct Slot(Mutex<State>);
 
 #[derive(Debug)]
 enum State {
-    Waiting(Option<Waker>),
+    Waiting {
+        waker: Option<Waker>,
+        /// It is synced here, and waits for copies only.
+        here: Option<Committed>,
+    },
     Done(Result<Committed, AppendError>),
     Taken,
 }
@@ -104,7 +129,7 @@ impl Slot {
     fn take(&self, waker: Option<&Waker>) -> Option<Result<Committed, AppendError>> {
         let mut state = self.lock();
         match &mut *state {
-            State::Waiting(known) => {
+            State::Waiting { waker: known, .. } => {
                 if let Some(waker) = waker
                     && !known.as_ref().is_some_and(|k| k.will_wake(waker))
                 {
@@ -139,12 +164,14 @@ impl Wake for Unpark {
 pub struct Committed {
     /// Position of the first record.
     pub first: Position,
+    /// How many copies had it synced, besides the journal itself, when it was confirmed.
+    pub copies: u8,
     lens: Lens,
 }
 
 impl Committed {
     pub(crate) fn new(first: Position, lens: impl ExactSizeIterator<Item = u32>) -> Committed {
-        Committed { first, lens: Lens::new(lens) }
+        Committed { first, copies: 0, lens: Lens::new(lens) }
     }
 
     /// Where the `index`-th record of the batch is. Panics if there was none.

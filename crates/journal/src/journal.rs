@@ -12,6 +12,7 @@ use world::{Lock, World};
 
 use crate::batch::{Batch, RECORD_HEADER_BYTES};
 use crate::commit::Commit;
+use crate::copies::Copies;
 use crate::error::{OpenError, ReadError};
 use crate::keeper;
 use crate::ledger::{Candidate, Pinned};
@@ -19,10 +20,12 @@ use crate::opening;
 use crate::position::{Extent, Position, SegmentNo};
 use crate::queue::Pending;
 use crate::record::Header;
+use crate::recovery::Recovered;
 use crate::settings::Settings;
-use crate::shared::{Shared, lock};
+use crate::shared::{Shared, Start, lock};
 use crate::stats::{Room, Stats};
 use crate::walk::walk;
+use crate::when::When;
 use crate::windows::Direct;
 use crate::writer::Writer;
 
@@ -35,6 +38,7 @@ pub struct Journal {
 struct Inner {
     shared: Arc<Shared>,
     lost: Vec<Range<Position>>,
+    opened_at: Position,
     mode: Mode,
     drive: Mutex<Drive>,
     /// Released last: dropped after the threads have ended.
@@ -60,15 +64,6 @@ pub enum Mode {
     Serve,
     /// To read what is left. Nothing is written; appends answer `Stopped`.
     Rescue,
-}
-
-/// When an append is confirmed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum When {
-    /// After it is synced.
-    Durable,
-    /// After it is written; it is synced with the next durable batch or within `Settings::lazy_sync_ms`.
-    Soon,
 }
 
 /// A record found while opening or scanning.
@@ -130,15 +125,17 @@ impl Journal {
             Mode::Serve => opening::to_serve(world, dir, &settings, threads, show)?,
             Mode::Rescue => opening::to_rescue(world, dir, threads, show)?,
         };
-        let (ledger, lost) = (opened.recovered.ledger, opened.recovered.lost);
-        let shared = Shared::new(world, dir.into(), opened.format, settings, threads, ledger, opened.spares);
+        let Recovered { ledger, ends, lost, tail } = opened.recovered;
+        let opened_at = tail.map_or(Position(0), |t| Position(opened.format.start(t.segment).0 + t.at));
+        let start = Start { format: opened.format, ledger, ends, spares: opened.spares };
+        let shared = Shared::new(world, dir.into(), start, settings, threads);
         if mode == Mode::Rescue {
             shared.queue.close();
         }
         let drive = Mutex::new(Drive::Nobody);
         let shared = Arc::new(shared);
         let writer = Writer::new(shared.clone(), opened.resumed);
-        let inner = Inner { shared, lost, mode, drive, _lock: opened.lock };
+        let inner = Inner { shared, lost, opened_at, mode, drive, _lock: opened.lock };
         Ok((Journal { inner: Arc::new(inner) }, writer))
     }
 
@@ -158,7 +155,7 @@ impl Journal {
     /// Queues a batch. Never blocks on I/O. A batch that is larger than a segment is answered with `Full`.
     pub fn append(&self, batch: Batch, when: When) -> Commit {
         let (commit, ticket) = Commit::open();
-        self.inner.shared.queue.push(Pending { batch, ticket, durable: when == When::Durable });
+        self.inner.shared.queue.push(Pending { batch, ticket, when });
         commit
     }
 
@@ -261,6 +258,22 @@ impl Journal {
         self.inner.lost.clone()
     }
 
+    /// Where the log ended when it was opened: every record found lies before it, every record of this opening behind.
+    /// After a take-over this is what the journal was taken at.
+    pub fn opened_at(&self) -> Position {
+        self.inner.opened_at
+    }
+
+    /// The epoch under which it was opened.
+    pub fn epoch(&self) -> u32 {
+        self.inner.shared.format.epoch
+    }
+
+    /// The copies of this journal.
+    pub fn copies(&self) -> Copies {
+        Copies::new(self.inner.shared.hub.clone())
+    }
+
     /// The figures.
     pub fn stats(&self) -> Stats {
         let shared = &self.inner.shared;
@@ -324,6 +337,7 @@ impl Inner {
                 let _ = keeper.join();
             }
         }
+        self.shared.hub.let_go();
     }
 }
 

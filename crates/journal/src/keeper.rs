@@ -2,13 +2,10 @@
 //! Knows no records. Always holds: what a segment pinned is let go only after its going is durable; a failure to make
 //! or free a segment loses nothing, so it is tried again later; a failed sync of the directory ends the process.
 
-use std::io;
-
-use world::Open;
-
-use crate::files::{segment_path, spare_path, unfinished_path};
+use crate::files::{segment_path, spare_path};
 use crate::position::SegmentNo;
 use crate::shared::Shared;
+use crate::spares;
 
 /// The body of the keeper's thread.
 pub(crate) fn run(shared: &Shared) {
@@ -29,7 +26,9 @@ pub(crate) fn step(shared: &Shared) -> bool {
     if leaving.is_some_and(|segment| free(shared, segment)) {
         return true;
     }
-    !shared.is_dead() && shared.shelf.wants_one(shared.world.clock.mono_ms()) && make(shared)
+    !shared.is_dead()
+        && shared.shelf.wants_one(shared.world.clock.mono_ms())
+        && spares::make(&shared.world, &shared.dir, shared.format.segment_bytes, &shared.settings, &shared.shelf)
 }
 
 fn free(shared: &Shared, segment: SegmentNo) -> bool {
@@ -50,46 +49,10 @@ fn free(shared: &Shared, segment: SegmentNo) -> bool {
     }
     shared.handles.forget(segment);
     shared.ledger().gone(segment);
+    shared.hub.released(segment);
     match spare {
         Some(spare) => shared.shelf.put(spare),
         None => shared.shelf.removed(),
     }
     true
 }
-
-fn make(shared: &Shared) -> bool {
-    match try_make(shared) {
-        Ok(true) => true,
-        // A disk that cannot even take zeros gets no new mail; it may still be read from.
-        Ok(false) | Err(_) => {
-            shared.shelf.block(shared.world.clock.mono_ms() + RETRY_MS);
-            false
-        }
-    }
-}
-
-/// Makes one empty segment; `false` when the bounds do not allow it.
-fn try_make(shared: &Shared) -> io::Result<bool> {
-    let disk = shared.world.disk.as_ref();
-    let len = shared.format.segment_bytes;
-    let files = shared.shelf.files() as u64;
-    if shared.settings.max_bytes.is_some_and(|max| (files + 1) * len > max)
-        || disk.free_bytes(&shared.dir)? < len.saturating_add(shared.settings.keep_free_bytes)
-    {
-        return Ok(false);
-    }
-    let spare = shared.shelf.next();
-    let unfinished = unfinished_path(&shared.dir, spare);
-    let filled = disk.open(&unfinished, Open::CreateOrTruncate).and_then(|file| file.fill_zero(len));
-    let named = filled.and_then(|()| disk.rename(&unfinished, &spare_path(&shared.dir, spare)));
-    if let Err(error) = named {
-        // If this fails too, the next opening removes it.
-        let _ = disk.remove(&unfinished);
-        return Err(error);
-    }
-    shared.shelf.put_new(spare);
-    Ok(true)
-}
-
-/// How long to wait before a new attempt when there was no space.
-const RETRY_MS: u64 = 1000;

@@ -153,15 +153,14 @@ impl Ledger {
         }
     }
 
-    /// See `Journal::cleaning_candidate`. The share is of the whole segment: what a short one wastes counts too.
+    /// See `Journal::cleaning_candidate`. The share is of the whole segment: what a short one wastes counts too. One in which
+    /// all that is left is pinned has no mail on its way that would free it: it need not be `behind`.
     pub(crate) fn cleaning_candidate(&self, from: SegmentNo, below_percent: u32, behind: u64) -> Option<Candidate> {
-        let last = SegmentNo(self.newest()?.0.checked_sub(behind)?);
-        if from > last {
-            return None;
-        }
+        let newest = self.newest()?;
         let few = |a: &Account| a.live * 100 < u64::from(below_percent) * self.format.segment_bytes;
-        let worth = |a: &Account| a.stage == Stage::Sealed && a.live > 0 && few(a);
-        let (segment, account) = self.segments.range(from..=last).find(|(_, a)| worth(a))?;
+        let ripe = |no: &SegmentNo, a: &Account| a.live == a.pinned || no.0 + behind <= newest.0;
+        let worth = |no: &SegmentNo, a: &Account| a.stage == Stage::Sealed && a.live > 0 && few(a) && ripe(no, a);
+        let (segment, account) = self.segments.range(from..).find(|(no, a)| worth(no, a))?;
         let pinned = if account.pinned > 0 { self.pinned_in(*segment) } else { Vec::new() };
         Some(Candidate { segment: *segment, pinned, others: account.live > account.pinned })
     }
@@ -289,5 +288,7 @@ mod tests {
         assert_eq!(candidate(2, 64, 0), Some(2));
         assert_eq!(candidate(2, 64, 1), None);
         assert_eq!(candidate(0, 64, 9), None);
+        ledger.pin(record(2), SegmentNo(1));
+        assert_eq!(ledger.cleaning_candidate(SegmentNo(0), 64, 9).map(|c| (c.segment.0, c.others)), Some((2, false)));
     }
 }

@@ -4,7 +4,10 @@
 //! appended never appears; a segment with live or pinned records is never freed; no commit succeeds after a failed sync.
 
 mod batch;
+mod canary;
 mod commit;
+pub mod copies;
+mod ends;
 mod error;
 mod files;
 mod journal;
@@ -19,16 +22,23 @@ mod recovery;
 mod settings;
 mod shared;
 mod shelf;
+mod spares;
 mod stats;
 mod walk;
+mod when;
 mod windows;
 mod writer;
 
+#[doc(hidden)]
+pub use canary::Canary;
+
 pub use batch::{BATCH_BYTES_MAX, Batch, Bytes, RECORD_HEADER_BYTES};
 pub use commit::{Commit, Committed};
+pub use ends::SegmentEnd;
 pub use error::{AppendError, OpenError, ReadError};
-pub use journal::{Journal, Mode, Seen, When};
+pub use journal::{Journal, Mode, Seen};
 pub use ledger::{Candidate, Pinned};
 pub use position::{Extent, Position, SegmentNo};
 pub use settings::Settings;
 pub use stats::{Room, Stats};
+pub use when::When;

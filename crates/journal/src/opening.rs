@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use world::{Lock, World};
 
+use crate::ends::SegmentEnd;
 use crate::error::OpenError;
 use crate::files;
 use crate::meta;
@@ -61,12 +62,19 @@ pub(crate) fn to_serve(
     for path in &found.litter {
         disk.remove(path).map_err(|e| failed("removing", path, e))?;
     }
-    let resumed = match recovered.tail {
-        Some(tail) => finish(world, dir, &format, tail, found.spares.is_empty())?,
-        None => None,
-    };
-    if let (Some(tail), None) = (recovered.tail, &resumed) {
-        recovered.ledger.seal(tail.segment);
+    let mut resumed = None;
+    if let Some(tail) = recovered.tail {
+        match finish(world, dir, &format, tail, found.spares.is_empty())? {
+            Finished::GoesOn(newest) => {
+                let end = SegmentEnd { at: tail.at, chain: tail.chain, sealed: false };
+                recovered.ends.insert(tail.segment, end);
+                resumed = Some(newest);
+            }
+            Finished::Sealed(end) => {
+                recovered.ends.insert(tail.segment, end);
+                recovered.ledger.seal(tail.segment);
+            }
+        }
     }
     disk.sync_dir(dir).map_err(|e| failed("syncing", dir, e))?;
     Ok(Opened { lock: Some(lock), format, recovered, resumed, spares: found.spares })
@@ -96,29 +104,28 @@ pub(crate) fn to_rescue(
 }
 
 /// Ends the newest segment; or lets it go on when there is no other and a good part of it is left.
-fn finish(
-    world: &World,
-    dir: &Path,
-    format: &Format,
-    tail: Tail,
-    no_spare: bool,
-) -> Result<Option<Resumed>, OpenError> {
+fn finish(world: &World, dir: &Path, format: &Format, tail: Tail, no_spare: bool) -> Result<Finished, OpenError> {
     let path = || files::segment_path(dir, format, tail.segment);
     if no_spare && format.segment_bytes - tail.at >= format.segment_bytes / 8 {
         match recovery::wipe(world, dir, format, tail) {
-            Ok(resumed) => return Ok(Some(resumed)),
+            Ok(resumed) => return Ok(Finished::GoesOn(resumed)),
             // A file system that copies on write: a seal takes less.
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
             Err(error) => return Err(failed("wiping", &path(), error)),
         }
     }
-    recovery::seal(world, dir, format, tail).map_err(|e| failed("sealing", &path(), e))?;
-    Ok(None)
+    let sealed = recovery::seal(world, dir, format, tail).map_err(|e| failed("sealing", &path(), e))?;
+    Ok(Finished::Sealed(sealed))
+}
+
+/// What becomes of the newest segment.
+enum Finished {
+    Sealed(SegmentEnd),
+    GoesOn(Resumed),
 }
 
 fn check(settings: &Settings) -> Result<(), OpenError> {
-    let bytes = settings.segment_bytes;
-    if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&bytes) || !bytes.is_multiple_of(4096) {
+    if !Format::allows(settings.segment_bytes) {
         return Err(OpenError::Setting("segment_bytes: 8 KiB to 1 GiB, a multiple of 4096"));
     }
     Ok(())
@@ -135,6 +142,3 @@ fn lock(world: &World, dir: &Path) -> Result<Box<dyn Lock>, OpenError> {
 fn failed(what: &'static str, path: &Path, source: io::Error) -> OpenError {
     OpenError::Io { what, path: PathBuf::from(path), source }
 }
-
-const SEGMENT_BYTES_MIN: u64 = 8 << 10;
-const SEGMENT_BYTES_MAX: u64 = 1 << 30;

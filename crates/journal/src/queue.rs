@@ -9,13 +9,14 @@ use world::Clock;
 
 use crate::batch::Batch;
 use crate::commit::Ticket;
+use crate::when::When;
 
 /// One batch on its way.
 #[derive(Debug)]
 pub(crate) struct Pending {
     pub(crate) batch: Batch,
     pub(crate) ticket: Ticket,
-    pub(crate) durable: bool,
+    pub(crate) when: When,
 }
 
 /// Why the writer was let go on.
@@ -69,7 +70,7 @@ impl Queue {
             return;
         }
         state.bytes += pending.batch.bytes();
-        state.hurry |= pending.durable || state.bytes >= LINGER_BYTES;
+        state.hurry |= pending.when.wants_sync() || state.bytes >= LINGER_BYTES;
         state.waiting.push(pending);
         let wake = match state.writer {
             Writer::Busy => false,
@@ -182,16 +183,16 @@ mod tests {
     use crate::commit::Commit;
     use world::RealClock;
 
-    fn push(queue: &Queue, bytes: usize, durable: bool) -> Commit {
+    fn push(queue: &Queue, bytes: usize, when: When) -> Commit {
         let (commit, ticket) = Commit::open();
-        queue.push(Pending { batch: Batch::new().record(1, &[], vec![0; bytes]), ticket, durable });
+        queue.push(Pending { batch: Batch::new().record(1, &[], vec![0; bytes]), ticket, when });
         commit
     }
 
     #[test]
     fn the_writer_gets_all_that_waits_and_stops_after_the_last() {
         let queue = Queue::new();
-        let _commits = [push(&queue, 1, false), push(&queue, 1, true)];
+        let _commits = [push(&queue, 1, When::Soon), push(&queue, 1, When::Durable)];
         let mut taken = Vec::new();
         assert_eq!(queue.take(&mut taken, &RealClock, None), Call::Write);
         assert_eq!(taken.len(), 2);
@@ -199,15 +200,15 @@ mod tests {
         let start = RealClock.mono_us();
         assert_eq!(queue.take(&mut taken, &RealClock, Some(start + 3000)), Call::Sync);
         assert!(RealClock.mono_us() >= start + 3000);
-        let _soon = push(&queue, 1, false);
+        let _soon = push(&queue, 1, When::Soon);
         assert_eq!(queue.take(&mut taken, &RealClock, None), Call::Write, "after lingering");
-        let _last = push(&queue, 1, false);
+        let _last = push(&queue, 1, When::Soon);
         queue.close();
         taken.clear();
         assert_eq!(queue.take(&mut taken, &RealClock, None), Call::Write);
         taken.clear();
         assert_eq!(queue.take(&mut taken, &RealClock, None), Call::Stop);
-        let mut refused = push(&queue, 1, true);
+        let mut refused = push(&queue, 1, When::Durable);
         assert_eq!(refused.try_take(), Some(Err(crate::AppendError::Stopped)));
     }
 }

@@ -36,6 +36,11 @@ impl Format {
         position.0 % self.segment_bytes
     }
 
+    /// Whether segments may have this size.
+    pub(crate) fn allows(segment_bytes: u64) -> bool {
+        (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&segment_bytes) && segment_bytes.is_multiple_of(4096)
+    }
+
     /// Bytes of a segment that records may take; the rest is left for the seal.
     pub(crate) fn room_in_segment(&self) -> u64 {
         self.segment_bytes - RECORD_HEADER_BYTES as u64
@@ -58,6 +63,11 @@ impl Header {
     /// The seal that ends a segment.
     pub(crate) fn seal(format: &Format, position: Position, durable_back: u32) -> Header {
         Header { kind: SEAL, len: 0, payload_crc: 0, epoch: format.epoch, position, durable_back }
+    }
+
+    /// Whether the segment ends here.
+    pub(crate) fn ends_segment(&self) -> bool {
+        self.kind == SEAL || self.kind == STOPGAP
     }
 
     /// Bytes of header and payload.
@@ -85,7 +95,7 @@ impl Header {
         to[12..16].copy_from_slice(&self.epoch.to_le_bytes());
         to[16..24].copy_from_slice(&self.position.0.to_le_bytes());
         to[24..28].copy_from_slice(&self.durable_back.to_le_bytes());
-        let crc = crc32c::crc32c_append(format.salt, &to[..28]);
+        let crc = crc32c::crc32c_append(format.salt, &to[..CHECKED_BYTES]);
         to[28..32].copy_from_slice(&crc.to_le_bytes());
     }
 
@@ -106,7 +116,7 @@ impl Header {
             durable_back: u32_at(24),
         };
         let offset = format.offset(position);
-        let true_one = u32_at(28) == crc32c::crc32c_append(format.salt, &bytes[..28])
+        let true_one = u32_at(28) == crc32c::crc32c_append(format.salt, &bytes[..CHECKED_BYTES])
             && header.kind != 0
             && header.total() <= BATCH_BYTES_MAX
             && offset + header.total() as u64 <= format.segment_bytes
@@ -116,8 +126,24 @@ impl Header {
     }
 }
 
+const SEGMENT_BYTES_MIN: u64 = 8 << 10;
+const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+
+/// The running checksum behind one more header. Without the header's own checksum: a checksum over bytes and their checksum is the
+/// same whatever the bytes are.
+pub(crate) fn chain(chain: u32, header: &[u8]) -> u32 {
+    crc32c::crc32c_append(chain, &header[..CHECKED_BYTES])
+}
+
+/// The bytes of a header that its checksum covers.
+const CHECKED_BYTES: usize = RECORD_HEADER_BYTES - 4;
+
 /// The kind of a seal: the segment ends here, whatever bytes follow.
 pub(crate) const SEAL: u8 = 240;
+
+/// The kind of a seal that a copy makes by itself: its owner has released the rest of the segment before the copy got it. Should an
+/// owner send that rest after all, it goes in the place of this seal.
+pub(crate) const STOPGAP: u8 = 241;
 
 /// Makes headers cheap to find when one looks for what is left behind damage.
 pub(crate) const MAGIC: [u8; 2] = *b"PH";
@@ -147,5 +173,8 @@ mod tests {
             assert_eq!(Header::decode(&FORMAT, position, &bent), None, "bit {bit}");
         }
         assert_eq!(Header::decode(&FORMAT, Position(1 << 16), &[0; RECORD_HEADER_BYTES]), None);
+        let mut other = bytes;
+        Header { epoch: 1, ..header }.encode(&FORMAT, &mut other);
+        assert_ne!(chain(7, &bytes), chain(7, &other), "a chain tells headers apart");
     }
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use world::{File, Open, World};
 
 use crate::batch::RECORD_HEADER_BYTES;
+use crate::ends::{Ends, SegmentEnd};
 use crate::error::OpenError;
 use crate::files::segment_path;
 use crate::ledger::Ledger;
@@ -21,6 +22,8 @@ use crate::windows::{Ahead, Direct};
 pub(crate) struct Recovered {
     /// All segments, all records live, all sealed but the newest.
     pub(crate) ledger: Ledger,
+    /// Where each segment ends; of no use when something is lost.
+    pub(crate) ends: Ends,
     /// Positions that are unreadable.
     pub(crate) lost: Vec<Range<Position>>,
     /// The end of the newest segment.
@@ -35,6 +38,10 @@ pub(crate) struct Tail {
     pub(crate) at: u64,
     /// Everything before is known to be synced.
     pub(crate) durable: u64,
+    /// See [`SegmentEnd::chain`]; without the seal.
+    pub(crate) chain: u32,
+    /// Whether there is a seal at `at` already.
+    pub(crate) sealed: bool,
 }
 
 /// The newest segment, which goes on at its end.
@@ -56,7 +63,7 @@ pub(crate) struct Recovery<'a> {
 impl Recovery<'_> {
     /// Shows every intact record to `show`.
     pub(crate) fn run(&self, show: &mut dyn FnMut(&Header, &[u8])) -> Result<Recovered, OpenError> {
-        let mut found = Recovered { ledger: Ledger::new(self.format), lost: Vec::new(), tail: None };
+        let mut found = Recovered { ledger: Ledger::new(self.format), ends: Ends::new(), lost: Vec::new(), tail: None };
         let mut ahead = match self.threads && !self.segments.is_empty() {
             true => {
                 let paths = self.segments.iter().map(|no| self.path(*no)).collect();
@@ -96,8 +103,9 @@ impl Recovery<'_> {
             end = self.walk_directly(segment, next, &mut count)?;
         }
         found.ledger.add(segment, live);
+        found.ends.insert(segment, SegmentEnd::from(end));
         if newest {
-            found.tail = Some(Tail { segment, at: end.at, durable: end.durable });
+            found.tail = Some(Tail { segment, at: end.at, durable: end.durable, chain: end.chain, sealed: end.sealed });
         } else {
             found.ledger.seal(segment);
         }
@@ -136,14 +144,20 @@ impl Recovery<'_> {
 
 /// Seals the newest segment at its end and makes all of it durable. What a dead process wrote and never synced is written
 /// once more: after a sync that failed, the kernel may count pages as clean that never reached the disk.
-pub(crate) fn seal(world: &World, dir: &Path, format: &Format, tail: Tail) -> io::Result<()> {
+pub(crate) fn seal(world: &World, dir: &Path, format: &Format, tail: Tail) -> io::Result<SegmentEnd> {
     let file = world.disk.open(&segment_path(dir, format, tail.segment), Open::Write)?;
     let again = unsynced(file.as_ref(), tail)?;
     let position = Position(format.start(tail.segment).0 + tail.at);
     let mut header = [0; RECORD_HEADER_BYTES];
-    Header::seal(format, position, again.len() as u32).encode(format, &mut header);
+    match tail.sealed {
+        // The same bytes again: copies have them already.
+        true => file.read_exact_at(tail.at, &mut header)?,
+        false => Header::seal(format, position, again.len() as u32).encode(format, &mut header),
+    }
     file.write_all_at(tail.durable, &[IoSlice::new(&again), IoSlice::new(&header)])?;
-    file.sync_data()
+    file.sync_data()?;
+    let end = SegmentEnd { at: tail.at, chain: tail.chain, sealed: false };
+    Ok(end.then(&header, RECORD_HEADER_BYTES as u64, true))
 }
 
 /// Instead of [`seal`], when there is no empty segment: makes all up to the end durable and wipes what is behind it, so that

@@ -1,5 +1,7 @@
 //! Owns the journal's settings and their defaults.
 
+use crate::canary::Canary;
+
 /// How a journal behaves. `Settings::default()` is what the spool uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -21,10 +23,15 @@ pub struct Settings {
     pub lazy_sync_ms: u64,
     /// A sealed segment with a smaller share of live bytes (in per cent) is worth cleaning.
     pub clean_below_percent: u32,
-    /// So many of the newest segments are not cleaned while there is space: mail that is on its way will free them by itself.
+    /// Bytes that may wait in memory or be under way to one copy; a copy that is slower is sent the segments.
+    pub copy_window_bytes: u64,
+    /// So many of the newest segments are not cleaned while there is space and mail in them: on its way it will free them by itself.
     pub clean_behind_segments: u64,
     /// The owner's epoch. Opening with a lower one than was ever used is refused.
     pub epoch: u32,
+    /// What the simulation breaks on purpose. [`Canary::None`] everywhere else.
+    #[doc(hidden)]
+    pub canary: Canary,
 }
 
 impl Default for Settings {
@@ -38,8 +45,10 @@ impl Default for Settings {
             keep_free_bytes: 64 << 20,
             lazy_sync_ms: 1000,
             clean_below_percent: 30,
+            copy_window_bytes: 16 << 20,
             clean_behind_segments: 4,
             epoch: 0,
+            canary: Canary::None,
         }
     }
 }

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use world::{File, World};
 
+use crate::copies::Hub;
+use crate::ends::Ends;
 use crate::error::ReadError;
 use crate::files::Handles;
 use crate::ledger::Ledger;
@@ -36,19 +38,23 @@ pub(crate) struct Shared {
     /// Bytes that the active segment can still take.
     pub(crate) active_left: AtomicU64,
     pub(crate) errand: Errand,
+    /// What the copies have.
+    pub(crate) hub: Arc<Hub>,
     dead: AtomicBool,
 }
 
+/// What a journal begins with.
+pub(crate) struct Start {
+    pub(crate) format: Format,
+    pub(crate) ledger: Ledger,
+    pub(crate) ends: Ends,
+    pub(crate) spares: Vec<SpareNo>,
+}
+
 impl Shared {
-    pub(crate) fn new(
-        world: &World,
-        dir: PathBuf,
-        format: Format,
-        settings: Settings,
-        threads: bool,
-        ledger: Ledger,
-        spares: Vec<SpareNo>,
-    ) -> Shared {
+    pub(crate) fn new(world: &World, dir: PathBuf, start: Start, settings: Settings, threads: bool) -> Shared {
+        let Start { format, ledger, ends, spares } = start;
+        let hub = Hub::new(world, dir.clone(), format, ends, settings.copy_window_bytes, settings.canary);
         Shared {
             world: world.clone(),
             dir,
@@ -62,6 +68,7 @@ impl Shared {
             counts: Mutex::new(Stats::default()),
             active_left: AtomicU64::new(0),
             errand: Errand::default(),
+            hub,
             dead: AtomicBool::new(false),
         }
     }
@@ -70,6 +77,7 @@ impl Shared {
     pub(crate) fn die(&self, reason: &str) {
         self.dead.store(true, Ordering::SeqCst);
         self.world.abort(reason);
+        self.hub.let_go();
         self.queue.close();
         self.shelf.close();
         self.errand.end();

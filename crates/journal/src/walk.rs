@@ -7,7 +7,7 @@ use memchr::memmem;
 
 use crate::batch::RECORD_HEADER_BYTES;
 use crate::position::{Position, SegmentNo};
-use crate::record::{Format, Header, MAGIC, MAGIC_OFFSET, SEAL};
+use crate::record::{self, Format, Header, MAGIC, MAGIC_OFFSET};
 use crate::windows::Windows;
 
 /// How a walk ended.
@@ -18,6 +18,10 @@ pub(crate) struct End {
     pub(crate) sealed: bool,
     /// Everything before was synced when the last record (or the seal) was written.
     pub(crate) durable: u64,
+    /// Running checksum of the headers of the records walked over, without the seal's.
+    pub(crate) chain: u32,
+    /// The same with the seal's.
+    pub(crate) chain_sealed: u32,
 }
 
 /// Shows the records of a segment from offset `from` on, where the windows begin, up to its seal or the first bad one.
@@ -30,22 +34,24 @@ pub(crate) fn walk(
 ) -> io::Result<End> {
     let start = format.start(segment).0;
     let mut cursor = Cursor { windows, window: Vec::new(), used: 0, carry: Vec::new() };
-    let mut end = End { at: from, sealed: false, durable: from };
+    let mut end = End { at: from, sealed: false, durable: from, chain: 0, chain_sealed: 0 };
     loop {
         let Some(bytes) = cursor.peek(RECORD_HEADER_BYTES)? else { return Ok(end) };
         let position = Position(start + end.at);
         let Some(header) = Header::decode(format, position, bytes) else { return Ok(end) };
         let total = header.total();
-        let Some(record) = cursor.peek(total)? else { return Ok(end) };
-        if !header.fits(&record[RECORD_HEADER_BYTES..]) {
+        let Some(whole) = cursor.peek(total)? else { return Ok(end) };
+        if !header.fits(&whole[RECORD_HEADER_BYTES..]) {
             return Ok(end);
         }
         end.durable = end.at - u64::from(header.durable_back);
-        if header.kind == SEAL {
-            end.sealed = true;
+        let chain = record::chain(end.chain, whole);
+        if header.ends_segment() {
+            (end.sealed, end.chain_sealed) = (true, chain);
             return Ok(end);
         }
-        show(&header, &record[RECORD_HEADER_BYTES..]);
+        end.chain = chain;
+        show(&header, &whole[RECORD_HEADER_BYTES..]);
         cursor.advance(total);
         end.at += total as u64;
     }

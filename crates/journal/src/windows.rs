@@ -19,17 +19,25 @@ pub(crate) trait Windows {
 pub(crate) struct Direct<'a> {
     file: &'a dyn File,
     offset: u64,
+    /// Nothing from here on is shown.
+    until: u64,
 }
 
 impl<'a> Direct<'a> {
     pub(crate) fn new(file: &'a dyn File, offset: u64) -> Direct<'a> {
-        Direct { file, offset }
+        Direct { file, offset, until: u64::MAX }
+    }
+
+    /// The same up to offset `until`.
+    pub(crate) fn part(file: &'a dyn File, offset: u64, until: u64) -> Direct<'a> {
+        Direct { file, offset, until }
     }
 }
 
 impl Windows for Direct<'_> {
     fn next(&mut self, window: &mut Vec<u8>) -> io::Result<bool> {
         read_window(self.file, self.offset, window)?;
+        window.truncate(self.until.saturating_sub(self.offset).min(WINDOW_BYTES as u64) as usize);
         self.offset += window.len() as u64;
         Ok(!window.is_empty())
     }

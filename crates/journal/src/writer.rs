@@ -10,12 +10,14 @@ use world::{File, Open};
 
 use crate::batch::{Batch, RECORD_HEADER_BYTES};
 use crate::commit::Committed;
+use crate::copies::{Answer, Group};
+use crate::ends::SegmentEnd;
 use crate::error::AppendError;
 use crate::files::{segment_path, spare_path};
 use crate::keeper;
 use crate::position::{Position, SegmentNo};
 use crate::queue::{Call, Pending};
-use crate::record::Header;
+use crate::record::{self, Header};
 use crate::recovery::Resumed;
 use crate::shared::{Shared, lock};
 use crate::shelf::{SpareNo, Taken};
@@ -29,6 +31,8 @@ pub(crate) struct Writer {
     taken: Vec<Pending>,
     /// Batches of `taken` that go into the next gathered write.
     group: Vec<Pending>,
+    /// What to answer for the group once it is synced, or written if that is enough.
+    answers: Vec<Answer>,
     /// When the oldest record that is written and not synced was written.
     unsynced_since_us: Option<u64>,
 }
@@ -40,6 +44,8 @@ struct Active {
     tail: u64,
     /// Everything before is synced.
     durable: u64,
+    /// Of the headers of all records before `tail`.
+    chain: u32,
 }
 
 impl Writer {
@@ -48,9 +54,10 @@ impl Writer {
         let newest = shared.ledger().newest().unwrap_or_default();
         let active = resumed.map(|Resumed { tail, file }| {
             shared.active_left.store(shared.format.room_in_segment() - tail.at, Ordering::Relaxed);
-            Active { segment: tail.segment, file: file.into(), tail: tail.at, durable: tail.at }
+            Active { segment: tail.segment, file: file.into(), tail: tail.at, durable: tail.at, chain: tail.chain }
         });
-        Writer { shared, active, newest, taken: Vec::new(), group: Vec::new(), unsynced_since_us: None }
+        let (taken, group, answers) = (Vec::new(), Vec::new(), Vec::new());
+        Writer { shared, active, newest, taken, group, answers, unsynced_since_us: None }
     }
 
     /// The body of the writer's thread.
@@ -96,6 +103,11 @@ impl Writer {
 
     /// Writes all of `taken`, in as few gathered writes as segments allow.
     fn write_taken(&mut self) {
+        if self.shared.hub.is_deposed() {
+            self.shared.queue.close();
+            self.taken.clear(); // answers Stopped
+            return;
+        }
         let mut taken = std::mem::take(&mut self.taken);
         let mut group_bytes = 0;
         for pending in taken.drain(..) {
@@ -175,7 +187,9 @@ impl Writer {
         self.newest = segment;
         self.shared.ledger().open(segment);
         self.shared.handles.put(segment, file.clone());
-        self.active = Some(Active { segment, file, tail: 0, durable: 0 });
+        self.active = Some(Active { segment, file, tail: 0, durable: 0, chain: 0 });
+        let begin = self.shared.format.start(segment);
+        self.shared.hub.written(begin, SegmentEnd::default(), Some(Group::default()), false);
         // An older segment may have waited for a newer one.
         self.shared.errand.call();
         Ok(())
@@ -193,28 +207,36 @@ impl Writer {
         }
         let (from, durable) = (active.tail, active.durable);
         let start = self.shared.format.start(active.segment);
-        let mut at = from;
+        let (mut at, mut chain) = (from, active.chain);
         for pending in &mut self.group {
-            at = stamp(&self.shared, &mut pending.batch, start, at, durable);
+            at = stamp(&self.shared, &mut pending.batch, start, at, durable, &mut chain);
         }
-        let written = write_group(&self.shared, active, &self.group, at, seal);
         let group_end = at;
+        let seal_bytes = seal.then(|| seal_at(&self.shared, active, group_end));
+        let written = write_group(active, &self.group, group_end, seal_bytes.as_ref());
         match written {
             Ok(()) => {}
             Err(error) if is_no_space(&error) && !self.group.is_empty() => return self.cut_off(),
             Err(error) => return self.fail("writing to", &error),
         }
-        active.tail = group_end + if seal { RECORD_HEADER_BYTES as u64 } else { 0 };
+        let mut end = SegmentEnd { at: group_end, chain, sealed: false };
+        if let Some(seal) = &seal_bytes {
+            end = end.then(seal, RECORD_HEADER_BYTES as u64, true);
+        }
+        (active.tail, active.chain) = (end.at, end.chain);
         let records = self.group.iter().map(|p| p.batch.len() as u64).sum();
-        let wants_sync = seal || self.group.iter().any(|p| p.durable);
-        if wants_sync {
+        let urgent = self.group.iter().any(|p| p.when.wants_sync());
+        let position = Position(start.0 + from);
+        let commits = self.group.len() as u64;
+        self.hand_over(position, end, seal_bytes, urgent);
+        if seal || urgent {
             if !self.sync(records) {
                 return;
             }
         } else if self.unsynced_since_us.is_none() {
             self.unsynced_since_us = Some(self.shared.world.clock.mono_us());
         }
-        self.confirm(start.0 + from, group_end - from, records);
+        self.confirm(position, group_end - from, records, commits);
         if seal {
             self.seal_done();
         }
@@ -228,21 +250,39 @@ impl Writer {
         }
     }
 
-    /// Counts the group's records as live, then gives each appender its positions.
-    fn confirm(&mut self, first: u64, bytes: u64, records: u64) {
-        let segment = self.shared.format.segment_of(Position(first));
+    /// Gives what was written to the copies, at the same time as it is synced here, and keeps the answers.
+    fn hand_over(
+        &mut self,
+        position: Position,
+        end: SegmentEnd,
+        seal: Option<[u8; RECORD_HEADER_BYTES]>,
+        urgent: bool,
+    ) {
+        let copied = self.shared.hub.wants_groups();
+        let mut batches = Vec::with_capacity(if copied { self.group.len() } else { 0 });
+        let mut first = position;
+        for Pending { batch, ticket, when } in self.group.drain(..) {
+            let committed = Committed::new(first, batch.entries.iter().map(|e| e.payload_len));
+            first = Position(first.0 + batch.bytes() as u64);
+            self.answers.push(Answer { ticket, committed, when, end: first });
+            if copied {
+                batches.push(batch);
+            }
+        }
+        let group = copied.then_some(Group { batches, seal });
+        self.shared.hub.written(position, end, group, urgent);
+    }
+
+    /// Counts the group's records as live, then gives each appender its positions, or leaves that to the copies.
+    fn confirm(&mut self, first: Position, bytes: u64, records: u64, commits: u64) {
+        let segment = self.shared.format.segment_of(first);
         self.shared.ledger().add(segment, bytes);
         let mut counts = lock(&self.shared.counts);
         counts.appended_records += records;
         counts.appended_bytes += bytes;
-        counts.commits += self.group.len() as u64;
+        counts.commits += commits;
         drop(counts);
-        let mut position = first;
-        for Pending { batch, ticket, .. } in self.group.drain(..) {
-            let committed = Committed::new(Position(position), batch.entries.iter().map(|e| e.payload_len));
-            position += batch.bytes() as u64;
-            ticket.complete(Ok(committed));
-        }
+        self.shared.hub.synced(&mut self.answers);
     }
 
     /// No space although the segment was filled ahead (a file system that copies on write): a seal, synced, cuts off
@@ -280,12 +320,14 @@ impl Writer {
         let path = segment_path(&self.shared.dir, &self.shared.format, segment);
         self.shared.die(&format!("{what} {} failed: {error}", path.display()));
         self.unsynced_since_us = None;
-        self.group.clear(); // answers Stopped
+        // Both answer Stopped.
+        self.group.clear();
+        self.answers.clear();
     }
 }
 
 /// Fills in a batch's headers from offset `at` on; returns the offset behind it.
-fn stamp(shared: &Shared, batch: &mut Batch, start: Position, mut at: u64, durable: u64) -> u64 {
+fn stamp(shared: &Shared, batch: &mut Batch, start: Position, mut at: u64, durable: u64, chain: &mut u32) -> u64 {
     for entry in &batch.entries {
         let header = Header {
             kind: entry.kind,
@@ -295,46 +337,42 @@ fn stamp(shared: &Shared, batch: &mut Batch, start: Position, mut at: u64, durab
             position: Position(start.0 + at),
             durable_back: (at - durable) as u32,
         };
-        header.encode(&shared.format, &mut batch.small[entry.small.clone()]);
+        let bytes = &mut batch.small[entry.small.clone()];
+        header.encode(&shared.format, bytes);
+        *chain = record::chain(*chain, bytes);
         at += header.total() as u64;
     }
     at
 }
 
-/// One gathered write of the group's records, a seal if asked for, and zeros up to the page's end: no later write has
+/// The seal that ends a segment at offset `end`.
+fn seal_at(shared: &Shared, active: &Active, end: u64) -> [u8; RECORD_HEADER_BYTES] {
+    let mut bytes = [0; RECORD_HEADER_BYTES];
+    let position = Position(shared.format.start(active.segment).0 + end);
+    Header::seal(&shared.format, position, (end - active.durable) as u32).encode(&shared.format, &mut bytes);
+    bytes
+}
+
+/// One gathered write of the group's records, a seal if there is one, and zeros up to the page's end: no later write has
 /// to read the rest of that page from the disk first.
-fn write_group(shared: &Shared, active: &Active, group: &[Pending], end: u64, seal: bool) -> io::Result<()> {
+fn write_group(
+    active: &Active,
+    group: &[Pending],
+    end: u64,
+    seal: Option<&[u8; RECORD_HEADER_BYTES]>,
+) -> io::Result<()> {
     let mut parts = Vec::with_capacity(2 * group.iter().map(|p| p.batch.len()).sum::<usize>() + 2);
     for pending in group {
-        gather(&pending.batch, &mut parts);
+        pending.batch.slices(&mut parts);
     }
-    let mut seal_bytes = [0; RECORD_HEADER_BYTES];
     let mut end = end;
-    if seal {
-        let position = Position(shared.format.start(active.segment).0 + end);
-        Header::seal(&shared.format, position, (end - active.durable) as u32).encode(&shared.format, &mut seal_bytes);
-        parts.push(IoSlice::new(&seal_bytes));
+    if let Some(seal) = seal {
+        parts.push(IoSlice::new(seal));
         end += RECORD_HEADER_BYTES as u64;
     }
     let rest = end.next_multiple_of(PAGE as u64) - end;
     parts.push(IoSlice::new(&ZEROS[..rest as usize]));
     active.file.write_all_at(active.tail, &parts)
-}
-
-/// A batch's pieces in order; neighbours in `small` with no body between them are one piece.
-fn gather<'a>(batch: &'a Batch, parts: &mut Vec<IoSlice<'a>>) {
-    let mut from = 0;
-    for entry in &batch.entries {
-        let body = entry.body.as_slice();
-        if !body.is_empty() {
-            parts.push(IoSlice::new(&batch.small[from..entry.small.end]));
-            parts.push(IoSlice::new(body));
-            from = entry.small.end;
-        }
-    }
-    if from < batch.small.len() {
-        parts.push(IoSlice::new(&batch.small[from..]));
-    }
 }
 
 fn is_no_space(error: &io::Error) -> bool {

@@ -21,5 +21,5 @@ pub use address::{Mailbox, ReversePath};
 pub use envelope::{BodyKind, Envelope, Notify, Recipient, Ret};
 pub use event::{Event, EventKind, Recorder};
 pub use id::MessageId;
-pub use receipt::Receipt;
+pub use receipt::{Protection, Receipt, WhenShort};
 pub use reply::{Enhanced, Reply};

@@ -11,6 +11,32 @@ pub struct Receipt {
     synced_at_ms: u64,
 }
 
+/// What must have a message before its receipt, besides the sync here: a connector's protection rule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Protection {
+    /// Synced copies on other machines; 0 to 2.
+    pub copies: u8,
+    /// What happens when there are not so many.
+    pub when_short: WhenShort,
+}
+
+/// What happens to a message that cannot have the copies that its connector asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenShort {
+    /// It is refused for now, and nothing is kept: 451 4.4.0.
+    #[default]
+    Refuse,
+    /// It is taken without them, counted, and marked in the trace.
+    Accept,
+}
+
+impl Protection {
+    /// Whether so many copies are enough to go on.
+    pub fn allows(self, copies: usize) -> bool {
+        self.when_short == WhenShort::Accept || copies >= usize::from(self.copies)
+    }
+}
+
 impl Receipt {
     /// Called by a custodian after the sync of the accept record has come back: `copies` are the synced copies on other machines.
     pub fn issue_after_sync(id: MessageId, copies: u8, synced_at_ms: u64) -> Receipt {

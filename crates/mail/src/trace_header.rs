@@ -25,6 +25,8 @@ pub struct Received<'a> {
     pub tls: &'a str,
     /// Our name for the message.
     pub id: MessageId,
+    /// Copies on other machines that it has before it is answered for; 0 says nothing.
+    pub copies: u8,
     /// The recipient, if there is exactly one (more than one would tell each of the others).
     pub recipient: Option<&'a Mailbox>,
     /// When, Unix milliseconds.
@@ -79,6 +81,11 @@ pub fn received(received: &Received<'_>) -> Vec<u8> {
     field.word(format_args!("by {}", received.by));
     field.word(format_args!("with {}", received.protocol));
     field.word(format_args!("id {}", received.id));
+    match received.copies {
+        0 => {}
+        1 => field.word(format_args!("(1 copy)")),
+        copies => field.word(format_args!("({copies} copies)")),
+    }
     if let Some(recipient) = received.recipient {
         field.line();
         field.word(format_args!("for <{recipient}>"));
@@ -205,6 +212,7 @@ mod tests {
             by: "mx1.example.net",
             protocol: Protocol { extended: true, tls: true, auth: true, ..Protocol::default() },
             tls: "TLSv1.3 TLS_AES_128_GCM_SHA256",
+            copies: 0,
             id: MessageId::new(1_795_238_220_123, [7; 10]),
             recipient: None,
             unix_ms: 1_795_238_220_123,

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::io::IoSlice;
 
 use bytes::{Bytes, BytesMut};
 
@@ -108,6 +109,20 @@ impl Channel {
             self.queue.push_back(part);
         }
         taken
+    }
+
+    /// Takes all of `parts` (`total` bytes) or nothing. More than the queue's bound fits when nothing else waits.
+    pub fn send_parts(&mut self, parts: &[IoSlice<'_>], total: usize) -> bool {
+        if total > self.room() && self.queued_bytes > 0 {
+            self.writer_waits = true;
+            return false;
+        }
+        self.keep_small();
+        self.small.reserve(total);
+        parts.iter().for_each(|part| self.small.extend_from_slice(part));
+        self.queued_bytes += total;
+        self.keep_small();
+        true
     }
 
     fn keep_small(&mut self) {

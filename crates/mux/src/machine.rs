@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::io::IoSlice;
 
 use bytes::{Bytes, BytesMut};
 
@@ -116,6 +117,7 @@ pub struct Mux {
     pub(crate) events: VecDeque<Event>,
     pub(crate) pulse: Pulse,
     pub(crate) counts: Counts,
+    pub(crate) said_hello: bool,
     pub(crate) heard_hello: bool,
     pub(crate) heard_bye: bool,
     pub(crate) said_bye: bool,
@@ -125,26 +127,34 @@ pub struct Mux {
 }
 
 impl Mux {
-    /// A connection that has just been made; `hello` is the first thing that goes out (at most [`HELLO_MAX`] bytes count).
-    pub fn new(settings: Settings, now_us: u64, mut hello: Vec<u8>) -> Mux {
-        hello.truncate(HELLO_MAX);
+    /// A connection that has just been made. Nothing goes out before [`Mux::introduce`].
+    pub fn new(settings: Settings, now_us: u64) -> Mux {
         Mux {
             pulse: Pulse::new(now_us, settings.heartbeat_us, settings.missed_max),
             settings,
             reader: Reader::new(),
             channels: HashMap::new(),
             line: VecDeque::new(),
-            control: VecDeque::from([Control::Hello(hello)]),
+            control: VecDeque::new(),
             pong: None,
             credits: VecDeque::new(),
             events: VecDeque::new(),
             counts: Counts::default(),
+            said_hello: false,
             heard_hello: false,
             heard_bye: false,
             said_bye: false,
             newest_theirs: 0,
             newest_ours: 0,
             scratch: BytesMut::new(),
+        }
+    }
+
+    /// Says who we are, before anything else (at most [`HELLO_MAX`] bytes count). Once.
+    pub fn introduce(&mut self, mut hello: Vec<u8>) {
+        hello.truncate(HELLO_MAX);
+        if !std::mem::replace(&mut self.said_hello, true) {
+            self.control.push_front(Control::Hello(hello));
         }
     }
 
@@ -156,7 +166,7 @@ impl Mux {
     /// Asks for a heartbeat if one is due, and finds out whether the other end is gone.
     pub fn tick(&mut self, now_us: u64) -> Result<(), Cut> {
         self.pulse.check(now_us)?;
-        if let Some(number) = self.pulse.ask(now_us) {
+        if let Some(number) = self.pulse.ask(now_us).filter(|_| self.said_hello) {
             self.control.retain(|control| !matches!(control, Control::Ping(_)));
             self.control.push_back(Control::Ping(number));
         }
@@ -221,9 +231,21 @@ impl Mux {
     pub fn send(&mut self, number: u32, bytes: &mut Bytes) -> Result<usize, Gone> {
         let channel = usable(&mut self.channels, number)?;
         if channel.is_finished() {
-            return Err(Gone { why: "this end has finished the channel".into() });
+            return Err(finished());
         }
         let taken = channel.send(bytes);
+        self.stand_in_line(number);
+        Ok(taken)
+    }
+
+    /// Takes a whole message out of borrowed parts, or nothing of it: `false`, and [`Event::Writable`] follows. For messages whose parts
+    /// cannot be given away; they are copied once.
+    pub fn send_parts(&mut self, number: u32, parts: &[IoSlice<'_>]) -> Result<bool, Gone> {
+        let channel = usable(&mut self.channels, number)?;
+        if channel.is_finished() {
+            return Err(finished());
+        }
+        let taken = channel.send_parts(parts, parts.iter().map(|part| part.len()).sum());
         self.stand_in_line(number);
         Ok(taken)
     }
@@ -307,6 +329,10 @@ fn usable(channels: &mut HashMap<u32, Channel>, number: u32) -> Result<&mut Chan
         Some(why) => Err(Gone { why: why.clone() }),
         None => Ok(channel),
     }
+}
+
+fn finished() -> Gone {
+    Gone { why: "this end has finished the channel".into() }
 }
 
 /// A reason as it may go over the wire.

@@ -9,14 +9,16 @@ use crate::pieces::Pieces;
 impl Mux {
     /// Something can go out now.
     pub fn has_output(&self) -> bool {
-        !self.control.is_empty() || self.pong.is_some() || !self.credits.is_empty() || !self.line.is_empty()
+        let something =
+            !self.control.is_empty() || self.pong.is_some() || !self.credits.is_empty() || !self.line.is_empty();
+        self.said_hello && something
     }
 
     /// Adds frames to `out` until it holds `most` bytes (the last frame may go beyond). Keep `most` small: what is in `out` goes
     /// before any heartbeat that comes later.
     pub fn output(&mut self, out: &mut Pieces, most: usize) {
         let before = out.len();
-        while out.len() < most {
+        while out.len() < most && self.has_output() {
             if !self.urgent(out) && !self.turn(out) {
                 break;
             }
@@ -26,10 +28,6 @@ impl Mux {
 
     /// One frame that goes before all data.
     fn urgent(&mut self, out: &mut Pieces) -> bool {
-        if let Some(number) = self.pong.take() {
-            self.short(out, 0, Kind::Pong, |payload| payload.put_u64_le(number));
-            return true;
-        }
         if let Some(control) = self.control.pop_front() {
             match control {
                 Control::Hello(hello) => self.short(out, 0, Kind::Hello, |payload| payload.put_slice(&hello)),
@@ -48,6 +46,10 @@ impl Mux {
                     self.silence();
                 }
             }
+            return true;
+        }
+        if let Some(number) = self.pong.take() {
+            self.short(out, 0, Kind::Pong, |payload| payload.put_u64_le(number));
             return true;
         }
         while let Some(number) = self.credits.pop_front() {

@@ -1,6 +1,8 @@
 //! Random conversations over a wire that cuts anywhere: every channel carries what was put into it, whole and in order, and nobody
 //! keeps more than was granted.
 
+#![allow(clippy::unwrap_used)] // a test
+
 mod common;
 
 use std::collections::HashMap;

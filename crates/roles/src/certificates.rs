@@ -1,4 +1,5 @@
-//! Owns where the certificate of this node comes from: the files of the configuration, or a self-signed one made at first start.
+//! Owns where certificates of this node come from: the files of the configuration, or a self-signed pair made at first start; and the
+//! looking at them again, for the pair that clients meet and for the one of peer links.
 //! Knows no handshakes. Always holds: a certificate is used only together with the key that fits it; the key we make is readable
 //! by our user alone; what cannot be loaded never replaces what is in use.
 
@@ -19,12 +20,19 @@ pub struct CertificateFiles {
     pub key: PathBuf,
 }
 
+/// Files that are looked at again and again. Looks at the content: a time of change may stand still.
+pub struct Watched<const N: usize> {
+    /// Each with the setting that names it.
+    files: [(PathBuf, &'static str); N],
+    /// What they held when they were looked at last.
+    seen: Mutex<[Vec<u8>; N]>,
+}
+
 /// The pair that is served, and where it comes from.
 pub struct ServedCertificate {
     files: CertificateFiles,
+    watched: Watched<2>,
     served: Arc<Certificates>,
-    /// What the two files held when they were looked at last.
-    seen: Mutex<(Vec<u8>, Vec<u8>)>,
 }
 
 /// Why a certificate cannot be used: which file, and what to do.
@@ -34,6 +42,13 @@ pub struct CertificateError {
     what: String,
 }
 
+impl CertificateError {
+    /// A file and what is wrong with it.
+    pub fn new(file: &Path, what: impl Into<String>) -> CertificateError {
+        CertificateError { file: file.to_path_buf(), what: what.into() }
+    }
+}
+
 impl fmt::Display for CertificateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.file.display(), self.what)
@@ -41,6 +56,37 @@ impl fmt::Display for CertificateError {
 }
 
 impl std::error::Error for CertificateError {}
+
+impl<const N: usize> Watched<N> {
+    /// Reads them for the first time.
+    pub fn open(
+        world: &World,
+        files: [(PathBuf, &'static str); N],
+    ) -> Result<(Watched<N>, [Vec<u8>; N]), CertificateError> {
+        let contents = Watched::read(world, &files)?;
+        Ok((Watched { files, seen: Mutex::new(contents.clone()) }, contents))
+    }
+
+    /// What they hold now, if that changed since they were looked at last. Each change is told of once, sound or not: half of a new
+    /// pair is told of once, and the other half is seen again.
+    pub fn look(&self, world: &World) -> Result<Option<[Vec<u8>; N]>, CertificateError> {
+        let contents = Watched::read(world, &self.files)?;
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if *seen == contents {
+            return Ok(None);
+        }
+        seen.clone_from(&contents);
+        Ok(Some(contents))
+    }
+
+    fn read(world: &World, files: &[(PathBuf, &'static str); N]) -> Result<[Vec<u8>; N], CertificateError> {
+        let mut contents = std::array::from_fn(|_| Vec::new());
+        for (content, (file, setting)) in contents.iter_mut().zip(files) {
+            *content = read(world, file, setting)?;
+        }
+        Ok(contents)
+    }
+}
 
 impl CertificateFiles {
     /// The self-signed pair in `dir`, made now if it is not there.
@@ -69,9 +115,8 @@ impl CertificateFiles {
         Ok(files)
     }
 
-    /// Reads both files.
-    fn read(&self, world: &World) -> Result<(Vec<u8>, Vec<u8>), CertificateError> {
-        Ok((read(world, &self.certificate, "[tls] certificate")?, read(world, &self.key, "[tls] key")?))
+    fn settings(&self) -> [(PathBuf, &'static str); 2] {
+        [(self.certificate.clone(), "[tls] certificate"), (self.key.clone(), "[tls] key")]
     }
 
     /// The refusal of the pair, told of the file that it is about.
@@ -93,9 +138,9 @@ impl ServedCertificate {
 
     /// Reads the pair and makes sure that it fits.
     pub fn load(world: &World, files: CertificateFiles) -> Result<ServedCertificate, CertificateError> {
-        let pair = files.read(world)?;
-        let served = Certificates::from_pem(&pair.0, &pair.1).map_err(|error| files.refused(&error))?;
-        Ok(ServedCertificate { files, served: Arc::new(served), seen: Mutex::new(pair) })
+        let (watched, [chain, key]) = Watched::open(world, files.settings())?;
+        let served = Certificates::from_pem(&chain, &key).map_err(|error| files.refused(&error))?;
+        Ok(ServedCertificate { files, watched, served: Arc::new(served) })
     }
 
     /// What TLS sessions are started with.
@@ -103,17 +148,11 @@ impl ServedCertificate {
         self.served.clone()
     }
 
-    /// Serves what the files hold now if that changed; says whether it did. Looks at the content: a time of change may stand still.
-    /// Each pair is looked at once, sound or not: half of a new pair is told of once, and the other half is seen again.
+    /// Serves what the files hold now if that changed; says whether it did.
     pub fn renew(&self, world: &World) -> Result<bool, CertificateError> {
-        let (chain, key) = self.files.read(world)?;
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.0 == chain && seen.1 == key {
-            return Ok(false);
-        }
-        let replaced = self.served.replace(&chain, &key).map_err(|error| self.files.refused(&error));
-        *seen = (chain, key);
-        replaced.map(|()| true)
+        let Some([chain, key]) = self.watched.look(world)? else { return Ok(false) };
+        self.served.replace(&chain, &key).map_err(|error| self.files.refused(&error))?;
+        Ok(true)
     }
 }
 
@@ -145,7 +184,7 @@ mod tests {
         let served = ServedCertificate::load(&world, one.clone()).unwrap();
         assert!(!served.renew(&world).unwrap());
         let two = CertificateFiles::self_signed(&world, Path::new("/b"), "mx.posthouse.test").unwrap();
-        let (chain, key) = two.read(&world).unwrap();
+        let [chain, key] = [&two.certificate, &two.key].map(|file| world.disk.read_all(file).unwrap());
         world.disk.replace_durable(&one.certificate, &chain).unwrap();
         let error = served.renew(&world).unwrap_err().to_string();
         assert!(error.starts_with("/a/key.pem: certificate and private key cannot be used together"), "{error}");

@@ -106,6 +106,11 @@ impl DataDir {
         self.root.join("spool")
     }
 
+    /// The copies of other nodes' journals, by node.
+    pub fn copies(&self) -> PathBuf {
+        self.root.join("copies")
+    }
+
     /// Maildirs, by domain and local part.
     pub fn mail(&self) -> PathBuf {
         self.root.join("mail")

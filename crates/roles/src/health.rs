@@ -41,6 +41,8 @@ pub enum NotReady {
     Stopping,
     /// The journal has no room beside its reserve.
     NoRoom,
+    /// Too few nodes keep a copy for what any connector asks for.
+    TooFewCopies,
 }
 
 impl NotReady {
@@ -50,6 +52,9 @@ impl NotReady {
             NotReady::Starting => "starting: the spool is being recovered",
             NotReady::Draining => "draining: no new mail is taken, what is here is delivered",
             NotReady::Stopping => "stopping",
+            NotReady::TooFewCopies => {
+                "too few copies: no other node keeps a level copy of the journal; mail that asks for one is refused with 451"
+            }
             NotReady::NoRoom => "no room: the disk of the spool is full but for its reserve; mail is refused with 452",
         }
     }
@@ -60,13 +65,16 @@ impl NotReady {
             NotReady::Starting => Reply::new(421, Enhanced::new(4, 3, 2), "starting, try later"),
             NotReady::Draining => Reply::new(421, Enhanced::new(4, 3, 2), "takes no new mail now, try later"),
             NotReady::Stopping => Reply::new(421, Enhanced::new(4, 3, 2), "shutting down, try later"),
+            NotReady::TooFewCopies => {
+                Reply::new(451, Enhanced::new(4, 4, 0), "too few nodes to keep a copy now, try later")
+            }
             NotReady::NoRoom => Reply::new(452, Enhanced::new(4, 3, 1), "no space for mail now, try later"),
         }
     }
 
-    /// The node as a whole is closed: a connection is refused with 421. Otherwise MAIL is answered 452 and later mail may pass.
+    /// The node as a whole is closed: a connection is refused with 421. Otherwise MAIL is refused and later mail may pass.
     pub fn closes_sessions(self) -> bool {
-        self != NotReady::NoRoom
+        !matches!(self, NotReady::NoRoom | NotReady::TooFewCopies)
     }
 }
 
@@ -75,11 +83,16 @@ impl NotReady {
 pub struct Health {
     phase: AtomicU8,
     room: AtomicBool,
+    copies: AtomicBool,
 }
 
 impl Default for Health {
     fn default() -> Health {
-        Health { phase: AtomicU8::new(Phase::Starting as u8), room: AtomicBool::new(true) }
+        Health {
+            phase: AtomicU8::new(Phase::Starting as u8),
+            room: AtomicBool::new(true),
+            copies: AtomicBool::new(true),
+        }
     }
 }
 
@@ -107,6 +120,11 @@ impl Health {
         self.room.store(room, Ordering::Relaxed);
     }
 
+    /// Says whether there are copies enough for the mail of some connector.
+    pub fn set_copies(&self, enough: bool) {
+        self.copies.store(enough, Ordering::Relaxed);
+    }
+
     /// Whether a message can be taken now.
     pub fn ready(&self) -> Result<(), NotReady> {
         match self.phase() {
@@ -114,6 +132,7 @@ impl Health {
             Phase::Draining => Err(NotReady::Draining),
             Phase::Stopping => Err(NotReady::Stopping),
             Phase::Serving if !self.room.load(Ordering::Relaxed) => Err(NotReady::NoRoom),
+            Phase::Serving if !self.copies.load(Ordering::Relaxed) => Err(NotReady::TooFewCopies),
             Phase::Serving => Ok(()),
         }
     }

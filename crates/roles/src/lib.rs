@@ -6,6 +6,7 @@
 mod certificates;
 mod config;
 pub mod control;
+mod copies;
 mod counted;
 mod data;
 mod exposition;
@@ -17,6 +18,7 @@ mod maildir;
 mod metrics;
 mod node;
 pub mod offline;
+pub mod peers;
 pub mod pki;
 mod timers;
 pub mod trace;

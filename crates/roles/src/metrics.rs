@@ -5,6 +5,7 @@ use spool::QueueView;
 
 use crate::exposition::{Exposition, Kind};
 use crate::node::Node;
+use crate::peers::Peers;
 use crate::view;
 
 /// The whole page.
@@ -14,6 +15,9 @@ pub fn page(node: &Node) -> String {
     mail(&mut page, node);
     queues(&mut page, &node.spool.queues());
     journal(&mut page, &node.spool.journal_stats());
+    if let Some(links) = &node.peers {
+        peers(&mut page, links);
+    }
     page.into_text()
 }
 
@@ -101,6 +105,43 @@ fn journal(page: &mut Exposition, stats: &journal::Stats) {
     page.one("posthouse_journal_room", Kind::Gauge, "1 if new mail has room.", u8::from(stats.free_for_accept));
     let mut syncs = page.family("posthouse_journal_sync_seconds", Kind::Histogram, "Duration of a sync.");
     syncs.powers_of_two(&stats.sync_us_histogram, 1e-6, sync_seconds(stats));
+}
+
+/// Peers are named in the configuration: their number is the operator's.
+fn peers(page: &mut Exposition, links: &Peers) {
+    let states = links.states();
+    let seconds = links.certificate_until_ms() / 1000;
+    page.one(
+        "posthouse_peers_certificate_end_seconds",
+        Kind::Gauge,
+        "When our certificate for links ends, Unix time.",
+        seconds,
+    );
+    type Figure = (&'static str, Kind, &'static str, fn(&view::Peer) -> u64);
+    let figures: [Figure; 4] = [
+        ("posthouse_peer_up", Kind::Gauge, "1 if there is a link to the node.", |peer| u64::from(peer.connected)),
+        ("posthouse_peer_links_total", Kind::Counter, "Links made with the node.", |peer| peer.links),
+        ("posthouse_peer_in_bytes_total", Kind::Counter, "Bytes from the node.", |peer| peer.in_bytes),
+        ("posthouse_peer_out_bytes_total", Kind::Counter, "Bytes to the node.", |peer| peer.out_bytes),
+    ];
+    for (name, kind, help, figure) in figures {
+        let mut family = page.family(name, kind, help);
+        states.iter().for_each(|peer| {
+            family.sample(&[("peer", &peer.name)], figure(peer));
+        });
+    }
+    let mut trips =
+        page.family("posthouse_peer_round_trip_seconds", Kind::Gauge, "A heartbeat's way there and back, mean.");
+    for peer in &states {
+        if let Some(us) = peer.round_trip_us {
+            trips.sample(&[("peer", &peer.name)], us as f64 * 1e-6);
+        }
+    }
+    let mut troubles =
+        page.family("posthouse_peer_troubles_total", Kind::Counter, "What kept links from being, strangers included.");
+    for (word, count) in links.troubles() {
+        troubles.sample(&[("reason", word)], count);
+    }
 }
 
 /// The journal keeps no sum: each sync counts as the middle of its bucket.

@@ -10,6 +10,9 @@ use serde::Serialize;
 use transport::auth;
 use world::{Open, World};
 
+use crate::certificates::ServedCertificate;
+use crate::peers::LinkTls;
+
 /// Documents by name; one that is not named is built in.
 pub struct Document {
     /// The node document.
@@ -31,9 +34,17 @@ pub struct Checked {
 pub fn check(documents: Document) -> Checked {
     let lines = |problems: &Problems| problems.0.iter().map(|problem| problem.to_string()).collect();
     match load(documents) {
-        Ok(loaded) => Checked { problems: Vec::new(), warnings: lines(&loaded.warnings) },
+        Ok(loaded) => Checked { problems: certificates(&loaded), warnings: lines(&loaded.warnings) },
         Err(problems) => Checked { problems: lines(&problems), warnings: Vec::new() },
     }
+}
+
+/// What is wrong with the certificates that the documents name.
+fn certificates(loaded: &Loaded) -> Vec<String> {
+    let (world, node) = (World::real(), &loaded.node);
+    let clients = node.tls.as_ref().and_then(|tls| ServedCertificate::given(&world, tls).err());
+    let links = node.peers.as_ref().and_then(|peers| LinkTls::load(&world, peers, &node.name).err());
+    clients.into_iter().chain(links).map(|error| error.to_string()).collect()
 }
 
 /// What a connection from `from` to `to` would meet, and mail for `rcpt` on it. The error says what was not understood.

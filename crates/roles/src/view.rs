@@ -31,6 +31,21 @@ pub struct Status {
     pub http: String,
     /// Domains that are ours, and where their mail goes.
     pub domains: Vec<String>,
+    /// Where links of other nodes come in; nothing without `[peers]`.
+    #[serde(default)]
+    pub peers_listen: Option<String>,
+    /// When our own certificate for links ends.
+    #[serde(default)]
+    pub peers_certificate_until: Option<String>,
+    /// The other nodes.
+    #[serde(default)]
+    pub peers: Vec<Peer>,
+    /// Copies of this node's journal on other nodes.
+    #[serde(default)]
+    pub copies: Vec<OwnCopy>,
+    /// Copies of other nodes' journals on this one.
+    #[serde(default)]
+    pub held: Vec<HeldCopy>,
     /// The mail that is here.
     pub spool: Spool,
     /// The journal under it.
@@ -52,6 +67,71 @@ pub struct Listener {
     pub protocol: String,
     /// The receive connectors on it.
     pub connectors: Vec<String>,
+}
+
+/// Another node of the organization.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Peer {
+    /// Its name.
+    pub name: String,
+    /// Where its links listen.
+    pub address: String,
+    /// There is a link.
+    pub connected: bool,
+    /// Since when there is one, or none.
+    pub since: String,
+    /// The address at the other end of the link.
+    pub remote: Option<String>,
+    /// The link was made from here.
+    pub dialed: bool,
+    /// The program at the other end.
+    pub version: Option<String>,
+    /// Moving average of a heartbeat's way there and back.
+    pub round_trip_us: Option<u64>,
+    /// When its certificate ends.
+    pub certificate_until: Option<String>,
+    /// Links that were made since the start.
+    pub links: u64,
+    /// Bytes from it since the start.
+    pub in_bytes: u64,
+    /// Bytes to it since the start.
+    pub out_bytes: u64,
+    /// What went wrong last, and what to do.
+    pub last_error: Option<String>,
+    /// When that was.
+    pub last_error_at: Option<String>,
+}
+
+/// A copy of this node's journal on another node.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct OwnCopy {
+    /// The node that keeps it.
+    pub holder: String,
+    /// How far it is: `away`, `joining`, `catching up`, `live`, `level`, `resting`, `refused`.
+    pub stage: String,
+    /// Mail that asks for copies waits for it, and it may take over.
+    pub counts: bool,
+    /// Bytes of the log that it lacks.
+    pub lag_bytes: u64,
+    /// For how long it has lacked something.
+    pub lag_ms: u64,
+    /// What went wrong last, until it is level again.
+    pub last_error: Option<String>,
+}
+
+/// A copy of another node's journal on this one.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct HeldCopy {
+    /// `node/journal`.
+    pub journal: String,
+    /// Its owner's epoch.
+    pub epoch: u32,
+    /// It has had everything once, and lost nothing since: it may be taken over.
+    pub level: bool,
+    /// Number of its segments.
+    pub segments: u64,
+    /// What went wrong last, until something goes right.
+    pub last_error: Option<String>,
 }
 
 /// The spool in a few numbers.

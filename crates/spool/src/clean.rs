@@ -57,11 +57,11 @@ impl Inner {
             return false;
         }
         let Some(candidate) = self.journal.cleaning_candidate(work.next) else {
-            // From the start again; later, if all that was left is in somebody's hand.
-            if !std::mem::take(&mut work.moved_any) {
+            // From the start again; not at once, if all that was found is in somebody's hand.
+            let found_any = std::mem::take(&mut work.next) > SegmentNo(0);
+            if !std::mem::take(&mut work.moved_any) && found_any {
                 work.not_before_ms = now_ms + RETRY_MS;
             }
-            work.next = SegmentNo(0);
             return false;
         };
         work.next = SegmentNo(candidate.segment.0 + 1);
@@ -120,7 +120,7 @@ impl Inner {
         if moved.is_empty() && tombstones.is_empty() && claims.is_empty() {
             return None;
         }
-        let commit = self.journal.append(load.batch, When::Durable);
+        let commit = self.journal.append(load.batch, When::Here);
         Some(Flight { commit, moved, tombstones, claims: claims.into_values().collect() })
     }
 
@@ -174,6 +174,6 @@ impl Load {
 const MOVE_BYTES: usize = 512 << 10;
 const PAUSE_MS: u64 = 20;
 /// Wait after there was nothing to do.
-const IDLE_MS: u64 = 1000;
+const IDLE_MS: u64 = 250;
 /// Wait before segments that gave nothing are looked through again.
 const RETRY_MS: u64 = 10_000;

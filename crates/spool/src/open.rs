@@ -82,7 +82,7 @@ fn open(
     let timeline = Timeline::start(world);
     let now_ms = timeline.now_ms(world);
     let mut scan = Scan {
-        rebuild: Rebuild::new(Book::new(settings.clone(), now_ms)),
+        rebuild: Rebuild::new(Book::new(settings.clone(), now_ms), settings.taken_at),
         graves: Vec::new(),
         notes: Vec::new(),
         problem: None,

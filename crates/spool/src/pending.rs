@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use journal::{AppendError, Batch, Commit, Committed, Extent, When};
-use mail::{Envelope, MessageId, Receipt};
+use mail::{Envelope, MessageId, Protection, Receipt};
 
 use crate::book::{Arrival, Effects, Hot};
 use crate::hop::HopKey;
@@ -29,6 +29,7 @@ pub struct Pending {
     sent: Vec<Sent>,
     flying: usize,
     failed: Option<AcceptError>,
+    protection: Protection,
 }
 
 /// A chunk that was given to the journal.
@@ -72,12 +73,14 @@ struct Marked {
     hops: Vec<HopKey>,
     /// Flights of the settler that were written when the mark was appended.
     written: u64,
+    protection: Protection,
 }
 
 impl Spool {
     /// Starts a message. Costs nothing on the disk until more than 128 KiB were pushed.
     pub fn begin(&self, source: &Source) -> Result<Pending, Refused> {
         self.inner.can_accept()?;
+        self.can_protect(source.protection)?;
         let room = source.size_bytes.unwrap_or(FIRST_BYTES).saturating_add(HEADER_BYTES).min(CHUNK_BYTES as u64);
         Ok(Pending {
             id: self.inner.name(),
@@ -87,10 +90,17 @@ impl Spool {
             sent: Vec::new(),
             flying: 0,
             failed: None,
+            protection: source.protection,
         })
     }
 
-    /// What [`Spool::begin`] would say now: for readiness.
+    /// Whether there are copies enough for such a message now.
+    pub fn can_protect(&self, protection: Protection) -> Result<(), Refused> {
+        let enough = protection.copies == 0 || protection.allows(self.inner.journal.copies().protected_by());
+        if enough { Ok(()) } else { Err(Refused::Short) }
+    }
+
+    /// What [`Spool::begin`] would say now, apart from protection: for readiness.
     pub fn can_accept(&self) -> Result<(), Refused> {
         self.inner.can_accept()
     }
@@ -201,7 +211,11 @@ impl Pending {
         let hops = inner.route(&envelope);
         let chunks: Vec<Extent> = self.sent.drain(..).filter_map(Sent::landed).collect();
         let written = inner.progress.written.load(Ordering::Acquire);
-        let when = if inner.settings.canary == Canary::ReceiptBeforeSync { When::Soon } else { When::Durable };
+        let when = match self.protection.copies {
+            _ if inner.settings.canary == Canary::ReceiptBeforeSync => When::Soon,
+            0 => When::Here,
+            _ => When::Durable,
+        };
         let commit = inner.journal.append(batch, when);
         let is_whole = chunks.is_empty() && has_rest;
         let arrival = Arrival {
@@ -215,7 +229,7 @@ impl Pending {
             chunks,
             hot: is_whole.then(|| Hot { body, envelope: Arc::new(envelope), turn: 0 }),
         };
-        Ok(Marked { inner, commit: Some(commit), arrival: Some(arrival), hops, written })
+        Ok(Marked { inner, commit: Some(commit), arrival: Some(arrival), hops, written, protection: self.protection })
     }
 }
 
@@ -236,6 +250,17 @@ impl Sent {
             Sent::Landed(extent) => Some(extent),
             Sent::Flying(_) => None,
         }
+    }
+}
+
+impl Accepting {
+    /// The copies take too long: ends the waiting for them. A message that is synced here is taken with the copies that it has, if its
+    /// connector wants that; otherwise it is forgotten.
+    pub fn stop_waiting(self) -> Result<Receipt, AcceptError> {
+        let Stage::Mark(mut marked) = self.stage else { return Err(AcceptError::Short) };
+        let Some(outcome) = marked.commit.as_mut().and_then(Commit::take_here) else { return Err(AcceptError::Short) };
+        marked.commit = None;
+        marked.committed(outcome)
     }
 }
 
@@ -283,6 +308,10 @@ impl Marked {
             }
         };
         arrival.locate(&committed);
+        if !self.protection.allows(committed.copies.into()) {
+            self.inner.forget_arrived(arrival);
+            return Err(AcceptError::Short);
+        }
         let id = arrival.id;
         let now_ms = self.inner.now_ms();
         let mut effects = Effects::default();
@@ -293,7 +322,7 @@ impl Marked {
         };
         self.inner.synced_up_to(self.written);
         self.inner.tell(effects, due_ms);
-        Ok(Receipt::issue_after_sync(id, 0, now_ms))
+        Ok(Receipt::issue_after_sync(id, committed.copies, now_ms))
     }
 }
 

@@ -7,6 +7,9 @@ use mail::{Enhanced, Mailbox};
 pub struct Settings {
     /// The journal under the spool.
     pub journal: journal::Settings,
+    /// Another node has taken this journal over, and its copy ended here: a message with its mark before is that node's to
+    /// deliver, and is dropped at opening. `None` for a journal that is ours alone.
+    pub taken_at: Option<journal::Position>,
     /// Bodies of recent messages kept in memory, all together, in bytes.
     pub body_memory_bytes: usize,
     /// How a hop is retried.
@@ -102,6 +105,7 @@ impl Settings {
     pub fn new(hostname: impl Into<String>, postmaster: Mailbox) -> Settings {
         Settings {
             journal: journal::Settings::default(),
+            taken_at: None,
             body_memory_bytes: 24 << 20,
             ladder: Ladder::default(),
             message_retry_interval_ms: 5 * MINUTE_MS,

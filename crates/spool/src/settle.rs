@@ -94,6 +94,13 @@ impl Inner {
         }
     }
 
+    /// Buries a message whose mark is in the journal although nobody heard a 250.
+    pub fn forget_arrived(&self, arrival: Arrival) {
+        let mut bundle = Bundle::default();
+        self.bury(arrival.id, arrival.into_finished(), &mut bundle);
+        self.write(bundle);
+    }
+
     /// Buries messages whose session went away before their sync. A mark that did not land needs no tombstone.
     fn forget(&self, abandoned: Vec<Arrival>) {
         let mut bundle = Bundle::default();

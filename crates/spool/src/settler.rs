@@ -194,7 +194,7 @@ impl Settler {
         }
         let durable = bundle.note || !bundle.notices.is_empty();
         let (batch, graves) = bundle.batch();
-        let commit = journal.append(batch, if durable { When::Durable } else { When::Soon });
+        let commit = journal.append(batch, if durable { When::Here } else { When::Soon });
         self.flights.push_back(Flight { commit, bundle, covers: durable.then_some(written), graves });
     }
 

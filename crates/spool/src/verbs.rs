@@ -25,6 +25,11 @@ impl Spool {
         self.inner.journal.stats()
     }
 
+    /// The copies of its journal on other nodes.
+    pub fn copies(&self) -> journal::copies::Copies {
+        self.inner.journal.copies()
+    }
+
     /// All queues, by name.
     pub fn queues(&self) -> Vec<QueueView> {
         let now_ms = self.inner.now_ms();

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use mail::{Enhanced, Mailbox, Reply, ReversePath};
+use mail::{Enhanced, Mailbox, Protection, Reply, ReversePath};
 
 use crate::hop::{HopId, HopKey};
 
@@ -12,6 +12,8 @@ use crate::hop::{HopId, HopKey};
 pub struct Source {
     /// SIZE= of MAIL, so that a buffer of the right size is made. Only a hint.
     pub size_bytes: Option<u64>,
+    /// What it must have before its receipt.
+    pub protection: Protection,
 }
 
 /// What is known of a message at its end, apart from its envelope.
@@ -99,6 +101,8 @@ pub enum Refused {
     Full,
     /// The spool is stopping: 421 4.3.2.
     Stopping,
+    /// Too few copies count, and the connector does not take mail without them: 451 4.4.0. Works again by itself.
+    Short,
 }
 
 impl Refused {
@@ -107,6 +111,7 @@ impl Refused {
         match self {
             Refused::Full => Reply::new(452, Enhanced::new(4, 3, 1), "no space for mail now, try later"),
             Refused::Stopping => Reply::new(421, Enhanced::new(4, 3, 2), "shutting down, try later"),
+            Refused::Short => Reply::new(451, Enhanced::new(4, 4, 0), "too few nodes to keep a copy now, try later"),
         }
     }
 }
@@ -120,6 +125,8 @@ pub enum AcceptError {
     Stopped,
     /// The envelope has no recipients, or more than 65,535; a fault of the caller: 451 4.3.0.
     Envelope,
+    /// Too few copies were synced in time: 451 4.4.0.
+    Short,
 }
 
 impl AcceptError {
@@ -128,6 +135,7 @@ impl AcceptError {
         match self {
             AcceptError::Full => Refused::Full.reply(),
             AcceptError::Stopped => Reply::new(451, Enhanced::new(4, 3, 2), "cannot keep mail now, try later"),
+            AcceptError::Short => Refused::Short.reply(),
             AcceptError::Envelope => Reply::new(451, Enhanced::new(4, 3, 0), "local error"),
         }
     }
@@ -138,6 +146,7 @@ impl fmt::Display for AcceptError {
         f.write_str(match self {
             AcceptError::Full => "no space in the journal",
             AcceptError::Stopped => "the journal has stopped",
+            AcceptError::Short => "too few copies were synced in time",
             AcceptError::Envelope => "the envelope has no recipients, or too many",
         })
     }

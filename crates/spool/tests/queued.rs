@@ -40,7 +40,7 @@ fn a_waiting_message_costs_at_most_300_bytes() {
     let accept = |n: u64, batch: u64| {
         let offers: Vec<Accepting> = (n..n + batch)
             .filter_map(|n| {
-                let mut pending = spool.begin(&Source { size_bytes: Some(4096) }).unwrap();
+                let mut pending = spool.begin(&Source { size_bytes: Some(4096), ..Source::default() }).unwrap();
                 let _ = pending.push(&[b'x'; 4096]);
                 let envelope = envelope("sender@bench.test", &[&format!("user{n}@sink.test")]);
                 let mut accepting = pending.accept(envelope, Facts::default());

@@ -4,7 +4,7 @@ use roles::view::{Config, Status};
 use serde::Serialize;
 
 use super::client::{Client, Trouble};
-use super::table::{Table, duration, size, text, time};
+use super::table::{Table, duration, number, size, text, time};
 use super::words::ExplainWords;
 use crate::api::{Documents, Done, Events, ExplainQuery, Explained, TraceQuery};
 
@@ -42,8 +42,68 @@ pub async fn status(client: &Client, json: bool) -> Result<(), Trouble> {
         if journal.room { "room for new mail" } else { "NO ROOM for new mail" },
         journal.sync_us_mean
     );
+    print_peers(&status);
+    print_copies(&status);
     print_config(&status.config);
     Ok(())
+}
+
+fn print_peers(status: &Status) {
+    let Some(listen) = &status.peers_listen else { return };
+    let until = status.peers_certificate_until.as_deref().map(time).unwrap_or_default();
+    println!("peers      listens {listen}, own certificate valid until {until} (UTC)");
+    let columns = [text("peer"), text("link"), text("since (UTC)"), text("address"), number("round trip")];
+    let more = [number("in"), number("out"), text("certificate until"), text("last error")];
+    let mut table = Table::new(columns.into_iter().chain(more).collect::<Vec<_>>());
+    for peer in &status.peers {
+        let error = peer.last_error.as_deref().map(|what| match &peer.last_error_at {
+            Some(at) => format!("{}: {what}", time(at)),
+            None => what.to_string(),
+        });
+        table.row(vec![
+            peer.name.clone(),
+            if peer.connected { "up".into() } else { "DOWN".into() },
+            time(&peer.since),
+            peer.remote.clone().unwrap_or_else(|| peer.address.clone()),
+            peer.round_trip_us.map(|us| format!("{us} us")).unwrap_or_default(),
+            size(peer.in_bytes),
+            size(peer.out_bytes),
+            peer.certificate_until.as_deref().map(time).unwrap_or_default(),
+            error.unwrap_or_default(),
+        ]);
+    }
+    table.print("no [[peer]] is in the node document");
+}
+
+fn print_copies(status: &Status) {
+    if status.peers_listen.is_none() {
+        return;
+    }
+    let columns = [text("copy on"), text("state"), text("counts"), number("lacks"), number("for"), text("last error")];
+    let mut table = Table::new(columns);
+    for copy in &status.copies {
+        table.row(vec![
+            copy.holder.clone(),
+            copy.stage.clone(),
+            if copy.counts { "yes".into() } else { "NO".into() },
+            size(copy.lag_bytes),
+            format!("{} ms", copy.lag_ms),
+            copy.last_error.clone().unwrap_or_default(),
+        ]);
+    }
+    table.print("no other node keeps a copy of this node's journal");
+    let columns = [text("keeps a copy of"), number("epoch"), text("level"), number("segments"), text("last error")];
+    let mut table = Table::new(columns);
+    for held in &status.held {
+        table.row(vec![
+            held.journal.clone(),
+            held.epoch.to_string(),
+            if held.level { "yes".into() } else { "no".into() },
+            held.segments.to_string(),
+            held.last_error.clone().unwrap_or_default(),
+        ]);
+    }
+    table.print("keeps no copies of other nodes' journals");
 }
 
 fn print_config(config: &Config) {

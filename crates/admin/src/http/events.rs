@@ -12,7 +12,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{self, Stream};
 use roles::control::Control;
 use roles::trace::TraceEvent;
-use roles::view::{Queue, Spool};
+use roles::view::{Peer, Queue, Spool};
 use serde::Serialize;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -29,6 +29,7 @@ struct Pulse {
     uptime_s: u64,
     spool: Spool,
     queues: Vec<Queue>,
+    peers: Vec<Peer>,
 }
 
 /// `GET /api/v1/events`
@@ -75,6 +76,7 @@ impl Reader {
             reasons: pulse.reasons,
             uptime_s: pulse.uptime_s,
             spool: pulse.spool,
+            peers: pulse.peers,
             queues: super::page::largest(self.control.queues()),
         }
     }

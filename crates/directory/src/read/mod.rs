@@ -5,6 +5,8 @@ mod document;
 mod domain;
 mod node;
 mod org;
+mod peers;
+mod pem;
 mod receive;
 mod section;
 mod send;

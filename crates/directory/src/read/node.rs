@@ -2,9 +2,8 @@
 
 use super::document::Document;
 use super::section::{At, Section};
-use crate::node::{
-    DnsServers, HttpSettings, JournalSettings, Log, LogFormat, LogLevel, Node, NodeLimits, TlsFiles, Trace,
-};
+use super::{peers, pem};
+use crate::node::{DnsServers, HttpSettings, JournalSettings, Log, LogFormat, LogLevel, Node, NodeLimits, Trace};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use world::Disk;
@@ -12,11 +11,13 @@ use world::Disk;
 /// Reads the node document. Problems are left in `document`; what is given back counts only if there are none.
 pub fn node(document: &Document<'_>, disk: &dyn Disk) -> Node {
     let top = document.section("");
+    let name = name(&top, disk);
     Node {
-        name: name(&top, disk),
+        peers: peers::peers(document, disk, &name),
+        name,
         data: document.path(&top.text("data").map_or_else(String::new, |data| data.value)),
         http: http(&document.section("http")),
-        tls: document.section_if_written("tls").and_then(|section| tls(&section, disk)),
+        tls: document.section_if_written("tls").and_then(|section| pem::tls(&section, disk)),
         dns: dns(&document.section("dns")),
         journal: journal(&document.section("journal")),
         log: log(&document.section("log")),
@@ -47,41 +48,11 @@ fn machine_name(disk: &dyn Disk) -> String {
 
 fn http(section: &Section<'_, '_>) -> HttpSettings {
     let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-    let listen = section.text("listen").and_then(|listen| socket(section, &listen)).unwrap_or(nowhere);
+    let listen = section.text("listen").and_then(|listen| section.socket(&listen)).unwrap_or(nowhere);
     if !listen.ip().is_loopback() {
         section.warning("listen", format!("{listen} can be reached from outside, and there is no password on it"));
     }
     HttpSettings { listen }
-}
-
-/// An address and port to listen on.
-pub fn socket(section: &Section<'_, '_>, text: &At<String>) -> Option<SocketAddr> {
-    let parsed: Option<SocketAddr> = text.value.parse().ok().filter(|address: &SocketAddr| address.port() != 0);
-    if parsed.is_none() {
-        let hint = "write address:port, for example 127.0.0.1:25, 0.0.0.0:25 or [::]:25";
-        section.document().problem(text.at, format!("\"{}\" is no address to listen on; {hint}", text.value));
-    }
-    parsed
-}
-
-fn tls(section: &Section<'_, '_>, disk: &dyn Disk) -> Option<TlsFiles> {
-    let file = |key: &str, marks: &[&str], what: &str| {
-        let written = section.text(key)?;
-        let pem = section.document().read_file(disk, &written.value, written.at)?;
-        let pem = String::from_utf8_lossy(&pem);
-        if pem.contains("BEGIN ENCRYPTED PRIVATE KEY") {
-            section.problem(
-                key,
-                format!("{} has a passphrase, which nobody could type at start; store it without one", written.value),
-            );
-        } else if !marks.iter().any(|mark| pem.contains(mark)) {
-            section.problem(key, format!("{} holds no {what} in PEM form", written.value));
-        }
-        Some(section.document().path(&written.value))
-    };
-    let certificate = file("certificate", &["-----BEGIN CERTIFICATE-----"], "certificate");
-    let key = file("key", &["PRIVATE KEY-----"], "private key");
-    Some(TlsFiles { certificate: certificate?, key: key? })
 }
 
 fn dns(section: &Section<'_, '_>) -> DnsServers {

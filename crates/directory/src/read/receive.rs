@@ -1,10 +1,10 @@
 //! Reads `[[receive_connector]]` and looks for contradictions inside one.
 
-use super::node::socket;
 use super::section::{At, Section};
 use crate::permission::Group;
 use crate::range::{EVERYBODY, IpRange, Ranges};
 use crate::receive::{AuthMechanisms, BareNewline, Limits, Protocol, ReceiveConnector, ReceiveTls};
+use crate::words::WHEN_SHORT_WORDS;
 use std::net::SocketAddr;
 
 /// A receive connector with the places of what others may collide with.
@@ -45,6 +45,8 @@ pub fn receive_connector(section: &mut Section<'_, '_>, node_name: &str) -> Opti
         auth_without_tls: section.flag("auth_without_tls"),
         own_domain_senders: section.flag("own_domain_senders"),
         bare_newline: section.choice("bare_newline", BareNewline::WORDS),
+        copies: section.has("copies").then(|| section.count("copies") as u8),
+        when_short: section.choice("when_short", WHEN_SHORT_WORDS),
         trusted_proxies: trusted(section, "trusted_proxies"),
         trusted_xclient: trusted(section, "trusted_xclient"),
         hostname: hostname.into(),
@@ -87,7 +89,7 @@ fn listen(section: &Section<'_, '_>) -> Vec<At<SocketAddr>> {
     }
     let mut found: Vec<At<SocketAddr>> = Vec::new();
     for text in &written {
-        let Some(value) = socket(section, text) else { continue };
+        let Some(value) = section.socket(text) else { continue };
         if found.iter().any(|known| known.value == value) {
             section.document().problem(text.at, format!("{value} is listed twice; remove one"));
         }

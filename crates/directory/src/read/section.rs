@@ -4,6 +4,7 @@
 use super::document::{Document, did_you_mean, key_at};
 use crate::settings::{self, Default, Kind, Setting};
 use crate::unit::{parse_bytes, parse_duration_ms};
+use std::net::SocketAddr;
 use toml::de::{DeTable, DeValue};
 
 /// One table while it is read.
@@ -88,6 +89,16 @@ impl<'d, 't> Section<'d, 't> {
             return None;
         }
         Some(At { value: text, at })
+    }
+
+    /// A text of this section as an address and port to listen on.
+    pub fn socket(&self, text: &At<String>) -> Option<SocketAddr> {
+        let parsed: Option<SocketAddr> = text.value.parse().ok().filter(|address: &SocketAddr| address.port() != 0);
+        if parsed.is_none() {
+            let hint = "write address:port, for example 127.0.0.1:25, 0.0.0.0:25 or [::]:25";
+            self.document.problem(text.at, format!("\"{}\" is no address to listen on; {hint}", text.value));
+        }
+        parsed
     }
 
     /// A list of texts; nothing where there is no default. A single text counts as a list of one.

@@ -1,8 +1,8 @@
 //! The rows of `posthouse.toml`.
 
 use super::Default::{Absent, Is, Needed};
-use super::Kind::{Bytes, Choice, Count, Text, Texts};
-use super::{GB, KB, MB, Section, TB, row};
+use super::Kind::{Bytes, Choice, Count, Duration, Flag, Text, Texts};
+use super::{GB, KB, MB, MINUTE, Section, TB, row};
 
 /// The sections of the node document.
 pub static NODE: &[Section] = &[
@@ -43,6 +43,54 @@ pub static NODE: &[Section] = &[
         settings: &[
             row("certificate", Text, Needed, "File with the certificate chain, PEM. Read again when it changes."),
             row("key", Text, Needed, "File with the private key, PEM."),
+        ],
+    },
+    Section {
+        name: "peers",
+        repeated: false,
+        what: "Links to the other nodes of the organization. Without this table the node has none. `posthouse pki` makes the files.",
+        settings: &[
+            row("listen", Text, Is("\"0.0.0.0:2526\""), "Address and port for the links of other nodes."),
+            row(
+                "certificate",
+                Text,
+                Needed,
+                "File with this node's certificate of the organization, PEM. Read again when it changes.",
+            ),
+            row("key", Text, Needed, "File with its private key, PEM."),
+            row(
+                "ca",
+                Text,
+                Needed,
+                "File with the certificate of the organization's authority (several while one follows another), PEM.",
+            ),
+            row(
+                "heartbeat",
+                Duration(100, MINUTE),
+                Is("\"1s\""),
+                "Time between two heartbeats on a link. The same on all nodes.",
+            ),
+            row(
+                "missed_heartbeats_max",
+                Count(1, 100),
+                Is("3"),
+                "So many heartbeats in a row without a sign of life, and the link is given up and made anew.",
+            ),
+        ],
+    },
+    Section {
+        name: "peer",
+        repeated: true,
+        what: "Another node of the organization, for links that need no etcd.",
+        settings: &[
+            row("name", Text, Needed, "Its name, as in its own `posthouse.toml` and in its certificate."),
+            row("address", Text, Needed, "Where its links listen: host or address, with a port if it is not 2526."),
+            row(
+                "keeps_copy",
+                Flag,
+                Is("true"),
+                "It keeps a copy of this node's journal, and mail that asks for copies waits for it before the 250.",
+            ),
         ],
     },
     Section {

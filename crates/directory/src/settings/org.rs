@@ -133,6 +133,18 @@ const RECEIVE_CONNECTOR: &[Setting] = &[
         "Peers that must send a PROXY header (v1 or v2). From all others one is an error.",
     ),
     row("trusted_xclient", Texts, Is("[]"), "Peers that may use XCLIENT."),
+    row(
+        "copies",
+        Count(0, 2),
+        Absent("1 on a node that has peers, otherwise 0"),
+        "Synced copies on other nodes that a message must have before its 250.",
+    ),
+    row(
+        "when_short",
+        Choice(&["refuse", "accept"]),
+        Is("\"refuse\""),
+        "With fewer nodes than `copies` asks for: refuse with 451 4.4.0, or take the message without, count it and mark it in the trace.",
+    ),
     row("hostname", Text, Absent("the node's name"), "Our name in the banner, in EHLO and in `Received`."),
     row("banner", Text, Absent("`<hostname> ESMTP Posthouse`"), "What stands behind `220 `."),
     row("message_size_max", Bytes(KB, 2 * GB), Is("\"36MB\""), "Size of a message, told with SIZE; then 552 5.3.4."),

@@ -1,5 +1,5 @@
 //! Two ends and a wire between them that cuts where the test says.
-#![allow(dead_code, missing_docs)] // each test file uses its part
+#![allow(dead_code, missing_docs, clippy::unwrap_used)] // each test file uses its part
 
 use bytes::Bytes;
 use mux::{Cut, Event, HEAD_BYTES, Mux, Pieces, Received, Settings, Side};
@@ -11,7 +11,9 @@ pub fn settings(side: Side) -> Settings {
 }
 
 pub fn end(side: Side) -> Mux {
-    Mux::new(settings(side), 0, b"hello".to_vec())
+    let mut end = Mux::new(settings(side), 0);
+    end.introduce(b"hello".to_vec());
+    end
 }
 
 /// Both ends, introduced to each other.

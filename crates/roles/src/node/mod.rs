@@ -19,10 +19,12 @@ use world::World;
 
 use crate::certificates::ServedCertificate;
 use crate::config;
+use crate::copies::NodeCopies;
 use crate::counted::Counted;
 use crate::data::DataDir;
 use crate::health::Health;
 use crate::listeners::Listeners;
+use crate::peers::Peers;
 use crate::timers::Alarm;
 use crate::trace::Trace;
 
@@ -46,6 +48,10 @@ pub struct Node {
     receiver: Receiver,
     deliverer: Deliverer,
     certificate: ServedCertificate,
+    /// The links to other nodes, if the node document has `[peers]`.
+    pub(crate) peers: Option<Peers>,
+    /// Copies of journals, ours and theirs, on those links.
+    pub(crate) copies: Option<NodeCopies>,
     alarm: Arc<Alarm>,
 }
 
@@ -53,6 +59,14 @@ impl Node {
     /// The organization that runs.
     pub(crate) fn org(&self) -> Arc<Org> {
         self.org.load()
+    }
+
+    /// Whether there is a connector whose mail can have the copies that it asks for now.
+    fn can_protect_any(&self) -> bool {
+        let by_default = u8::from(self.config.loaded().node.keeps_copies());
+        let org = self.org();
+        let mut rules = org.receive_connectors.iter().map(|connector| connector.protection(by_default));
+        rules.any(|protection| self.spool.can_protect(protection).is_ok())
     }
 
     /// Where mail for this recipient would go now.
@@ -66,7 +80,7 @@ impl Node {
 
     /// Looks at the certificate, and takes the organization document as it is written now. The error says what is wrong; nothing was changed then. Blocks.
     pub(crate) fn reload(&self) -> Result<(), String> {
-        self.renew_certificate();
+        self.renew_certificates();
         let next = self.config.read().map_err(|problems| problems.to_string())?;
         self.listeners.follow(&next.org).map_err(|error| error.to_string())?;
         let after_restart = self.config.take(next);
@@ -79,12 +93,15 @@ impl Node {
         Ok(())
     }
 
-    /// Looks at the certificate's files; a pair that changed and is sound is served from now on. Blocks.
-    pub(crate) fn renew_certificate(&self) {
+    /// Looks at the files of certificates; those that changed and are sound are used from now on. Blocks.
+    pub(crate) fn renew_certificates(&self) {
         match self.certificate.renew(&self.world) {
             Ok(true) => tracing::info!("the certificate was loaded again"),
             Ok(false) => {}
             Err(error) => tracing::error!("{error}; the certificate of before is served on"),
+        }
+        if let Some(peers) = &self.peers {
+            peers.renew_certificates();
         }
     }
 }

@@ -101,15 +101,23 @@ async fn stop(node: Arc<Node>, timers: Timers) {
     if sessions.is_err() || deliveries.is_err() {
         warn!("some connections did not end in time; what they were about is tried again after the next start");
     }
+    let peers = node.peers.clone();
     let ended = spawn_blocking(move || {
         timers.stop();
         node.spool.stop();
+        if let Some(copies) = &node.copies {
+            copies.stop();
+        }
         let messages = node.spool.totals().messages;
         node.trace.close();
         info!(messages, "stopped; all accepted mail is synced");
     });
     // It fails only by a panic, which ends the process.
     let _ = ended.await;
+    // Last, so that copies get what was written last.
+    if let Some(peers) = peers {
+        peers.stop().await;
+    }
 }
 
 /// What must be looked at again and again.
@@ -122,6 +130,7 @@ async fn housekeeping(node: Arc<Node>) {
         ticks.tick().await;
         let has_room = node.spool.can_accept() != Err(Refused::Full);
         node.health.set_room(has_room);
+        node.health.set_copies(node.can_protect_any());
         match (std::mem::replace(&mut room, has_room), has_room) {
             (true, false) => warn!("no room in the spool: new mail is refused with 452 4.3.1 until there is"),
             (false, true) => info!("there is room in the spool again: new mail is taken"),
@@ -135,7 +144,7 @@ async fn housekeeping(node: Arc<Node>) {
         let look = spawn_blocking(move || {
             node.counted.upkeep();
             if tick % CERTIFICATE_TICKS == 0 {
-                node.renew_certificate();
+                node.renew_certificates();
             }
         });
         let _ = look.await;

@@ -24,6 +24,7 @@ use super::settings::spool_settings;
 use super::{Node, NodeWake, SessionReadiness};
 use crate::certificates::{CertificateError, CertificateFiles, ServedCertificate};
 use crate::config;
+use crate::copies::NodeCopies;
 use crate::counted::Counted;
 use crate::data::{DataDir, DataError};
 use crate::health::{Health, Phase};
@@ -31,6 +32,7 @@ use crate::listen::{BindError, Bound};
 use crate::listeners::{BoundListeners, Listeners};
 use crate::logging;
 use crate::maildir::Maildirs;
+use crate::peers::{LinkTls, Peers};
 use crate::timers::{Alarm, Timers};
 use crate::trace::Trace;
 
@@ -80,6 +82,8 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     let signals = Signals::new().map_err(|error| StartError::Io("signals", error))?;
     let bound = BoundListeners::bind(loaded.org.listeners(), from_org_file).map_err(StartError::Bind)?;
     let http = Bound::bind(loaded.node.http.listen, HTTP_REMEDY).map_err(StartError::Bind)?;
+    let links =
+        loaded.node.peers.as_ref().map(|peers| BoundLinks::bind(&world, peers, &loaded.node.name)).transpose()?;
     let given = loaded.node.tls.as_ref().map(|tls| ServedCertificate::given(&world, tls));
     let given = given.transpose().map_err(StartError::Certificate)?;
 
@@ -94,13 +98,44 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     let progress = tokio::spawn(recovering());
     let node = tokio::task::block_in_place(|| assemble(world, config, &loaded, data, certificate, from_org_file));
     progress.abort();
-    let node = node?;
+    let mut node = node?;
     let timers = Timers::start(&node.world, node.spool.clone(), node.alarm.clone());
     let timers = timers.map_err(|error| StartError::Io("timers", error))?;
     node.health.enter(Phase::Serving);
     let http = http.listen(HTTP_REMEDY).map_err(StartError::Bind)?;
+    if let (Some(links), Some(peers)) = (links, &loaded.node.peers) {
+        let listener = links.bound.listen(PEERS_REMEDY).map_err(StartError::Bind)?;
+        let links = Peers::start(&node.world, &loaded.node.name, peers, links.tls, listener);
+        node.copies = Some(tokio::task::block_in_place(|| start_copies(&node, &loaded, peers, &links))?);
+        node.peers = Some(links);
+    }
     node.listeners.listen(bound).map_err(StartError::Bind)?;
     Ok(Running { node: Arc::new(node), timers, http: Some(http), signals })
+}
+
+/// Where links come in and by which certificates, before anything is touched.
+struct BoundLinks {
+    bound: Bound,
+    tls: LinkTls,
+}
+
+impl BoundLinks {
+    fn bind(world: &World, peers: &directory::Peers, node: &str) -> Result<BoundLinks, StartError> {
+        let bound = Bound::bind(peers.listen, PEERS_REMEDY).map_err(StartError::Bind)?;
+        let tls = LinkTls::load(world, peers, node).map_err(StartError::Certificate)?;
+        Ok(BoundLinks { bound, tls })
+    }
+}
+
+fn start_copies(
+    node: &Node,
+    loaded: &Loaded,
+    peers: &directory::Peers,
+    links: &Peers,
+) -> Result<NodeCopies, StartError> {
+    let (root, settings) = (node.data.copies(), spool_settings(loaded).journal);
+    NodeCopies::start(&node.world, &root, settings, node.spool.copies(), &peers.copy_holders(), links)
+        .map_err(|error| StartError::Io("copies of journals", error))
 }
 
 /// Puts the parts together; mail that waits begins to move.
@@ -141,6 +176,7 @@ fn assemble(
     let receiver = Receiver::new(Arc::new(Shared {
         world: world.clone(),
         spool: spool.clone(),
+        copies_by_default: u8::from(loaded.node.keeps_copies()),
         org: org.clone(),
         certificates: certificate.served(),
         readiness: Arc::new(SessionReadiness(health.clone())),
@@ -165,6 +201,8 @@ fn assemble(
         receiver,
         deliverer,
         certificate,
+        peers: None,
+        copies: None,
         alarm,
     })
 }
@@ -220,5 +258,6 @@ fn own_names(loaded: &Loaded) -> Vec<String> {
 }
 
 const HTTP_REMEDY: &str = "--http ADDRESS (or [http] listen) chooses another";
+const PEERS_REMEDY: &str = "[peers] listen chooses another";
 const DNS_TIMEOUT: Duration = Duration::from_secs(5);
 const LONG_RECOVERY_BYTES: u64 = 512 << 20;

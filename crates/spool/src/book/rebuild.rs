@@ -37,6 +37,8 @@ pub struct Rebuild {
     states: HashMap<u32, (State, Extent)>,
     /// Older copies of accept records that were seen.
     copies: Vec<(MessageId, Position)>,
+    /// A message with its mark before this is another node's.
+    taken_at: Position,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -48,8 +50,15 @@ struct Note {
 
 impl Rebuild {
     /// Starts with an empty book.
-    pub fn new(book: Book) -> Rebuild {
-        Rebuild { book, leftovers: Leftovers::default(), notes: Vec::new(), states: HashMap::new(), copies: Vec::new() }
+    pub fn new(book: Book, taken_at: Option<Position>) -> Rebuild {
+        Rebuild {
+            book,
+            leftovers: Leftovers::default(),
+            notes: Vec::new(),
+            states: HashMap::new(),
+            copies: Vec::new(),
+            taken_at: taken_at.unwrap_or_default(),
+        }
     }
 
     /// A chunk was seen.
@@ -70,7 +79,7 @@ impl Rebuild {
     pub fn accept(&mut self, accept: &Accept<'_>, extent: Extent) -> Result<(), Unknown> {
         let recipients =
             packed::recipients_len(accept.envelope).map_err(|_| Unknown("envelope in an accept record"))?;
-        let at = self.place(accept.id);
+        let at = self.place_of(accept.id, extent);
         let note = &mut self.notes[at as usize];
         if note.accepted {
             // Cleaning wrote it again: the later copy counts, the earlier one is dead but may be seen again.
@@ -95,7 +104,7 @@ impl Rebuild {
 
     /// A state was seen. Cleaning may have moved the mark behind it.
     pub fn state(&mut self, id: MessageId, state: State, extent: Extent) {
-        let at = self.place(id);
+        let at = self.place_of(id, extent);
         match self.states.entry(at) {
             Entry::Occupied(known) if known.get().0.seq >= state.seq => self.leftovers.dead.push(extent),
             Entry::Occupied(mut known) => self.leftovers.dead.push(known.insert((state, extent)).1),
@@ -185,6 +194,13 @@ impl Rebuild {
             }
         }
         Ok(live)
+    }
+
+    /// The place of a message that has its mark, or what came after it, at `extent`. If the taker has that, it is finished here.
+    fn place_of(&mut self, id: MessageId, extent: Extent) -> u32 {
+        let at = self.place(id);
+        self.notes[at as usize].done |= extent.position < self.taken_at;
+        at
     }
 
     /// The place of a message, made if it was not seen before.

@@ -6,8 +6,10 @@ use super::visitor::Visitor;
 use directory::Protocol;
 use mail::header::Scanner;
 use mail::trace_header::{self, Received};
-use mail::{Enhanced, Envelope, Receipt, Reply};
+use mail::{Enhanced, Envelope, Protection, Receipt, Reply, WhenShort};
 use spool::{AcceptError, Facts, Pending, Push, Source, Spool};
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// A message on its way in.
 pub struct Incoming {
@@ -16,6 +18,7 @@ pub struct Incoming {
     /// What was held back so far; `None` when nothing is held back (any more). Never more than the header's bound and one slice.
     held: Option<Vec<u8>>,
     hops_max: u32,
+    protection: Protection,
     /// When it began, Unix milliseconds.
     wall_ms: u64,
 }
@@ -28,7 +31,12 @@ pub struct Taken {
     pub size_bytes: u64,
     /// `Message-ID`, as the header says; empty if it has none.
     pub message_id: String,
+    /// It has fewer copies than its connector asks for.
+    pub unprotected: bool,
 }
+
+/// How long a client waits at most for the copies of its message. RFC 5321 4.5.3.2.6 has it wait ten minutes for the answer.
+const COPIES_WAIT_MAX: Duration = Duration::from_secs(10);
 
 impl Incoming {
     /// Starts a message: a place in the spool, our Received field on top.
@@ -36,10 +44,11 @@ impl Incoming {
         spool: &Spool,
         visitor: &Visitor,
         envelope: &Envelope,
-        size: Option<u64>,
+        source: &Source,
         wall_ms: u64,
     ) -> Result<Incoming, Reply> {
-        let mut pending = spool.begin(&Source { size_bytes: size }).map_err(|refused| refused.reply())?;
+        let mut pending = spool.begin(source).map_err(|refused| refused.reply())?;
+        let protection = source.protection;
         let field = trace_header::received(&Received {
             helo: &visitor.helo,
             peer: Some(visitor.peer.ip()),
@@ -47,6 +56,8 @@ impl Incoming {
             protocol: trace_header::Protocol { utf8: envelope.smtputf8, ..visitor.protocol },
             tls: &visitor.tls,
             id: pending.id(),
+            // Where it may be taken without, nobody can say yet.
+            copies: if protection.when_short == WhenShort::Refuse { protection.copies } else { 0 },
             recipient: match &envelope.recipients[..] {
                 [only] => Some(&only.address),
                 _ => None,
@@ -57,7 +68,7 @@ impl Incoming {
         let _ = pending.push(&field);
         let held = (visitor.connector.protocol == Protocol::Submission).then(Vec::new);
         let hops_max = visitor.connector.limits.hops_max;
-        Ok(Incoming { pending, scanner: Scanner::new(), held, hops_max, wall_ms })
+        Ok(Incoming { pending, scanner: Scanner::new(), held, hops_max, protection, wall_ms })
     }
 
     /// Takes the next bytes. An error is the reply that the rest of the body is refused with.
@@ -89,8 +100,16 @@ impl Incoming {
         let message_id = facts.message_id.clone().unwrap_or_default();
         let size_bytes = self.pending.size_bytes();
         let facts = Facts { hops, received_from: visitor.helo.clone(), ..Facts::default() };
-        let receipt = self.pending.accept(envelope, facts).await?;
-        Ok(Taken { receipt, size_bytes, message_id })
+        let mut accepting = self.pending.accept(envelope, facts);
+        let receipt = match self.protection.copies {
+            0 => accepting.await?,
+            _ => match timeout(COPIES_WAIT_MAX, &mut accepting).await {
+                Ok(outcome) => outcome?,
+                Err(_) => accepting.stop_waiting()?,
+            },
+        };
+        let unprotected = receipt.copies() < self.protection.copies;
+        Ok(Taken { receipt, size_bytes, message_id, unprotected })
     }
 
     /// Lets go what was held back, behind the fields that it lacks (RFC 6409 8).

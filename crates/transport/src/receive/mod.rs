@@ -44,6 +44,8 @@ pub struct Shared {
     pub world: World,
     /// Where mail goes.
     pub spool: Spool,
+    /// Copies that a message must have where its connector does not say.
+    pub copies_by_default: u8,
     /// The organization that new sessions meet. Store a new one to reload.
     pub org: Arc<Swap<Org>>,
     /// The certificate that new TLS sessions get.

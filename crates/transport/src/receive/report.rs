@@ -13,6 +13,10 @@ pub fn describe() {
     describe_counter!("posthouse_accepted_messages_total", "Messages taken into custody, by receive connector.");
     describe_counter!("posthouse_accepted_bytes_total", "Content bytes taken into custody, by receive connector.");
     describe_counter!(
+        "posthouse_unprotected_messages_total",
+        "Messages taken with fewer copies than their receive connector asks for."
+    );
+    describe_counter!(
         "posthouse_refused_total",
         "Connections, logons, senders, recipients and messages refused, by reason."
     );
@@ -50,6 +54,7 @@ pub struct Reporter {
     recorder: Arc<dyn Recorder>,
     accepted_messages: Counter,
     accepted_bytes: Counter,
+    unprotected: Counter,
     open: Gauge,
     context: String,
 }
@@ -65,6 +70,7 @@ impl Reporter {
             recorder,
             accepted_messages: counter!("posthouse_accepted_messages_total", "connector" => connector()),
             accepted_bytes: counter!("posthouse_accepted_bytes_total", "connector" => connector()),
+            unprotected: counter!("posthouse_unprotected_messages_total", "connector" => connector()),
             open,
             context: String::new(),
         }
@@ -74,7 +80,13 @@ impl Reporter {
     pub fn received(&mut self, visitor: &Visitor, sender: &ReversePath, recipients: &[&str], taken: &Taken) {
         self.accepted_messages.increment(1);
         self.accepted_bytes.increment(taken.size_bytes);
-        self.describe(visitor, "");
+        self.describe(visitor, if taken.unprotected { "unprotected" } else { "" });
+        if taken.unprotected {
+            self.unprotected.increment(1);
+        }
+        if taken.receipt.copies() > 0 {
+            let _ = write!(self.context, " copies={}", taken.receipt.copies());
+        }
         if !taken.message_id.is_empty() {
             let _ = write!(self.context, " message-id={}", taken.message_id);
         }

@@ -105,6 +105,7 @@ impl Node {
         let pem = (pair.cert.pem(), pair.signing_key.serialize_pem());
         let shared = Shared {
             spool: spool.clone(),
+            copies_by_default: 0,
             org: Arc::new(Swap::new(org)),
             certificates: Arc::new(Certificates::from_pem(pem.0.as_bytes(), pem.1.as_bytes()).unwrap()),
             readiness: ready.clone(),

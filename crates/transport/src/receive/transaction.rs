@@ -7,6 +7,7 @@ use super::visitor::Visitor;
 use directory::{RecipientAnswer, SenderAnswer};
 use mail::{Enhanced, Envelope, Recipient, Reply};
 use smtp::server::{Answer, MailCommand, RcptCommand};
+use spool::Source;
 
 /// From MAIL to the end of the message.
 pub struct Transaction {
@@ -52,6 +53,10 @@ impl Session<'_> {
             return Some(("no_room", refused.reply()));
         }
         let visitor = &self.visitor;
+        if let Err(refused) = self.shared.spool.can_protect(visitor.connector.protection(self.shared.copies_by_default))
+        {
+            return Some(("too_few_copies", refused.reply()));
+        }
         let answer = visitor.org.sender(&visitor.connector, visitor.principal(), &command.from);
         if let Some(reply) = answer.refusal() {
             let reason = match answer {
@@ -102,8 +107,10 @@ impl Session<'_> {
         };
         let wall_ms = self.shared.world.clock.wall_ms();
         // Peers that do not say how large a message is often send many of the same kind.
-        let size = transaction.size.or(self.last_bytes);
-        match Incoming::begin(&self.shared.spool, &self.visitor, &transaction.envelope, size, wall_ms) {
+        let size_bytes = transaction.size.or(self.last_bytes);
+        let protection = self.visitor.connector.protection(self.shared.copies_by_default);
+        let source = Source { size_bytes, protection };
+        match Incoming::begin(&self.shared.spool, &self.visitor, &transaction.envelope, &source, wall_ms) {
             Ok(incoming) => {
                 transaction.incoming = Some(incoming);
                 self.machine.answer(Answer::accept());

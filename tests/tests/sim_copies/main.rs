@@ -1,0 +1,80 @@
+//! Copies and take-over on simulated machines in one thread: links that lose, delay and mix up, power cuts, lost disks, full and
+//! failing ones, a register of ownership that is out of reach; and a checker that knows what was promised.
+//! `SEEDS` says how many runs, `SEED` runs one.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)] // a test
+
+mod cluster;
+mod ledger;
+mod net;
+mod node;
+mod register;
+mod stories;
+
+use cluster::Cluster;
+use journal::Canary;
+
+/// What a run was worth.
+struct Tally {
+    protected: u64,
+    take_overs: u64,
+}
+
+fn run(seed: u64, canary: Canary) -> Result<Tally, String> {
+    let mut cluster = Cluster::new(seed, canary)?;
+    let steps = 2000 + cluster.below(3000);
+    for _ in 0..steps {
+        cluster.step()?;
+    }
+    cluster.epilogue()?;
+    Ok(Tally { protected: cluster.ledger.protected, take_overs: cluster.ledger.take_overs })
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|n| n.parse().ok())
+}
+
+#[test]
+fn what_is_protected_is_with_the_owner_whoever_that_is() {
+    let seeds = number("SEED").map_or(0..number("SEEDS").unwrap_or(200), |seed| seed..seed + 1);
+    let count = seeds.end - seeds.start;
+    let mut sum = Tally { protected: 0, take_overs: 0 };
+    for seed in seeds {
+        match run(seed, Canary::None) {
+            Ok(tally) => {
+                sum.protected += tally.protected;
+                sum.take_overs += tally.take_overs;
+            }
+            Err(violation) => panic!("seed {seed}: {violation}"),
+        }
+    }
+    println!("{count} seeds: {} protected commits, {} take-overs", sum.protected, sum.take_overs);
+    // A simulation in which nothing happens proves nothing.
+    assert!(count < 20 || (sum.protected > count * 20 && sum.take_overs > count), "too little happened");
+}
+
+/// What the checker says about the first seeds that it finds something wrong with.
+fn caught(canary: Canary) -> Vec<String> {
+    let seeds = number("SEEDS").unwrap_or(200).min(200);
+    (0..seeds).filter_map(|seed| run(seed, canary).err()).take(3).collect()
+}
+
+#[test]
+fn canary_acknowledging_before_the_sync_is_caught() {
+    let violations = caught(Canary::AckBeforeSync);
+    println!("{violations:#?}");
+    assert!(!violations.is_empty());
+}
+
+#[test]
+fn canary_listening_to_lower_epochs_is_caught() {
+    let violations = caught(Canary::EpochIgnored);
+    println!("{violations:#?}");
+    assert!(!violations.is_empty());
+}
+
+#[test]
+fn canary_waiting_for_one_of_the_level_copies_is_caught() {
+    let violations = caught(Canary::AnyCopyIsEnough);
+    println!("{violations:#?}");
+    assert!(!violations.is_empty());
+}
