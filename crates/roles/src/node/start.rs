@@ -255,6 +255,7 @@ fn assemble(
         kit,
         certificate,
         peers: None,
+        cluster: None,
         copies: None,
         alarm,
     })
