@@ -255,7 +255,6 @@ fn assemble(
         kit,
         certificate,
         peers: None,
-        cluster: None,
         copies: None,
         alarm,
     })
