@@ -104,9 +104,6 @@ impl OrgStore {
 
     /// Makes a text the next version, if `base` is still the one that counts.
     pub async fn apply(&self, proposal: &Proposal<'_>) -> Result<Document, OrgError> {
-        if proposal.text.len() > DOCUMENT_BYTES_MAX {
-            return Err(OrgError::TooLong);
-        }
         let (at, newest) = self.newest().await?;
         let version = newest.map_or(0, |document| document.version);
         if version != proposal.base {
@@ -145,6 +142,9 @@ impl OrgStore {
     /// at most one of them is done, and an answer settles all.
     async fn write(&self, at: Revision, document: &Document) -> Result<(), OrgError> {
         let bytes = serde_json::to_vec(document).map_err(|_| OrgError::Unreadable)?;
+        if bytes.len() > DOCUMENT_BYTES_MAX {
+            return Err(OrgError::TooLong);
+        }
         let keys = &self.keys;
         let oldest = document.version.saturating_sub(HISTORY_MAX) + 1;
         let txn = Txn::new()
@@ -183,8 +183,8 @@ fn bounded(text: &str) -> String {
 /// Versions that are kept.
 pub const HISTORY_MAX: u64 = 50;
 
-/// Bytes of a document: it is written twice in one request of at most 1.5 MiB, and JSON may lengthen it.
-pub const DOCUMENT_BYTES_MAX: usize = 512 << 10;
+/// Bytes of a document, written as JSON: two of them must go into one request, and etcd takes 1.5 MiB.
+pub const DOCUMENT_BYTES_MAX: usize = 700 << 10;
 
 /// Characters of who and why.
 const NOTE_CHARS_MAX: usize = 500;
