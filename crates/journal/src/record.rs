@@ -65,6 +65,11 @@ impl Header {
         Header { kind: SEAL, len: 0, payload_crc: 0, epoch: format.epoch, position, durable_back }
     }
 
+    /// Whether the segment ends here.
+    pub(crate) fn ends_segment(&self) -> bool {
+        self.kind == SEAL || self.kind == STOPGAP
+    }
+
     /// Bytes of header and payload.
     pub(crate) fn total(&self) -> usize {
         RECORD_HEADER_BYTES + self.len as usize
@@ -135,6 +140,10 @@ const CHECKED_BYTES: usize = RECORD_HEADER_BYTES - 4;
 
 /// The kind of a seal: the segment ends here, whatever bytes follow.
 pub(crate) const SEAL: u8 = 240;
+
+/// The kind of a seal that a copy makes by itself: its owner has released the rest of the segment before the copy got it. Should an
+/// owner send that rest after all, it goes in the place of this seal.
+pub(crate) const STOPGAP: u8 = 241;
 
 /// Makes headers cheap to find when one looks for what is left behind damage.
 pub(crate) const MAGIC: [u8; 2] = *b"PH";

@@ -7,7 +7,7 @@ use memchr::memmem;
 
 use crate::batch::RECORD_HEADER_BYTES;
 use crate::position::{Position, SegmentNo};
-use crate::record::{self, Format, Header, MAGIC, MAGIC_OFFSET, SEAL};
+use crate::record::{self, Format, Header, MAGIC, MAGIC_OFFSET};
 use crate::windows::Windows;
 
 /// How a walk ended.
@@ -46,7 +46,7 @@ pub(crate) fn walk(
         }
         end.durable = end.at - u64::from(header.durable_back);
         let chain = record::chain(end.chain, whole);
-        if header.kind == SEAL {
+        if header.ends_segment() {
             (end.sealed, end.chain_sealed) = (true, chain);
             return Ok(end);
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use journal::copies::CopyStage;
-use journal::{Canary, SegmentNo};
+use journal::{Canary, SegmentNo, When};
 use world::Chance;
 use world::sim::{Faults, SimChance};
 
@@ -160,23 +160,26 @@ impl Cluster {
         let pick = (!live.is_empty() && current).then(|| live[self.below(live.len() as u64) as usize].0);
         let node = &mut self.nodes[n];
         let (Role::Owner(owner), sim) = (&mut node.role, &node.sim) else { return Ok(()) };
+        // What settles and cleans does not wait for copies: the order of the stream has to be enough.
+        let here = if sim.chance.below(3) == 0 { When::Durable } else { When::Here };
         match (what, pick) {
             (0..4, _) => {
                 let len = [sim.chance.below(60), sim.chance.below(1500)][sim.chance.below(2) as usize] as usize;
                 let records = (0..1 + sim.chance.below(2)).map(|_| self.ledger.new_record(len, None)).collect();
-                owner.append(sim, records, sim.chance.below(10) < 6, Then::Nothing);
+                let when = if sim.chance.below(10) < 6 { When::Durable } else { When::Soon };
+                owner.append(sim, records, when, Then::Nothing);
             }
-            (4, Some(id)) => owner.release(&mut self.ledger, id),
+            (4, Some(id)) => drop(owner.release(&mut self.ledger, id)),
             (5, Some(target)) => {
                 let tombstone = self.ledger.new_record(8, Some(target));
-                owner.append(sim, vec![tombstone], true, Then::Cancel(target));
+                owner.append(sim, vec![tombstone], here, Then::Cancel(target));
             }
             (6, Some(_)) => {
                 let oldest = owner.journal.oldest_segment().unwrap_or(SegmentNo(0));
                 let old = live.iter().find(|(_, extent)| owner.journal.segment_of(extent.position) == oldest);
                 if let Some((id, extent)) = old {
                     let copy = self.ledger.new_record(extent.len as usize - 8, None);
-                    owner.append(sim, vec![copy], true, Then::Replace(*id));
+                    owner.append(sim, vec![copy], here, Then::Replace(*id));
                 }
             }
             _ => {
@@ -370,7 +373,9 @@ impl Cluster {
                             "copy {h} differs from its owner at {start:x}+{at:x} of {len:x} in {state:?}"
                         ));
                     }
-                    None => return Err(format!("copy {h} lacks segment {start:x} that it has acknowledged")),
+                    None => {
+                        return Err(format!("copy {h} lacks segment {start:x} that it has acknowledged: {state:?}"));
+                    }
                 }
             }
         }

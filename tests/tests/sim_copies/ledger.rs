@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use journal::{AppendError, Committed, Extent, Journal};
+use journal::{AppendError, Committed, Extent, Journal, When};
 
 pub type Id = u64;
 
@@ -24,6 +24,8 @@ pub struct Known {
     pub full: bool,
     /// The record that this one cancels.
     pub cancels: Option<Id>,
+    /// The copy of it that allowed its release.
+    pub moved_to: Option<Id>,
     /// The tombstone that was relied on when this one was released.
     pub cancelled_by: Option<Id>,
 }
@@ -72,7 +74,7 @@ impl Ledger {
     pub fn answered(
         &mut self,
         ids: &[Id],
-        durable: bool,
+        when: When,
         outcome: &Result<Committed, AppendError>,
         epoch: u32,
         current: bool,
@@ -85,7 +87,7 @@ impl Ledger {
             }
             Err(AppendError::Stopped) => return Ok(()),
         };
-        let protected = durable && committed.copies > 0;
+        let (durable, protected) = (when != When::Soon, committed.copies > 0);
         let mut end = 0;
         for (id, extent) in ids.iter().zip(committed.extents()) {
             let known = self.known(*id);
@@ -131,7 +133,7 @@ impl Ledger {
         }
         for (id, known) in &self.records {
             let must = known.protected || (again && known.durable);
-            if must && !known.released && !seen.contains_key(id) {
+            if must && !self.is_covered(*id, &seen) {
                 let what = if known.protected { "protected" } else { "durable" };
                 let at = known.extent.map_or(0, |e| e.position.0);
                 return Err(format!("record {id} at {at:x} was {what}, and the owner of epoch {epoch} has not got it"));
@@ -154,6 +156,7 @@ impl Ledger {
             // What was given up may be seen again on a copy that had not been told; another copy may have been.
             known.protected &= !(known.released && there.is_some());
             known.released &= there.is_none();
+            known.moved_to = known.moved_to.filter(|_| known.released);
             if there.is_none() && !known.released {
                 // Nobody has promised it to anybody.
                 known.extent = None;
@@ -161,6 +164,16 @@ impl Ledger {
         }
         self.shown.entry(epoch).or_default().extend(seen.keys());
         Ok(())
+    }
+
+    /// Whether a record is seen, or its copy, or somebody gave it up.
+    fn is_covered(&self, id: Id, seen: &BTreeMap<Id, Extent>) -> bool {
+        let known = &self.records[&id];
+        match known.moved_to {
+            _ if seen.contains_key(&id) => true,
+            Some(copy) if known.released => self.is_covered(copy, seen),
+            _ => known.released,
+        }
     }
 
     fn identify(&self, record: &Shown) -> Result<Id, String> {
@@ -188,7 +201,7 @@ impl Ledger {
         known.cancelled_by = Some(tombstone);
         match known.extent.filter(|_| known.durable && !known.released) {
             Some(cancelled) => {
-                known.released = true;
+                (known.released, known.moved_to) = (true, None);
                 journal.release(cancelled.position, cancelled.len);
                 // Pinned: the journal releases it by itself.
                 self.known(tombstone).released = true;

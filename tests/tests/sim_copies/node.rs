@@ -42,7 +42,7 @@ pub struct Owner {
 pub struct Waiting {
     pub commit: Commit,
     pub ids: Vec<Id>,
-    pub durable: bool,
+    pub when: When,
     pub then: Then,
 }
 
@@ -141,7 +141,7 @@ impl Node {
 }
 
 impl Owner {
-    pub fn append(&mut self, sim: &SimHandle, records: Vec<(Id, u8, Vec<u8>)>, durable: bool, then: Then) {
+    pub fn append(&mut self, sim: &SimHandle, records: Vec<(Id, u8, Vec<u8>)>, when: When, then: Then) {
         let mut batch = Batch::new();
         let mut ids = Vec::new();
         for (id, kind, payload) in records {
@@ -150,8 +150,8 @@ impl Owner {
             ids.push(id);
         }
         let batch = if matches!(then, Then::Nothing) { batch } else { batch.may_use_reserve() };
-        let commit = self.journal.append(batch, if durable { When::Durable } else { When::Soon });
-        self.waiting.push(Waiting { commit, ids, durable, then });
+        let commit = self.journal.append(batch, when);
+        self.waiting.push(Waiting { commit, ids, when, then });
     }
 
     /// What the answers mean. `current`: this is the true owner.
@@ -166,23 +166,28 @@ impl Owner {
             if was_down && outcome.is_ok() {
                 return Err(format!("records {:?} were confirmed after a failed sync", done.ids));
             }
-            ledger.answered(&done.ids, done.durable, &outcome, self.epoch, current)?;
+            ledger.answered(&done.ids, done.when, &outcome, self.epoch, current)?;
             if let (Ok(committed), true) = (outcome, current) {
                 match done.then {
                     Then::Nothing => {}
                     Then::Cancel(target) => ledger.cancel(&self.journal, done.ids[0], committed.extent(0), target),
-                    Then::Replace(old) => self.release(ledger, old),
+                    Then::Replace(old) => {
+                        if self.release(ledger, old) {
+                            ledger.known(old).moved_to = Some(done.ids[0]);
+                        }
+                    }
                 }
             }
         }
         Ok(())
     }
 
-    pub fn release(&mut self, ledger: &mut Ledger, id: Id) {
+    /// Gives a record up; `false` when that has been done already.
+    pub fn release(&mut self, ledger: &mut Ledger, id: Id) -> bool {
         let known = ledger.known(id);
-        if let (Some(extent), false, true) = (known.extent, known.released, known.here) {
-            known.released = true;
-            self.journal.release(extent.position, extent.len);
-        }
+        let (Some(extent), false, true) = (known.extent, known.released, known.here) else { return false };
+        (known.released, known.moved_to) = (true, None);
+        self.journal.release(extent.position, extent.len);
+        true
     }
 }

@@ -140,6 +140,8 @@ pub enum Trouble {
     Disk,
     /// A newer session has begun.
     Replaced,
+    /// It had to cut off what a deposed owner wrote: begin anew at once.
+    Again,
 }
 
 /// Bytes that are no frame. The link has to end: nothing after them can be read.
@@ -320,6 +322,7 @@ fn take(from: &mut Fields<'_>) -> Result<Message, Malformed> {
                 1 => Trouble::Misfit,
                 2 => Trouble::Disk,
                 3 => Trouble::Replaced,
+                4 => Trouble::Again,
                 _ => return Err(Malformed("unknown trouble")),
             },
             text: from.text(TEXT_MAX)?,

@@ -160,6 +160,7 @@ impl Holder {
     fn failed(&mut self, error: StoreError) -> Vec<Effect> {
         let said = match error {
             StoreError::Full => self.trouble(Trouble::Full, "no space for the copy"),
+            StoreError::Again => self.trouble(Trouble::Again, "cut off what a deposed owner wrote"),
             StoreError::Misfit(what) => self.trouble(Trouble::Misfit, what),
             StoreError::Io(error) => self.trouble(Trouble::Disk, &error.to_string()),
             // The process is ending; a promise to come back would be a lie.

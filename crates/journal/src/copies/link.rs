@@ -283,3 +283,6 @@ impl Drop for Link {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -168,7 +168,7 @@ impl Owner {
     pub(crate) fn step(&mut self, now_ms: u64, log: Log<'_>, input: Input) -> Vec<Effect> {
         match input {
             Input::Start { session } => self.hello(now_ms, log, session),
-            Input::Frame(frame) if frame.session == self.session => self.frame(now_ms, frame.message),
+            Input::Frame(frame) if frame.session == self.session => self.frame(now_ms, log, frame.message),
             Input::Frame(_) => Vec::new(),
             Input::Tick { session } => self.tick(now_ms, log, session),
             Input::Checked(same) => {
@@ -251,12 +251,13 @@ impl Owner {
         }
     }
 
-    fn frame(&mut self, now_ms: u64, message: Message) -> Vec<Effect> {
+    fn frame(&mut self, now_ms: u64, log: Log<'_>, message: Message) -> Vec<Effect> {
         self.heard_ms = now_ms;
         match (message, self.stage) {
             (_, Stage::Resting { .. } | Stage::Refused) => Vec::new(),
             (Message::Welcome { session, more, held, .. }, Stage::Joining) => {
-                self.held.extend(held);
+                // What we do not have is of no interest, and so a holder cannot fill our memory.
+                self.held.extend(held.into_iter().filter(|(no, _)| log.ends.contains_key(no)));
                 if !more {
                     self.session = session;
                     self.stage = Stage::CatchingUp;
@@ -290,8 +291,12 @@ impl Owner {
                     Trouble::Misfit => "the copies differ",
                     Trouble::Disk => "the holder's disk fails",
                     Trouble::Replaced => "replaced by another link",
+                    Trouble::Again => "begins anew",
                 };
                 self.rest(now_ms, format!("{what}: {text}"));
+                if kind == Trouble::Again {
+                    self.stage = Stage::Resting { until_ms: now_ms };
+                }
                 vec![Effect::Clear]
             }
             (Message::Piece { segment, offset, end, bytes }, _) => {

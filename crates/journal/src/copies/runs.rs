@@ -9,7 +9,7 @@ use super::frame::RECORDS_BYTES_MAX;
 use crate::batch::RECORD_HEADER_BYTES;
 use crate::ends::SegmentEnd;
 use crate::position::{Position, SegmentNo};
-use crate::record::{Format, Header, SEAL};
+use crate::record::{Format, Header};
 use crate::walk::walk;
 use crate::windows::Direct;
 
@@ -45,7 +45,7 @@ pub(crate) fn run(format: &Format, segment: SegmentNo, end: SegmentEnd, bytes: &
             run.bad = true;
             break;
         }
-        run.end = run.end.then(&left[..RECORD_HEADER_BYTES], total as u64, header.kind == SEAL);
+        run.end = run.end.then(&left[..RECORD_HEADER_BYTES], total as u64, header.ends_segment());
         run.len += total;
     }
     run

@@ -20,7 +20,13 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
         },
     );
     let refusal = prop_oneof![Just(Refusal::Epoch), Just(Refusal::OtherJournal)];
-    let trouble = prop_oneof![Just(Trouble::Full), Just(Trouble::Misfit), Just(Trouble::Disk), Just(Trouble::Replaced)];
+    let trouble = prop_oneof![
+        Just(Trouble::Full),
+        Just(Trouble::Misfit),
+        Just(Trouble::Disk),
+        Just(Trouble::Replaced),
+        Just(Trouble::Again)
+    ];
     prop_oneof![
         hello,
         (position(), any::<bool>(), bytes()).prop_map(|(position, urgent, bytes)| Message::Append {

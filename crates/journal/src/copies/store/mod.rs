@@ -59,6 +59,8 @@ struct Active {
 pub(crate) enum StoreError {
     /// No space. Later it may work.
     Full,
+    /// The copy had to be cut off: it holds less than its owner believes.
+    Again,
     /// It does not fit what is there, or is not what it says.
     Misfit(&'static str),
     /// The disk refused; nothing was promised that does not hold.

@@ -64,8 +64,8 @@ impl Store {
         }
     }
 
-    /// Removes everything from offset `at` of a segment on, newest first.
-    pub(super) fn cut(&mut self, segment: SegmentNo, at: u64) -> Result<(), StoreError> {
+    /// Removes everything from offset `at` of a segment on, newest first. Returns whether whole segments went.
+    pub(super) fn cut(&mut self, segment: SegmentNo, at: u64) -> Result<bool, StoreError> {
         let format = self.format()?;
         self.sync()?;
         let position = Position(format.start(segment).0 + at);
@@ -82,7 +82,7 @@ impl Store {
             return Err(self.fail("cutting off", &error));
         }
         self.segments.insert(segment, end);
-        Ok(())
+        Ok(!newer.is_empty())
     }
 
     /// Removes the empty segments: after a cut, positions are used again, and in an empty segment's last life they may have been used

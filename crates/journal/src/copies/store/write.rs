@@ -13,7 +13,7 @@ use crate::copies::runs::{self, run};
 use crate::ends::SegmentEnd;
 use crate::files::{segment_path, spare_path};
 use crate::position::{Position, SegmentNo};
-use crate::record::{Format, Header};
+use crate::record::{Format, Header, STOPGAP};
 use crate::shelf::{SpareNo, Taken};
 use crate::spares;
 
@@ -47,8 +47,16 @@ impl Store {
                 return Ok(());
             }
             let same = whole(&format, position, &bytes[..same], bytes);
-            if offset + (same as u64) < end.at {
-                self.cut(segment, offset + same as u64)?;
+            let at = offset + same as u64;
+            let ours = at + RECORD_HEADER_BYTES as u64 == end.at && self.ends_by_itself(&format, segment, at)?;
+            if at < end.at && (ours || is_stopgap(&format, Position(position.0 + same as u64), &bytes[same..])) {
+                // Here or there the rest had been released before it came. That is no reason to doubt newer segments.
+                end = self.end_before(&format, segment, at)?;
+            } else if at < end.at {
+                if self.cut(segment, at)? {
+                    // What this session believes to be here is not here any more.
+                    return Err(StoreError::Again);
+                }
                 end = self.segments.get(&segment).copied().unwrap_or_default();
             }
             new = &bytes[same..];
@@ -122,9 +130,16 @@ impl Store {
         }
         let mut seal = [0; RECORD_HEADER_BYTES];
         let position = Position(format.start(newest).0 + end.at);
-        Header::seal(format, position, 0).encode(format, &mut seal);
+        Header { kind: STOPGAP, ..Header::seal(format, position, 0) }.encode(format, &mut seal);
         self.extend(format, newest, end, &seal)?;
         self.sync()
+    }
+
+    /// Whether the seal at `at` is one that a copy made.
+    fn ends_by_itself(&mut self, format: &Format, segment: SegmentNo, at: u64) -> Result<bool, StoreError> {
+        let mut bytes = [0; RECORD_HEADER_BYTES];
+        self.file(format, segment)?.read_exact_at(at, &mut bytes).map_err(StoreError::Io)?;
+        Ok(is_stopgap(format, Position(format.start(segment).0 + at), &bytes))
     }
 
     /// An empty segment, made now if nobody has made one.
@@ -168,6 +183,10 @@ impl Store {
         let end = runs::end_before(file.as_ref(), format, segment, at).map_err(StoreError::Io)?;
         if end.at == at { Ok(end) } else { Err(StoreError::Misfit("no record ends there")) }
     }
+}
+
+fn is_stopgap(format: &Format, position: Position, bytes: &[u8]) -> bool {
+    Header::decode(format, position, bytes).is_some_and(|header| header.kind == STOPGAP)
 }
 
 /// The length of those records of `bytes` that end within `same`, their common beginning with what is there.
