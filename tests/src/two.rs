@@ -23,6 +23,11 @@ pub struct Two {
 impl Two {
     /// Not started.
     pub fn new() -> Two {
+        Two::with(&[])
+    }
+
+    /// Not started, with more arguments for both.
+    pub fn with(more: &[&str]) -> Two {
         let keep = tempfile::tempdir().unwrap();
         pki(keep.path(), &["init", "--organization", "Example Ltd"]);
         let (port_a, port_b) = (free_port(), free_port());
@@ -36,7 +41,7 @@ impl Two {
                  [[peer]]\nname = \"{other}\"\naddress = \"127.0.0.1:{other_port}\"\n[limits]\nconnection_rate_per_minute = 0\n"
             );
             fs::write(dir.join("posthouse.toml"), document).unwrap();
-            Node::at(&dir, &["--config", "posthouse.toml"])
+            Node::at(&dir, &[&["--config", "posthouse.toml"], more].concat())
         };
         let a = node("a.test", port_a, "b.test", port_b);
         let b = node("b.test", port_b, "a.test", port_a);
@@ -46,10 +51,17 @@ impl Two {
     /// Started, and linked.
     pub fn started() -> Two {
         let mut two = Two::new();
-        two.a.start();
-        two.b.start();
-        eventually("they are linked", SOON, || peer(&two.a)["connected"] == true && peer(&two.b)["connected"] == true);
+        two.start();
         two
+    }
+
+    /// Starts both and waits until they are linked.
+    pub fn start(&mut self) {
+        self.a.start();
+        self.b.start();
+        eventually("they are linked", SOON, || {
+            peer(&self.a)["connected"] == true && peer(&self.b)["connected"] == true
+        });
     }
 }
 

@@ -1,7 +1,10 @@
 //! Two nodes as real processes, each keeping a copy of the other's journal: what a 250 stands for, and what happens when one is gone.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used)] // tests of real processes
 
+use std::fs;
+
 use serde_json::Value;
+use tests::chaos::Sink;
 use tests::eventually;
 use tests::process::Node;
 use tests::two::{SOON, Two};
@@ -62,4 +65,67 @@ fn a_250_stands_for_two_nodes_and_is_refused_while_there_is_one() {
     eventually("the copy counts again", SOON, || counts(&a));
     assert!(send(&a, "bob@posthouse.test").starts_with("250"));
     eventually("and only what had its 250 was kept", SOON, || a.mailbox("bob@posthouse.test").len() == before + 1);
+}
+
+/// Every node sends all mail to one port, where nobody listens at first.
+fn relay_through(two: &Two, hop: u16) {
+    for node in [&two.a, &two.b] {
+        let org = format!(
+            "postmaster = \"postmaster@relay.test\"\n[[receive_connector]]\nname = \"in\"\nlisten = [\"127.0.0.1:{}\"]\n\
+             remote = [\"127.0.0.0/8\"]\npermissions = [\"anonymous\", \"relay\"]\n[[send_connector]]\nname = \"out\"\ndomains = [\"*\"]\n\
+             smart_hosts = [\"127.0.0.1:{hop}\"]\n[retry]\nglitch_interval = \"1s\"\ntransient_interval = \"1s\"\n",
+            node.smtp
+        );
+        fs::write(node.dir.join("org.toml"), org).unwrap();
+    }
+}
+
+fn messages(of: &Node) -> Vec<String> {
+    let listed = of.json(&["message", "list", "--limit", "1000"]);
+    listed["messages"].as_array().unwrap().iter().map(|m| m["id"].as_str().unwrap().to_string()).collect()
+}
+
+#[test]
+fn a_person_takes_a_dead_nodes_journal_over_and_the_old_owner_comes_back() {
+    let mut two = Two::with(&["--org", "org.toml"]);
+    let mut sink = Sink::new(two.keep.path(), "sink");
+    relay_through(&two, sink.port);
+    two.start();
+    let Two { keep: _keep, mut a, mut b } = two;
+    eventually("both copies count", SOON, || counts(&a) && counts(&b));
+    for n in 0..50 {
+        assert!(send(&a, &format!("r{n}@far.test")).starts_with("250"));
+    }
+    assert_eq!(messages(&a).len(), 50);
+    let (code, _, error) = b.verb(&["journal", "take-over", "a.test"]);
+    assert!(code == 1 && error.contains("may be delivered twice") && error.contains("--yes"), "{error}");
+    let (code, _, error) = b.verb(&["journal", "take-over", "a.test", "--yes"]);
+    assert!(code == 1 && error.contains("a.test is up"), "{error}");
+
+    a.kill();
+    eventually("b sees that a is gone", SOON, || b.json(&["status"])["peers"][0]["connected"] == false);
+    let (code, said, error) = b.verb(&["journal", "take-over", "a.test", "--yes"]);
+    assert!(code == 0 && said.contains("50 messages of a.test are delivered from here"), "{said} {error}");
+    assert_eq!(b.json(&["journal", "list"])["taken"][0]["messages"], 50);
+    // The taker dies in the middle, and goes on.
+    b.kill();
+    b.start();
+    assert_eq!(b.json(&["journal", "list"])["taken"][0]["messages"], 50);
+
+    // The old owner comes back, drops what was taken, and is a node like any other again.
+    a.start();
+    assert!(a.log().contains("another node took this node's journal over (epoch 1)"), "{}", a.log());
+    assert_eq!(messages(&a), Vec::<String>::new(), "the taker has them");
+    eventually("both copies count again", SOON, || counts(&a) && counts(&b));
+    assert!(send(&a, "new@far.test").starts_with("250"));
+
+    sink.restart("accept");
+    eventually("the taker delivers all", SOON, || b.json(&["journal", "list"])["taken"].as_array().unwrap().is_empty());
+    eventually("and the old owner its new mail", SOON, || messages(&a).is_empty());
+    let arrived = fs::read_to_string(&sink.ledger).unwrap().lines().count();
+    assert_eq!(arrived, 51, "each message once");
+    a.kill();
+    a.start();
+    assert_eq!(messages(&a), Vec::<String>::new());
+    assert_eq!(a.json(&["journal", "list"])["copies"][0]["holder"], "b.test");
 }

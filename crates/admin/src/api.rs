@@ -130,3 +130,11 @@ pub struct Ready {
 
 /// The header in which a client says who asks, for the trace.
 pub const WHO: &str = "x-posthouse-who";
+
+/// `POST /api/v1/journals/{node}/take-over`
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TakeOver {
+    /// Although the node answers.
+    pub force: bool,
+}

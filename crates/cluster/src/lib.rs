@@ -5,3 +5,11 @@
 //! transaction in etcd (or, without etcd, by a person), never by a clock.
 
 pub mod etcd;
+pub mod keys;
+pub mod org;
+pub mod ownership;
+pub mod record;
+mod run;
+pub mod view;
+
+pub use run::{Announced, Cluster, SeatHandle, Settings};

@@ -20,6 +20,21 @@ pub(crate) fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<Format>, OpenEr
     parse(&bytes, &path).map(Some)
 }
 
+/// Which journal is in a directory: the number that no other has, and the highest epoch ever used. `None` for none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Made by chance when the journal was made.
+    pub salt: u32,
+    /// The highest epoch.
+    pub epoch: u32,
+}
+
+/// Says which journal is in `dir`, without opening it.
+pub fn identity(world: &World, dir: &Path) -> Result<Option<Identity>, OpenError> {
+    let format = read(world.disk.as_ref(), dir)?;
+    Ok(format.map(|Format { salt, epoch, .. }| Identity { salt, epoch }))
+}
+
 /// Replaces the meta file durably.
 pub(crate) fn write(world: &World, dir: &Path, format: &Format) -> Result<(), OpenError> {
     let path = path(dir);

@@ -240,8 +240,8 @@ fn a_full_disk_is_told_and_heals() {
     }
     let state = journal.copies().states().remove(0);
     assert_eq!(state.stage, CopyStage::Resting);
-    assert!(state.error.unwrap().contains("full"));
-    assert_eq!(copy.state().error.as_deref(), Some("no space"));
+    assert_eq!(state.error.as_deref(), Some("the holder says: no space for the copy"));
+    assert_eq!(copy.state().error.as_deref(), Some("no space for the copy"));
     p.b_sim.disk.change_faults(|f| f.capacity = None);
     p.a_sim.clock.advance_ms(2000);
     p.b_sim.clock.advance_ms(2000);

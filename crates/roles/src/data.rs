@@ -111,6 +111,11 @@ impl DataDir {
         self.root.join("copies")
     }
 
+    /// The journals that were taken over from other nodes, by node and epoch.
+    pub fn taken(&self) -> PathBuf {
+        self.root.join("taken")
+    }
+
     /// Maildirs, by domain and local part.
     pub fn mail(&self) -> PathBuf {
         self.root.join("mail")

@@ -46,6 +46,9 @@ pub struct Status {
     /// Copies of other nodes' journals on this one.
     #[serde(default)]
     pub held: Vec<HeldCopy>,
+    /// Journals of other nodes that this one has taken over and not yet delivered.
+    #[serde(default)]
+    pub taken: Vec<TakenJournal>,
     /// The mail that is here.
     pub spool: Spool,
     /// The journal under it.
@@ -132,6 +135,19 @@ pub struct HeldCopy {
     pub segments: u64,
     /// What went wrong last, until something goes right.
     pub last_error: Option<String>,
+}
+
+/// A journal that was taken over from another node.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct TakenJournal {
+    /// `node/journal`.
+    pub journal: String,
+    /// The epoch under which it is owned here.
+    pub epoch: u32,
+    /// Messages still to be delivered.
+    pub messages: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 /// The spool in a few numbers.

@@ -3,5 +3,8 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used)] // tests touch the real world
 
 mod layer;
+mod nodes;
+mod organization;
+mod ownership;
 mod relay;
 mod server;

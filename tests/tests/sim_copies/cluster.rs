@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use journal::copies::CopyStage;
+use journal::copies::{CopyStage, HeldCopy};
 use journal::{Canary, SegmentNo, When};
 use world::Chance;
 use world::sim::{Faults, SimChance};
@@ -104,7 +104,11 @@ impl Cluster {
         match self.below(100) {
             0..26 => self.owner_works()?,
             26..76 => self.net_works()?,
-            76..82 => self.advance(1 + self.below(40)),
+            76..82 => {
+                self.advance(1 + self.below(40));
+                // Another thread of a holder makes empty segments ahead.
+                self.nodes[self.any()].copy().map(HeldCopy::prepare);
+            }
             82..83 => self.advance(400 + self.below(1500)),
             83..93 => self.govern()?,
             93..98 => self.check_copies()?,

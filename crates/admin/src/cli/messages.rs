@@ -6,7 +6,7 @@ use roles::control::MessageFilter;
 use roles::view::Message;
 
 use super::client::{Client, Trouble, segment};
-use super::node::print_json;
+use super::json::print_json;
 use super::offline;
 use super::table::{Table, number, size, text, time};
 use super::words::MessageWords;

@@ -3,6 +3,8 @@
 //! Exit codes: 0 done, 1 not done (the reason is on standard error), 2 not understood, 3 no node answers.
 
 mod client;
+mod journals;
+mod json;
 mod messages;
 mod node;
 mod offline;
@@ -59,6 +61,7 @@ fn over_the_api(url: Option<String>, verb: Verb, json: bool) -> Result<(), Troub
             Verb::Undrain => node::order(&client, "/undrain", json).await,
             Verb::Queue(verb) => queues::run(&client, verb, json).await,
             Verb::Message(verb) => messages::run(&client, verb, json).await,
+            Verb::Journal(verb) => journals::run(&client, verb, json).await,
             Verb::Start(_) | Verb::Check(_) | Verb::Pki(_) | Verb::HashPassword { .. } | Verb::Version => Ok(()),
         }
     })

@@ -1,9 +1,10 @@
 //! The verbs about the node as a whole.
 
 use roles::view::{Config, Status};
-use serde::Serialize;
 
 use super::client::{Client, Trouble};
+use super::journals;
+use super::json::print_json;
 use super::table::{Table, duration, number, size, text, time};
 use super::words::ExplainWords;
 use crate::api::{Documents, Done, Events, ExplainQuery, Explained, TraceQuery};
@@ -43,7 +44,9 @@ pub async fn status(client: &Client, json: bool) -> Result<(), Trouble> {
         journal.sync_us_mean
     );
     print_peers(&status);
-    print_copies(&status);
+    if status.peers_listen.is_some() {
+        journals::print(&status);
+    }
     print_config(&status.config);
     Ok(())
 }
@@ -73,37 +76,6 @@ fn print_peers(status: &Status) {
         ]);
     }
     table.print("no [[peer]] is in the node document");
-}
-
-fn print_copies(status: &Status) {
-    if status.peers_listen.is_none() {
-        return;
-    }
-    let columns = [text("copy on"), text("state"), text("counts"), number("lacks"), number("for"), text("last error")];
-    let mut table = Table::new(columns);
-    for copy in &status.copies {
-        table.row(vec![
-            copy.holder.clone(),
-            copy.stage.clone(),
-            if copy.counts { "yes".into() } else { "NO".into() },
-            size(copy.lag_bytes),
-            format!("{} ms", copy.lag_ms),
-            copy.last_error.clone().unwrap_or_default(),
-        ]);
-    }
-    table.print("no other node keeps a copy of this node's journal");
-    let columns = [text("keeps a copy of"), number("epoch"), text("level"), number("segments"), text("last error")];
-    let mut table = Table::new(columns);
-    for held in &status.held {
-        table.row(vec![
-            held.journal.clone(),
-            held.epoch.to_string(),
-            if held.level { "yes".into() } else { "no".into() },
-            held.segments.to_string(),
-            held.last_error.clone().unwrap_or_default(),
-        ]);
-    }
-    table.print("keeps no copies of other nodes' journals");
 }
 
 fn print_config(config: &Config) {
@@ -177,12 +149,5 @@ pub async fn order(client: &Client, path: &str, json: bool) -> Result<(), Troubl
         return print_json(&done);
     }
     println!("{}", done.done);
-    Ok(())
-}
-
-/// As the API gave it, in lines for a person's eye too.
-pub fn print_json(value: &impl Serialize) -> Result<(), Trouble> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| Trouble::Failed(error.to_string()))?;
-    println!("{text}");
     Ok(())
 }

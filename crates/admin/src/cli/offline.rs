@@ -6,7 +6,7 @@ use std::path::Path;
 use roles::offline::{self, Document};
 
 use super::client::Trouble;
-use super::node::print_json;
+use super::json::print_json;
 use super::words::{Documents, ExplainWords};
 
 /// `posthouse check`: exit code 0 if a node would start with these documents.

@@ -7,7 +7,7 @@ use roles::pki::{Entry, Order, Pki, PkiError, SOON_DAYS, Written};
 use serde::Serialize;
 
 use super::client::Trouble;
-use super::node::print_json;
+use super::json::print_json;
 use super::table::{Table, number, text, time};
 
 /// What is done with certificates.

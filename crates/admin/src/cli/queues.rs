@@ -4,8 +4,8 @@ use roles::control::MessageFilter;
 use roles::view::Queue;
 
 use super::client::{Client, Trouble, segment};
+use super::json::print_json;
 use super::messages;
-use super::node::print_json;
 use super::table::{Table, number, size, text, time};
 use super::words::QueueWords;
 use crate::api::{Messages, Queues};

@@ -49,6 +49,15 @@ pub fn run(asked: StartWords) -> ExitCode {
             runtime.shutdown_timeout(SHUTDOWN_MAX);
             ExitCode::SUCCESS
         }
+        // What starts it again (systemd does) makes it go on.
+        Ok(Ended::Deposed) => {
+            eprintln!(
+                "posthouse: another node has taken this node's journal over; started again, this node takes mail, \
+                 and delivers what that node cannot have"
+            );
+            runtime.shutdown_timeout(SHUTDOWN_MAX);
+            ExitCode::from(DEPOSED)
+        }
         // Somebody asked twice: nothing is waited for. What was promised is in the journal.
         Ok(Ended::AtOnce) => std::process::exit(1),
         Err(error) => {
@@ -101,3 +110,6 @@ const BLOCKING_THREADS_MAX: usize = 16;
 /// A thread keeps memory of its own: what was needed for a burst goes soon.
 const BLOCKING_THREAD_IDLE: Duration = Duration::from_secs(2);
 const SHUTDOWN_MAX: Duration = Duration::from_secs(2);
+
+/// EX_TEMPFAIL of sysexits: to be started again.
+const DEPOSED: u8 = 75;

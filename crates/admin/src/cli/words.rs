@@ -65,6 +65,9 @@ pub enum Verb {
     /// Messages in custody
     #[command(subcommand)]
     Message(MessageWords),
+    /// Journals: copies of this node's on others, of theirs on this one, and those that it has taken over
+    #[command(subcommand)]
+    Journal(JournalWords),
     /// Print the documents that say what runs, defaults included
     Config,
     /// Take the organization document as it is written now
@@ -193,6 +196,32 @@ pub enum QueueWords {
         name: String,
     },
 }
+
+/// What is done with journals.
+#[derive(Subcommand)]
+pub enum JournalWords {
+    /// All journals that this node has to do with, and how their copies are
+    List,
+    /// Deliver from this node what its copy of a dead node's journal holds
+    #[command(after_help = TAKE_OVER)]
+    TakeOver {
+        /// The node that is dead
+        node: String,
+        /// It is understood
+        #[arg(long)]
+        yes: bool,
+        /// Although the node answers: it ends by itself then
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+/// What somebody has to know who takes a journal over.
+pub const TAKE_OVER: &str = "Before you do this, be sure that the node is dead, or stopped for good:
+  - What it was delivering when it died may be delivered twice. Nothing is lost.
+  - Mail that it took without a copy (when_short = \"accept\", copies = 0) is not in the copy. It stays on the
+    node's disk, and is delivered when the node is started again.
+  - The node is refused from now on. Started again, it asks what was taken, drops that, and takes new mail.";
 
 /// What is done with messages.
 #[derive(Subcommand)]

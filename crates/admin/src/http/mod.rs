@@ -41,6 +41,7 @@ fn routes(control: Control) -> Router {
         .route("/config", get(node::config))
         .route("/config/check", get(node::check))
         .route("/config/reload", post(node::reload))
+        .route("/journals/{node}/take-over", post(node::take_over))
         .route("/drain", post(node::drain))
         .route("/undrain", post(node::undrain));
     Router::new()

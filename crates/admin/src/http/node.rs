@@ -1,16 +1,17 @@
 //! The node as a whole over HTTP: status, health, metrics, trace, configuration.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use roles::control::{Control, Refusal, parse_since};
 use roles::trace::Filter;
 use roles::view::{Config, Status};
 
 use super::answer::{Answer, Failure, blocking};
-use crate::api::{Documents, Done, Events, ExplainQuery, Explained, Ready, TraceQuery};
+use super::messages::who;
+use crate::api::{Documents, Done, Events, ExplainQuery, Explained, Ready, TakeOver, TraceQuery};
 
 /// `GET /api/v1/status`
 pub async fn status(State(control): State<Control>) -> Answer<Status> {
@@ -72,6 +73,21 @@ pub async fn check(State(control): State<Control>) -> Answer<Config> {
 /// `POST /api/v1/config/reload`
 pub async fn reload(State(control): State<Control>) -> Answer<Config> {
     Ok(Json(blocking(move || control.reload()).await?))
+}
+
+/// `POST /api/v1/journals/{node}/take-over`
+pub async fn take_over(
+    State(control): State<Control>,
+    Path(node): Path<String>,
+    headers: HeaderMap,
+    body: Result<Json<TakeOver>, JsonRejection>,
+) -> Answer<Done> {
+    let (Json(asked), who) = (body?, who(&headers));
+    let said = node.clone();
+    let messages = blocking(move || control.take_over(&node, asked.force, &who)).await?;
+    Ok(Json(Done {
+        done: format!("{messages} messages of {said} are delivered from here; {said} is refused from now on"),
+    }))
 }
 
 /// `POST /api/v1/drain`

@@ -65,8 +65,8 @@ impl Outgoing {
         slices.iter().flat_map(|s| s.iter().copied()).collect()
     }
 
-    /// A frame that is not from the log.
-    pub(crate) fn frame(frame: &Frame) -> Outgoing {
+    /// A frame of no records.
+    pub fn frame(frame: &Frame) -> Outgoing {
         Outgoing { head: frame.encode(), body: Body::None, records: 0, position: Position(0) }
     }
 

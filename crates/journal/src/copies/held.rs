@@ -303,9 +303,9 @@ impl HeldLink {
         }
         let done = perform(store, effect, || self.held.world.chance.u64());
         let error = match &done {
-            Ok(_) => None,
-            Err(StoreError::Full) => Some("no space".into()),
-            Err(error) => Some(format!("{error:?}")),
+            // To be cut off is no failure: the owner begins anew, and goes on.
+            Ok(_) | Err(StoreError::Again) => None,
+            Err(error) => Some(error.to_string()),
         };
         *lock(&self.held.shown) = show(store, error);
         match done {

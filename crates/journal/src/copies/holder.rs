@@ -158,14 +158,15 @@ impl Holder {
     }
 
     fn failed(&mut self, error: StoreError) -> Vec<Effect> {
-        let said = match error {
-            StoreError::Full => self.trouble(Trouble::Full, "no space for the copy"),
-            StoreError::Again => self.trouble(Trouble::Again, "cut off what a deposed owner wrote"),
-            StoreError::Misfit(what) => self.trouble(Trouble::Misfit, what),
-            StoreError::Io(error) => self.trouble(Trouble::Disk, &error.to_string()),
+        let kind = match error {
+            StoreError::Full => Some(Trouble::Full),
+            StoreError::Again => Some(Trouble::Again),
+            StoreError::Misfit(_) => Some(Trouble::Misfit),
+            StoreError::Io(_) => Some(Trouble::Disk),
             // The process is ending; a promise to come back would be a lie.
-            StoreError::Dead => Vec::new(),
+            StoreError::Dead => None,
         };
+        let said = kind.map_or_else(Vec::new, |kind| self.trouble(kind, &error.to_string()));
         self.session = None;
         said
     }

@@ -286,14 +286,7 @@ impl Owner {
                 vec![Effect::Clear]
             }
             (Message::Trouble { kind, text }, _) => {
-                let what = match kind {
-                    Trouble::Full => "the holder's disk is full",
-                    Trouble::Misfit => "the copies differ",
-                    Trouble::Disk => "the holder's disk fails",
-                    Trouble::Replaced => "replaced by another link",
-                    Trouble::Again => "begins anew",
-                };
-                self.rest(now_ms, format!("{what}: {text}"));
+                self.rest(now_ms, format!("the holder says: {text}"));
                 if kind == Trouble::Again {
                     self.stage = Stage::Resting { until_ms: now_ms };
                 }

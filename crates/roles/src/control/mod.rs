@@ -130,6 +130,7 @@ impl Control {
             peers: node.peers.as_ref().map(|peers| peers.states()).unwrap_or_default(),
             copies: node.copies.as_ref().map(|copies| copies.own.shown()).unwrap_or_default(),
             held: node.copies.as_ref().map(|copies| copies.held.shown()).unwrap_or_default(),
+            taken: node.copies.as_ref().map(|copies| copies.taken.shown()).unwrap_or_default(),
             spool: node.spool.totals().into(),
             journal: node.spool.journal_stats().into(),
             events: node.trace.counts().map(|(kind, count)| (kind.word().to_string(), count)).collect(),
@@ -200,6 +201,21 @@ impl Control {
     /// Takes mail again.
     pub fn undrain(&self) -> Result<(), Refusal> {
         self.enter(Phase::Serving)
+    }
+
+    /// Delivers from here what the copy of `node`'s journal holds; `node` is refused from then on. While it answers, only by force. Blocks.
+    pub fn take_over(&self, node: &str, force: bool, who: &str) -> Result<u64, Refusal> {
+        let none = || Refusal::missing(String::from("this node has no peers"), "name them in posthouse.toml");
+        let (copies, peers) = self.node.copies.as_ref().zip(self.node.peers.as_ref()).ok_or_else(none)?;
+        let node = node.to_ascii_lowercase();
+        if peers.is_up(&node) && !force {
+            let error = format!("{node} is up and owns its journal");
+            return Err(Refusal::busy(error, "stop it first; or say --force, and it ends by itself"));
+        }
+        let taken = copies.take_over(&node, &self.node.places());
+        let messages = taken.map_err(|error| Refusal::failed(error, "posthouse journal list shows the copies here"))?;
+        tracing::warn!("{who} had this node take over the journal of {node}: {messages} messages");
+        Ok(messages)
     }
 
     fn enter(&self, phase: Phase) -> Result<(), Refusal> {

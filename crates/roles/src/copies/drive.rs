@@ -144,7 +144,8 @@ fn turn(
     }
 }
 
-struct Unpark(Thread);
+/// Wakes a thread as tasks are woken.
+pub struct Unpark(pub Thread);
 
 impl Wake for Unpark {
     fn wake(self: Arc<Self>) {

@@ -9,11 +9,12 @@ use std::thread;
 use std::time::Duration;
 
 use journal::OpenError;
-use journal::copies::HeldCopy;
+use journal::copies::{HandOverError, HeldCopy};
 use tracing::{error, info};
 
 use super::drive::{drive, wake_of_this_thread};
-use super::{CHANNEL, SPOOL, Shop, WINDOW_BYTES, spool_of};
+use super::note::TakeNote;
+use super::{CHANNEL, SPOOL, Shop, WINDOW_BYTES, gate, spool_of};
 use crate::peers::{Channel, Peers};
 use world::World;
 
@@ -32,9 +33,19 @@ struct Kept {
 
 impl HeldCopies {
     /// Opens the copies under `root` and serves their owners. Blocks for reading them; call it inside a tokio runtime.
-    pub fn start(world: &World, root: &Path, settings: journal::Settings, peers: &Peers) -> io::Result<HeldCopies> {
+    /// A take-over that was not finished, because the node died in the middle of it, is finished first.
+    pub fn start(
+        world: &World,
+        root: &Path,
+        taken: &Path,
+        settings: journal::Settings,
+        peers: &Peers,
+    ) -> io::Result<HeldCopies> {
         let kept = Kept { root: root.into(), settings, copies: Mutex::default() };
         let held = HeldCopies { shop: Shop::new(world, peers), kept: Arc::new(kept) };
+        for node in nodes_in(world, root)? {
+            held.finish_take_out(&node, taken)?;
+        }
         for node in nodes_in(world, root)? {
             if let Err(error) = held.copy(&spool_of(&node)) {
                 error!("the copy of {node}'s journal cannot be used: {error}; it is of no use until that is mended");
@@ -49,6 +60,48 @@ impl HeldCopies {
             }
         });
         Ok(held)
+    }
+
+    /// Ends the copy of `node`'s journal, so that it can be owned here: from now on the old owner is refused, also after a crash. Gives the
+    /// epoch under which to own it; it is moved to `taken/NODE/EPOCH`. Blocks. The error is for people.
+    pub fn take_out(&self, node: &str, taken: &Path) -> Result<TakeNote, String> {
+        let journal = spool_of(node);
+        let mut copies = self.copies();
+        let copy = copies.get(&journal).ok_or_else(|| format!("there is no copy of {node}'s journal here"))?;
+        let dir = self.kept.root.join(&journal);
+        let identity = journal::identity(&self.shop.world, &dir).map_err(|error| error.to_string())?;
+        let identity = identity.ok_or_else(|| format!("the copy of {node}'s journal is empty"))?;
+        let taken_at = copy.hand_over().map_err(|why| match why {
+            HandOverError::NotLevel => {
+                format!(
+                    "the copy of {node}'s journal has never been level: mail would be lost; bring {node} back instead"
+                )
+            }
+            HandOverError::Closed => format!("the copy of {node}'s journal is closed already"),
+            HandOverError::Dead => String::from("the disk of the copy failed"),
+        })?;
+        copies.remove(&journal);
+        let note = TakeNote { salt: identity.salt, epoch: identity.epoch + 1, taken_at: taken_at.0 };
+        let moved =
+            note.write(&self.shop.world, &self.kept.root.join(node)).and_then(|()| self.finish_take_out(node, taken));
+        moved.map_err(|error| format!("{}: {error}; try again after a restart of this node", dir.display()))?;
+        Ok(note)
+    }
+
+    /// Moves a copy of which the note says that it was taken to where taken journals are.
+    fn finish_take_out(&self, node: &str, taken: &Path) -> io::Result<()> {
+        let (world, home) = (&self.shop.world, self.kept.root.join(node));
+        let Some(note) = TakeNote::read(world, &home)? else { return Ok(()) };
+        let dir = home.join(SPOOL);
+        let there = journal::identity(world, &dir).map_err(io::Error::other)?;
+        if there.is_none_or(|there| there.salt != note.salt || there.epoch >= note.epoch) {
+            return Ok(());
+        }
+        let to = taken.join(node);
+        world.disk.create_dir_all_durable(&to)?;
+        world.disk.rename(&dir, &to.join(note.epoch.to_string()))?;
+        world.disk.sync_dir(&to)?;
+        world.disk.sync_dir(&home)
     }
 
     /// Ends the work on them. What was acknowledged is synced.
@@ -76,6 +129,21 @@ impl HeldCopies {
     /// The life of one link from an owner.
     fn keep(&self, channel: Channel) {
         let owner = channel.peer().to_string();
+        channel.accept(WINDOW_BYTES);
+        let note = TakeNote::read(&self.shop.world, &self.kept.root.join(&owner));
+        let ahead = match note {
+            Ok(None) => Vec::new(),
+            Ok(Some(note)) => match gate::admitted(&self.shop, &channel, note.epoch) {
+                Some(ahead) => ahead,
+                None => return,
+            },
+            Err(error) => {
+                error!(
+                    "the note of the take-over of {owner}'s journal cannot be read: {error}; its owner is not heard"
+                );
+                return;
+            }
+        };
         let copy = match self.copy(channel.name()) {
             Ok(copy) => copy,
             Err(error) => {
@@ -83,8 +151,10 @@ impl HeldCopies {
                 return channel.reset("its copy cannot be opened on this node; see the log there");
             }
         };
-        channel.accept(WINDOW_BYTES);
         let link = copy.link(wake_of_this_thread());
+        if link.receive(&ahead).is_err() {
+            return;
+        }
         info!(owner, "keeps a copy of {owner}'s journal");
         let why = drive(&self.shop, &link, &channel);
         info!(owner, "no link for the copy of {owner}'s journal any more: {why}");

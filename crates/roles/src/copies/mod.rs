@@ -5,13 +5,17 @@
 //! end of the link.
 
 mod drive;
+pub mod former;
+mod gate;
 mod held;
+mod note;
 mod owned;
 mod shown;
 mod standing;
+mod taken;
 
 use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -19,9 +23,12 @@ use std::time::Duration;
 use journal::copies::Copies;
 use world::World;
 
+use crate::dispatch::Kit;
 use crate::peers::Peers;
 pub use held::HeldCopies;
+pub use note::TakeNote;
 pub use owned::OwnCopies;
+pub use taken::TakenJournals;
 
 /// What all threads that work on copies share.
 #[derive(Clone)]
@@ -51,22 +58,41 @@ pub struct NodeCopies {
     pub own: OwnCopies,
     /// Of the journals of others.
     pub held: HeldCopies,
+    /// Those that are owned here now.
+    pub taken: TakenJournals,
+}
+
+/// Where copies and taken journals are kept.
+pub struct Places {
+    /// Copies, by node.
+    pub copies: PathBuf,
+    /// Taken journals, by node and epoch.
+    pub taken: PathBuf,
 }
 
 impl NodeCopies {
-    /// Keeps copies for others under `root`, and has `holders` keep those of the journal behind `copies`. Blocks for reading; call it inside
-    /// a tokio runtime.
+    /// Keeps copies for others, goes on with journals that were taken over, and has `holders` keep copies of the journal behind `copies`.
+    /// Blocks for reading; call it inside a tokio runtime.
     pub fn start(
-        world: &World,
-        root: &Path,
-        settings: journal::Settings,
+        kit: Kit,
+        places: &Places,
+        settings: spool::Settings,
         copies: Copies,
         holders: &[String],
         peers: &Peers,
     ) -> io::Result<NodeCopies> {
-        let held = HeldCopies::start(world, root, settings, peers)?;
-        let own = OwnCopies::start(world, copies, holders, peers)?;
-        Ok(NodeCopies { own, held })
+        let world = kit.world.clone();
+        let held = HeldCopies::start(&world, &places.copies, &places.taken, settings.journal.clone(), peers)?;
+        former::answer(&world, places.copies.clone(), peers);
+        let taken = TakenJournals::start(kit, settings, &places.taken)?;
+        let own = OwnCopies::start(&world, copies, holders, peers)?;
+        Ok(NodeCopies { own, held, taken })
+    }
+
+    /// Takes over the journal of `node` from the copy on this node. Says how many messages are in it. Blocks. The error is for people.
+    pub fn take_over(&self, node: &str, places: &Places) -> Result<u64, String> {
+        let note = self.held.take_out(node, &places.taken)?;
+        self.taken.own(node, note.epoch)
     }
 
     /// Ends the work on all of them. Blocks.

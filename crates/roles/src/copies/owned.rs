@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use journal::copies::{Copies, CopyState};
+use tokio::sync::watch;
 use tracing::{error, info, warn};
 use world::World;
 
@@ -20,12 +21,18 @@ pub struct OwnCopies {
     shop: Shop,
     copies: Copies,
     journal: Arc<str>,
+    deposed: Arc<watch::Sender<bool>>,
 }
 
 impl OwnCopies {
     /// Has `holders` keep copies of this node's journal.
     pub fn start(world: &World, copies: Copies, holders: &[String], peers: &Peers) -> io::Result<OwnCopies> {
-        let own = OwnCopies { shop: Shop::new(world, peers), copies, journal: spool_of(peers.node()).into() };
+        let own = OwnCopies {
+            shop: Shop::new(world, peers),
+            copies,
+            journal: spool_of(peers.node()).into(),
+            deposed: Arc::new(watch::Sender::new(false)),
+        };
         for holder in holders {
             let (own, to) = (own.clone(), holder.clone());
             thread::Builder::new().name(format!("copy-on-{holder}")).spawn(move || own.keep_on(&to))?;
@@ -38,6 +45,12 @@ impl OwnCopies {
     /// How each copy is.
     pub fn states(&self) -> Vec<CopyState> {
         self.copies.states()
+    }
+
+    /// Waits until another node has taken this node's journal over.
+    pub async fn deposed(&self) {
+        // The sender lives as long as we do.
+        let _ = self.deposed.subscribe().wait_for(|deposed| *deposed).await;
     }
 
     /// Waits until all copies that count have everything, for at most `patience`. Blocks.
@@ -64,9 +77,9 @@ impl OwnCopies {
                 if let Some(epoch) = self.copies.deposed_by() {
                     error!(
                         holder,
-                        "{holder} has taken this node's journal over (epoch {epoch}): no mail is promised here any more; \
-                         see docs/operating/after-a-take-over.md"
+                        "{holder} has taken this node's journal over (epoch {epoch}): this node promises and delivers no mail any more"
                     );
+                    self.deposed.send_replace(true);
                     return;
                 }
             }

@@ -10,18 +10,19 @@ use std::sync::Arc;
 
 use directory::Org;
 use mail::{Mailbox, Reply, ReversePath};
-use spool::{HopId, HopKey, Route, Spool, Wake};
+use spool::{HopKey, Route, Spool};
 use transport::categorize::Categorizer;
-use transport::deliver::{Bell, Deliverer};
+use transport::deliver::Deliverer;
 use transport::receive::{Readiness, Receiver};
 use transport::swap::Swap;
 use world::World;
 
 use crate::certificates::ServedCertificate;
 use crate::config;
-use crate::copies::NodeCopies;
+use crate::copies::{NodeCopies, Places};
 use crate::counted::Counted;
 use crate::data::DataDir;
+use crate::dispatch::Kit;
 use crate::health::Health;
 use crate::listeners::Listeners;
 use crate::peers::Peers;
@@ -47,6 +48,8 @@ pub struct Node {
     categorizer: Arc<Categorizer>,
     receiver: Receiver,
     deliverer: Deliverer,
+    /// What spools are delivered with.
+    kit: Kit,
     certificate: ServedCertificate,
     /// The links to other nodes, if the node document has `[peers]`.
     pub(crate) peers: Option<Peers>,
@@ -59,6 +62,11 @@ impl Node {
     /// The organization that runs.
     pub(crate) fn org(&self) -> Arc<Org> {
         self.org.load()
+    }
+
+    /// Where copies and taken journals are kept.
+    pub(crate) fn places(&self) -> Places {
+        Places { copies: self.data.copies(), taken: self.data.taken() }
     }
 
     /// Whether there is a connector whose mail can have the copies that it asks for now.
@@ -86,6 +94,9 @@ impl Node {
         let after_restart = self.config.take(next);
         self.org.store(self.config.loaded().org.clone());
         self.spool.reroute();
+        if let Some(copies) = &self.copies {
+            copies.taken.reroute();
+        }
         tracing::info!("the organization document was loaded again");
         for line in after_restart {
             tracing::warn!("counts from the next start on: {line}");
@@ -115,21 +126,5 @@ impl Readiness for SessionReadiness {
             Err(reason) if reason.closes_sessions() => Err(reason.reply()),
             _ => Ok(()),
         }
-    }
-}
-
-/// Passes the spool's calls to those who act on them.
-struct NodeWake {
-    bell: Arc<Bell>,
-    alarm: Arc<Alarm>,
-}
-
-impl Wake for NodeWake {
-    fn ready(&self, hop: HopId) {
-        self.bell.ready(hop);
-    }
-
-    fn due(&self) {
-        self.alarm.ring();
     }
 }

@@ -30,6 +30,8 @@ pub enum Ended {
     Orderly,
     /// A second signal ended it at once. Nothing is lost: a crash would not lose anything either.
     AtOnce,
+    /// Another node has taken this node's journal over. Started again, it delivers what that node cannot have, and takes mail again.
+    Deposed,
 }
 
 /// Those that a node listens to.
@@ -63,8 +65,13 @@ impl Running {
     pub async fn run(mut self) -> Ended {
         tell_manager(&[NotifyState::Ready]);
         let housekeeping = tokio::spawn(housekeeping(self.node.clone()));
+        let mut ended = Ended::Orderly;
         loop {
             tokio::select! {
+                () = deposed(&self.node) => {
+                    ended = Ended::Deposed;
+                    break;
+                }
                 () = async { tokio::select! { _ = self.signals.term.recv() => {}, _ = self.signals.int.recv() => {} } } => break,
                 _ = self.signals.hup.recv() => {
                     let node = self.node.clone();
@@ -83,10 +90,18 @@ impl Running {
         tokio::select! {
             () = stop(node, timers) => {
                 housekeeping.abort();
-                Ended::Orderly
+                ended
             }
             () = signals.end() => Ended::AtOnce,
         }
+    }
+}
+
+/// Waits until another node has taken this node's journal over; for ever, if none can.
+async fn deposed(node: &Node) {
+    match &node.copies {
+        Some(copies) => copies.own.deposed().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -100,6 +115,9 @@ async fn stop(node: Arc<Node>, timers: Timers) {
     let (sessions, deliveries) = tokio::join!(sessions, deliveries);
     if sessions.is_err() || deliveries.is_err() {
         warn!("some connections did not end in time; what they were about is tried again after the next start");
+    }
+    if let Some(copies) = &node.copies {
+        copies.taken.stop(GRACE).await;
     }
     let peers = node.peers.clone();
     let ended = spawn_blocking(move || {
@@ -143,6 +161,9 @@ async fn housekeeping(node: Arc<Node>) {
         let node = node.clone();
         let look = spawn_blocking(move || {
             node.counted.upkeep();
+            if let Some(copies) = &node.copies {
+                copies.taken.look();
+            }
             if tick % CERTIFICATE_TICKS == 0 {
                 node.renew_certificates();
             }

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use spool::Spool;
 use tracing::{info, warn};
 use transport::auth::Passwords;
 use transport::categorize::Categorizer;
-use transport::deliver::{Bell, Deliverer, Parts};
+use transport::deliver::{Bell, Deliverer};
 use transport::dns::{DnsSettings, Resolver};
 use transport::limits::Doors;
 use transport::receive::{Receiver, Shared};
@@ -21,12 +22,13 @@ use world::World;
 
 use super::run::{Running, Signals, tell_manager};
 use super::settings::spool_settings;
-use super::{Node, NodeWake, SessionReadiness};
+use super::{Node, SessionReadiness};
 use crate::certificates::{CertificateError, CertificateFiles, ServedCertificate};
 use crate::config;
-use crate::copies::NodeCopies;
+use crate::copies::{NodeCopies, TakeNote, former};
 use crate::counted::Counted;
 use crate::data::{DataDir, DataError};
+use crate::dispatch::{Kit, NodeWake};
 use crate::health::{Health, Phase};
 use crate::listen::{BindError, Bound};
 use crate::listeners::{BoundListeners, Listeners};
@@ -96,7 +98,13 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     };
     // What comes now may read gigabytes; the runtime goes on meanwhile.
     let progress = tokio::spawn(recovering());
-    let node = tokio::task::block_in_place(|| assemble(world, config, &loaded, data, certificate, from_org_file));
+    let links = links.map(|links| links.start(&world, &loaded)).transpose()?;
+    let note = former_take_over(&loaded, links.as_ref()).await;
+    let assemble = || {
+        let tenure = Tenure::of(&world, &data.spool(), note)?;
+        assemble(world, config, &loaded, data, certificate, from_org_file, tenure)
+    };
+    let node = tokio::task::block_in_place(assemble);
     progress.abort();
     let mut node = node?;
     let timers = Timers::start(&node.world, node.spool.clone(), node.alarm.clone());
@@ -104,8 +112,6 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     node.health.enter(Phase::Serving);
     let http = http.listen(HTTP_REMEDY).map_err(StartError::Bind)?;
     if let (Some(links), Some(peers)) = (links, &loaded.node.peers) {
-        let listener = links.bound.listen(PEERS_REMEDY).map_err(StartError::Bind)?;
-        let links = Peers::start(&node.world, &loaded.node.name, peers, links.tls, listener);
         node.copies = Some(tokio::task::block_in_place(|| start_copies(&node, &loaded, peers, &links))?);
         node.peers = Some(links);
     }
@@ -117,13 +123,50 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
 struct BoundLinks {
     bound: Bound,
     tls: LinkTls,
+    settings: directory::Peers,
 }
 
 impl BoundLinks {
     fn bind(world: &World, peers: &directory::Peers, node: &str) -> Result<BoundLinks, StartError> {
         let bound = Bound::bind(peers.listen, PEERS_REMEDY).map_err(StartError::Bind)?;
         let tls = LinkTls::load(world, peers, node).map_err(StartError::Certificate)?;
-        Ok(BoundLinks { bound, tls })
+        Ok(BoundLinks { bound, tls, settings: peers.clone() })
+    }
+
+    fn start(self, world: &World, loaded: &Loaded) -> Result<Peers, StartError> {
+        let listener = self.bound.listen(PEERS_REMEDY).map_err(StartError::Bind)?;
+        Ok(Peers::start(world, &loaded.node.name, &self.settings, self.tls, listener))
+    }
+}
+
+/// Whether another node has taken this node's journal over while it was away: asked before anything is delivered.
+async fn former_take_over(loaded: &Loaded, links: Option<&Peers>) -> Option<TakeNote> {
+    let holders = loaded.node.peers.as_ref()?.copy_holders();
+    former::ask(links?, &holders, FORMER_PATIENCE).await
+}
+
+/// Under which epoch this node writes its journal, and what of it is another node's.
+struct Tenure {
+    epoch: u32,
+    taken_at: Option<journal::Position>,
+}
+
+impl Tenure {
+    fn of(world: &World, spool: &Path, note: Option<TakeNote>) -> Result<Tenure, StartError> {
+        let found = journal::identity(world, spool);
+        let found = found.map_err(|error| StartError::Spool(format!("{}: {error}", spool.display())))?;
+        let stored = found.map_or(0, |found| found.epoch);
+        let Some(note) = note else { return Ok(Tenure { epoch: stored, taken_at: None }) };
+        // On a new disk there is another journal, of which nobody has taken anything.
+        let taken_at = found.filter(|found| found.salt == note.salt).map(|_| note.position());
+        if stored <= note.epoch {
+            warn!(
+                "another node took this node's journal over (epoch {}): what it has is its to deliver, \
+                 and only what it cannot have is delivered from here",
+                note.epoch
+            );
+        }
+        Ok(Tenure { epoch: stored.max(note.epoch + 1), taken_at })
     }
 }
 
@@ -133,9 +176,16 @@ fn start_copies(
     peers: &directory::Peers,
     links: &Peers,
 ) -> Result<NodeCopies, StartError> {
-    let (root, settings) = (node.data.copies(), spool_settings(loaded).journal);
-    NodeCopies::start(&node.world, &root, settings, node.spool.copies(), &peers.copy_holders(), links)
-        .map_err(|error| StartError::Io("copies of journals", error))
+    let places = node.places();
+    NodeCopies::start(
+        node.kit.clone(),
+        &places,
+        spool_settings(loaded),
+        node.spool.copies(),
+        &peers.copy_holders(),
+        links,
+    )
+    .map_err(|error| StartError::Io("copies of journals", error))
 }
 
 /// Puts the parts together; mail that waits begins to move.
@@ -146,6 +196,7 @@ fn assemble(
     data: DataDir,
     certificate: ServedCertificate,
     from_org_file: bool,
+    tenure: Tenure,
 ) -> Result<Node, StartError> {
     let (started_ms, started_mono_ms) = (world.clock.wall_ms(), world.clock.mono_ms());
     let counted = Counted::install();
@@ -154,22 +205,23 @@ fn assemble(
     let org = Arc::new(Swap::new(loaded.org.clone()));
     let categorizer = Arc::new(Categorizer::new(org.clone()));
     let (bell, alarm) = (Arc::new(Bell::new()), Arc::new(Alarm::default()));
-    let wake = NodeWake { bell: bell.clone(), alarm: alarm.clone() };
-    let spool = open_spool(&world, &data, loaded, trace.clone(), categorizer.clone(), wake)?;
+    let wake = NodeWake::new(bell.clone(), alarm.clone());
+    let mut settings = spool_settings(loaded);
+    (settings.journal.epoch, settings.taken_at) = (tenure.epoch, tenure.taken_at);
+    let spool = open_spool(&world, &data, settings, trace.clone(), categorizer.clone(), wake)?;
     let resolver = Resolver::new(&DnsSettings { servers: loaded.node.dns.servers.clone(), timeout: DNS_TIMEOUT });
     let resolver = resolver.map_err(|error| StartError::Io("name servers", io::Error::other(error.0)))?;
-    let deliverer = Deliverer::start(
-        &bell,
-        Parts {
-            world: world.clone(),
-            spool: spool.clone(),
-            org: org.clone(),
-            resolver,
-            store: Arc::new(Maildirs::new(&world, data.mail(), &loaded.node.name, org.clone())),
-            own_names: own_names(loaded),
-            connections_max: loaded.node.limits.outbound_connections_max as usize,
-        },
-    );
+    let kit = Kit {
+        world: world.clone(),
+        trace: trace.clone(),
+        org: org.clone(),
+        categorizer: categorizer.clone(),
+        resolver,
+        store: Arc::new(Maildirs::new(&world, data.mail(), &loaded.node.name, org.clone())),
+        own_names: own_names(loaded),
+        connections_max: loaded.node.limits.outbound_connections_max as usize,
+    };
+    let deliverer = Deliverer::start(&bell, kit.parts(&spool));
     let deliverer = deliverer.map_err(|error| StartError::Io("TLS", io::Error::other(error)))?;
     let health = Arc::new(Health::default());
     let limits = &loaded.node.limits;
@@ -200,6 +252,7 @@ fn assemble(
         categorizer,
         receiver,
         deliverer,
+        kit,
         certificate,
         peers: None,
         copies: None,
@@ -220,7 +273,7 @@ async fn recovering() {
 fn open_spool(
     world: &World,
     data: &DataDir,
-    loaded: &Loaded,
+    settings: spool::Settings,
     trace: Arc<Trace>,
     route: Arc<Categorizer>,
     wake: NodeWake,
@@ -240,7 +293,7 @@ fn open_spool(
         info!("recovering the spool: {} MiB of journal in {}", bytes >> 20, dir.display());
     }
     let began_ms = world.clock.mono_ms();
-    let spool = Spool::open(world, &dir, spool_settings(loaded), trace, route, Arc::new(wake)).map_err(failed)?;
+    let spool = Spool::open(world, &dir, settings, trace, route, Arc::new(wake)).map_err(failed)?;
     let (messages, ms) = (spool.totals().messages, world.clock.mono_ms() - began_ms);
     if messages > 0 || ms > 1_000 {
         info!(messages, ms, "the spool was recovered");
@@ -259,5 +312,7 @@ fn own_names(loaded: &Loaded) -> Vec<String> {
 
 const HTTP_REMEDY: &str = "--http ADDRESS (or [http] listen) chooses another";
 const PEERS_REMEDY: &str = "[peers] listen chooses another";
+/// A node alone must be able to start: one who has not answered by then is down.
+const FORMER_PATIENCE: Duration = Duration::from_secs(2);
 const DNS_TIMEOUT: Duration = Duration::from_secs(5);
 const LONG_RECOVERY_BYTES: u64 = 512 << 20;

@@ -10,6 +10,7 @@ mod shape;
 mod write;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -67,6 +68,18 @@ pub(crate) enum StoreError {
     Io(io::Error),
     /// A write or a sync failed: the process is ending.
     Dead,
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StoreError::Full => f.write_str("no space for the copy"),
+            StoreError::Again => f.write_str("cut off what a deposed owner wrote"),
+            StoreError::Misfit(what) => write!(f, "does not fit its owner's log: {what}"),
+            StoreError::Io(error) => write!(f, "the disk refused: {error}"),
+            StoreError::Dead => f.write_str("a write or sync failed, the process is ending"),
+        }
+    }
 }
 
 /// What became of an owner's introduction.
