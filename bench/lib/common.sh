@@ -1,11 +1,11 @@
-# Helpers of bench/relay: processes, time, CPU by cgroup, device counters, medians. Sourced, not run.
+# Helpers of the scripts in bench: processes, time, CPU by cgroup, device counters, medians. Sourced, not run.
 # Owns no figure and knows no server.
 
 export LC_ALL=C
 PIDS=()
 FIGURES= # a file: figure<TAB>server<TAB>value, one line a run
 
-die() { echo "relay: $*" >&2; exit 1; }
+die() { echo "${0##*/}: $*" >&2; exit 1; }
 note() { echo "# $*" >&2; }
 
 # Installs a Debian package when its command is missing; the services that it brings are not started.
@@ -34,13 +34,14 @@ median_of() { # FIGURE SERVER -> the median of its runs, or nothing
   awk -F'\t' -v f="$1" -v s="$2" '$1==f && $2==s {print $3}' "$FIGURES" | sort -g |
     awk '{v[NR]=$1} END {if (NR) printf "%.6g\n", NR%2 ? v[(NR+1)/2] : (v[NR/2]+v[NR/2+1])/2}'
 }
+dot_median_ms() { sed -n 's/.*"dot_ms":{"p50":\([0-9.]*\).*/\1/p' "$SCRATCH/source.json"; } # from the content to its 250
 field() { sed -n "s/.*\"$1\":\([0-9.]*\).*/\1/p" | head -1; } # KEY: the first number of that name in a line of JSON
 calc() { awk "BEGIN {printf \"%.6g\", $1}"; }
 
 # --- one cgroup per server: its CPU time and its processes, whatever it forks ---
 cg_of() { # SERVER
-  if [ -d /sys/fs/cgroup/cpuacct ]; then echo "/sys/fs/cgroup/cpuacct/relay.$$.$1"
-  elif [ -e /sys/fs/cgroup/cgroup.procs ]; then echo "/sys/fs/cgroup/relay.$$.$1"
+  if [ -d /sys/fs/cgroup/cpuacct ]; then echo "/sys/fs/cgroup/cpuacct/${0##*/}.$$.$1"
+  elif [ -e /sys/fs/cgroup/cgroup.procs ]; then echo "/sys/fs/cgroup/${0##*/}.$$.$1"
   else die "no cgroup to count CPU seconds by"; fi
 }
 cg_exec() { # SERVER COMMAND...: to be called in a subshell

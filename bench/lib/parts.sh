@@ -1,4 +1,4 @@
-# The parts of bench/relay: each measures one figure (or a few that come from the same run) of one server. Sourced, not run.
+# The parts of bench/relay (bench/copies shares the run itself): each measures one figure (or a few that come from the same run) of one server. Sourced, not run.
 # Always holds: a part is one run, so that the servers take turns; it was started and warmed up by the caller; its queue is left empty.
 
 # One run through the server: sets PER_SECOND (all of them at the sink) and CPU_PER_1000.
@@ -23,7 +23,7 @@ warm_up() { relay_once "$1" "$(count "$1" 5)" 10240 64 && note "$1 is warm: $PER
 # Messages of a run: about eight seconds of each server's work, divided by DIVISOR.
 count() { # SERVER [DIVISOR]
   local all
-  case $1 in postfix) all=6000 ;; *) all=60000 ;; esac
+  case $1 in postfix) all=6000 ;; copied) all=40000 ;; latency) all=8000 ;; *) all=60000 ;; esac
   [ -z "$QUICK" ] || all=$((all / 4))
   echo $((all / ${2:-1}))
 }

@@ -16,7 +16,12 @@ listen = "127.0.0.1:$3"
 [limits]
 connection_rate_per_minute = 0
 CF
-  cat >"$dir/org.toml" <<CF
+  posthouse_org "$dir" "$2"
+}
+
+# The organization's document: one way in, one way on.
+posthouse_org() { # DIR SMTP-PORT
+  cat >"$1/org.toml" <<CF
 postmaster = "postmaster@relay.example"
 
 [[receive_connector]]

@@ -155,6 +155,12 @@ impl Arrivals {
 
 /// Writes the two documents of a node that relays each domain to its sink, with a ladder of seconds.
 pub fn configure(node: &Node, routes: &[(&str, &Sink)], journal: &str) {
+    configure_org(node, routes);
+    fs::write(node.dir.join("posthouse.toml"), format!("name = \"node.chaos.test\"\n{NODE}{journal}")).unwrap();
+}
+
+/// Writes the organization document alone.
+pub fn configure_org(node: &Node, routes: &[(&str, &Sink)]) {
     let mut org = format!(
         "postmaster = \"postmaster@chaos.test\"\n[[receive_connector]]\nname = \"in\"\nlisten = [\"127.0.0.1:{}\"]\n\
          tls = \"off\"\npermissions = [\"anonymous\", \"relay\"]\nconnections_per_source_max = 1000\n\
@@ -175,7 +181,6 @@ pub fn configure(node: &Node, routes: &[(&str, &Sink)], journal: &str) {
         "[retry]\nglitch_count = 1000\nglitch_interval = \"1s\"\nmessage_retry_interval = \"1s\"\npoison_after = 100\n",
     );
     fs::write(node.dir.join("org.toml"), org).unwrap();
-    fs::write(node.dir.join("posthouse.toml"), format!("name = \"node.chaos.test\"\n{NODE}{journal}")).unwrap();
 }
 
 /// Every kill makes all generator sessions connect again at once.

@@ -1,10 +1,12 @@
 //! Two nodes as real processes, each keeping a copy of the other's journal: what a 250 stands for, and what happens when one is gone.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used)] // tests of real processes
 
+use std::collections::HashMap;
 use std::fs;
+use std::time::Duration;
 
 use serde_json::Value;
-use tests::chaos::Sink;
+use tests::chaos::{CONNECTIONS, Sink, Source, all_arrive, configure_org};
 use tests::eventually;
 use tests::process::Node;
 use tests::two::{SOON, Two};
@@ -129,3 +131,58 @@ fn a_person_takes_a_dead_nodes_journal_over_and_the_old_owner_comes_back() {
     assert_eq!(messages(&a), Vec::<String>::new());
     assert_eq!(a.json(&["journal", "list"])["copies"][0]["holder"], "b.test");
 }
+
+/// The machine dies with its disk, under load: the other node delivers what had its 250, and the next machine of that name takes mail.
+#[test]
+fn nothing_is_lost_with_a_machine() {
+    let mut two = Two::with(&["--org", "org.toml"]);
+    let mut sink = Sink::new(two.keep.path(), "sink");
+    sink.restart("accept");
+    [&two.a, &two.b].iter().for_each(|node| configure_org(node, &[("*", &sink)]));
+    two.start();
+    let Two { keep, mut a, b } = two;
+    let (mut promised, mut doubts) = (HashMap::new(), 0);
+    for round in 0..ROUNDS {
+        eventually("both copies count", SOON, || counts(&a) && counts(&b));
+        // What waits, and what is on its way: both are in the copy only.
+        sink.behave(if round % 2 == 0 { "accept" } else { "refuse" });
+        let load = ["--messages", "1000000", "--sessions", "16", "--size", "3000", "--reconnect"];
+        let mut source = Source::start(keep.path(), a.smtp, &format!("round{round}"), &load);
+        std::thread::sleep(Duration::from_millis(1500 + 400 * round));
+        a.kill();
+        fs::remove_dir_all(a.data()).unwrap();
+        source.kill();
+        promised.extend(source.promised());
+        doubts += source.doubts();
+        sink.behave("accept");
+        if round == 1 {
+            // Somebody starts the new machine first.
+            a.start();
+            eventually("b refuses a journal that it does not know", SOON, || {
+                copy(&a)["last_error"].as_str().is_some_and(|error| error.contains("a copy of another journal"))
+            });
+            assert!(send(&a, "bob@far.test").starts_with("451"));
+            let (code, said, error) = b.verb(&["journal", "take-over", "a.test", "--yes", "--force"]);
+            assert_eq!(code, 0, "{said} {error}");
+            assert_eq!(a.process().wait(SOON).code(), Some(75), "to be started again");
+        } else {
+            eventually("b sees that a is gone", SOON, || b.json(&["status"])["peers"][0]["connected"] == false);
+            let (code, said, error) = b.verb(&["journal", "take-over", "a.test", "--yes"]);
+            assert_eq!(code, 0, "{said} {error}");
+        }
+        a.start();
+    }
+    let arrived = all_arrive(&promised, &sink, Duration::from_secs(120));
+    println!(
+        "{ROUNDS} machines with their disks: {} promised, 0 lost, {} arrived twice ({doubts} of them may be the client's)",
+        promised.len(),
+        arrived.duplicates()
+    );
+    // What was between dot and answer, on either side, when a machine died.
+    let explained = doubts + ROUNDS as usize * CONNECTIONS * 2;
+    assert!(arrived.duplicates() <= explained, "{} arrived twice, {explained} are explained", arrived.duplicates());
+    assert!(promised.len() > 1000, "there was load: {}", promised.len());
+    eventually("what was taken is done", SOON, || b.json(&["journal", "list"])["taken"].as_array().unwrap().is_empty());
+}
+
+const ROUNDS: u64 = 4;

@@ -72,7 +72,7 @@ const ONE: Protection = Protection { copies: 1, when_short: WhenShort::Refuse };
 const ONE_IF_POSSIBLE: Protection = Protection { copies: 1, when_short: WhenShort::Accept };
 
 #[test]
-fn g13_a_receipt_waits_for_the_copy_if_its_connector_asks_for_one() {
+fn g16_a_receipt_waits_for_the_copy_if_its_connector_asks_for_one() {
     let node = Node::new(settings());
     assert_eq!(offer(&node, ONE).err(), Some(Refused::Short), "nobody has a copy");
     let holder = Holder::of(&node);
@@ -86,7 +86,7 @@ fn g13_a_receipt_waits_for_the_copy_if_its_connector_asks_for_one() {
 }
 
 #[test]
-fn g13_what_is_refused_for_want_of_copies_is_not_kept() {
+fn g16_what_is_refused_for_want_of_copies_is_not_kept() {
     let mut node = Node::new(settings());
     let holder = Holder::of(&node);
     node.pump();
@@ -107,7 +107,7 @@ fn g13_what_is_refused_for_want_of_copies_is_not_kept() {
 }
 
 #[test]
-fn g13_a_connector_may_take_mail_without_the_copies_it_asks_for() {
+fn g16_a_connector_may_take_mail_without_the_copies_it_asks_for() {
     let node = Node::new(settings());
     let holder = Holder::of(&node);
     let mut accepting = offer(&node, ONE_IF_POSSIBLE).unwrap();
@@ -120,7 +120,7 @@ fn g13_a_connector_may_take_mail_without_the_copies_it_asks_for() {
 }
 
 #[test]
-fn g14_a_taker_finds_every_protected_message_and_the_old_owner_promises_nothing_more() {
+fn g17_a_taker_finds_every_protected_message_and_the_old_owner_promises_nothing_more() {
     let node = Node::new(settings());
     let mut holder = Holder::of(&node);
     let mut kept = Vec::new();
@@ -163,7 +163,7 @@ fn g14_a_taker_finds_every_protected_message_and_the_old_owner_promises_nothing_
 }
 
 #[test]
-fn g14_an_old_owner_that_comes_back_keeps_only_what_the_taker_cannot_have() {
+fn g17_an_old_owner_that_comes_back_keeps_only_what_the_taker_cannot_have() {
     let mut node = Node::new(settings());
     let mut holder = Holder::of(&node);
     let mut accepting = offer(&node, ONE).unwrap();

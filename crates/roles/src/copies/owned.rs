@@ -69,11 +69,21 @@ impl OwnCopies {
 
     /// The body of one holder's thread: link after link.
     fn keep_on(&self, holder: &str) {
+        let mut said = String::new();
         while !self.shop.is_stopping() {
             if let Ok(channel) = self.shop.peers.open(holder, CHANNEL, &self.journal, WINDOW_BYTES) {
                 let link = self.copies.attach(&self.journal, holder, wake_of_this_thread());
                 let why = drive(&self.shop, &link, &channel);
-                info!(holder, "no link for the copy on {holder} any more: {why}");
+                let why = match self.states().into_iter().find(|copy| copy.holder == holder).and_then(|copy| copy.error)
+                {
+                    Some(error) => format!("{why}: {error}"),
+                    None => why,
+                };
+                // One that refuses us does so each time.
+                if said != why {
+                    info!(holder, "no link for the copy on {holder} any more: {why}");
+                    said = why;
+                }
                 if let Some(epoch) = self.copies.deposed_by() {
                     error!(
                         holder,
