@@ -3,7 +3,7 @@
 
 use crate::domain::{AcceptedDomain, Deliver};
 use crate::load::Loaded;
-use crate::node::{Node, Peer, Peers};
+use crate::node::{Cluster, Node, Peer, Peers};
 use crate::range::Ranges;
 use crate::receive::ReceiveConnector;
 use crate::retry::Retry;
@@ -32,6 +32,10 @@ impl Loaded {
             match section.name {
                 "tls" if self.node.tls.is_none() => {}
                 "peers" => peers.iter().for_each(|peers| write(&mut node, section, |key| peers_value(peers, key))),
+                "cluster" => {
+                    let cluster = self.node.cluster.iter();
+                    cluster.for_each(|cluster| write(&mut node, section, |key| cluster_value(cluster, key)));
+                }
                 "peer" => {
                     let known = peers.iter().flat_map(|peers| &peers.known);
                     known.for_each(|peer| write(&mut node, section, |key| peer_value(peer, key)));
@@ -104,6 +108,20 @@ fn peers_value(peers: &Peers, key: &str) -> Option<String> {
         "ca" => text(peers.ca.display()),
         "heartbeat" => text(duration_text(peers.heartbeat_ms)),
         "missed_heartbeats_max" => plain(peers.missed_heartbeats_max),
+        _ => None,
+    }
+}
+
+fn cluster_value(cluster: &Cluster, key: &str) -> Option<String> {
+    match key {
+        "endpoints" => texts(&cluster.endpoints),
+        "prefix" => text(&cluster.prefix),
+        "ttl" => text(duration_text(cluster.ttl_ms)),
+        "ca" => text(cluster.ca.as_ref()?.display()),
+        "certificate" => text(cluster.own.as_ref()?.certificate.display()),
+        "key" => text(cluster.own.as_ref()?.key.display()),
+        "user" => text(&cluster.user.as_ref()?.name),
+        "password_file" => text(cluster.user.as_ref()?.password_file.display()),
         _ => None,
     }
 }

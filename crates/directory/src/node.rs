@@ -17,6 +17,8 @@ pub struct Node {
     pub tls: Option<TlsFiles>,
     /// Links to other nodes; `None`: there are none.
     pub peers: Option<Peers>,
+    /// The etcd that the cluster agrees with; `None`: this node is alone, or takes over only when a person says so.
+    pub cluster: Option<Cluster>,
     /// Name servers.
     pub dns: DnsServers,
     /// The spool's journal.
@@ -43,6 +45,32 @@ pub struct TlsFiles {
     pub certificate: PathBuf,
     /// Private key.
     pub key: PathBuf,
+}
+
+/// The cluster's etcd.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cluster {
+    /// Client URLs of its members.
+    pub endpoints: Vec<String>,
+    /// What all keys of the organization start with.
+    pub prefix: String,
+    /// How long the others wait for a node that is silent, in milliseconds.
+    pub ttl_ms: u64,
+    /// Authorities that `https` endpoints are trusted by; `None`: the public ones.
+    pub ca: Option<PathBuf>,
+    /// Our certificate, where etcd wants one.
+    pub own: Option<TlsFiles>,
+    /// Whom we log on as, where etcd wants that.
+    pub user: Option<ClusterUser>,
+}
+
+/// A user of etcd's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClusterUser {
+    /// The name.
+    pub name: String,
+    /// File whose first line is the password.
+    pub password_file: PathBuf,
 }
 
 /// Links to the other nodes of the organization.

@@ -1,6 +1,7 @@
 //! From TOML to values. Goes on after a problem, so that an operator sees all of them at once.
 
 mod checks;
+mod cluster;
 mod document;
 mod domain;
 mod node;

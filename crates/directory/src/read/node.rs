@@ -2,7 +2,7 @@
 
 use super::document::Document;
 use super::section::{At, Section};
-use super::{peers, pem};
+use super::{cluster, peers, pem};
 use crate::node::{DnsServers, HttpSettings, JournalSettings, Log, LogFormat, LogLevel, Node, NodeLimits, Trace};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -14,6 +14,7 @@ pub fn node(document: &Document<'_>, disk: &dyn Disk) -> Node {
     let name = name(&top, disk);
     Node {
         peers: peers::peers(document, disk, &name),
+        cluster: cluster::cluster(document, disk),
         name,
         data: document.path(&top.text("data").map_or_else(String::new, |data| data.value)),
         http: http(&document.section("http")),

@@ -2,7 +2,7 @@
 
 use super::Default::{Absent, Is, Needed};
 use super::Kind::{Bytes, Choice, Count, Duration, Flag, Text, Texts};
-use super::{GB, KB, MB, MINUTE, Section, TB, row};
+use super::{GB, HOUR, KB, MB, MINUTE, SECOND, Section, Setting, TB, row};
 
 /// The sections of the node document.
 pub static NODE: &[Section] = &[
@@ -94,6 +94,13 @@ pub static NODE: &[Section] = &[
         ],
     },
     Section {
+        name: "cluster",
+        repeated: false,
+        what: "The etcd (3.4 or later) that the nodes of the organization agree with: who is there, who owns which journal, which organization \
+               document counts. Without this table the node is alone, or its journal is taken over only when a person says so.",
+        settings: CLUSTER,
+    },
+    Section {
         name: "dns",
         repeated: false,
         what: "Name servers, which are asked for MX records and addresses of next hops.",
@@ -179,4 +186,45 @@ pub static NODE: &[Section] = &[
             "Size of all trace files together; the oldest go first.",
         )],
     },
+];
+
+const CLUSTER: &[Setting] = &[
+    row(
+        "endpoints",
+        Texts,
+        Needed,
+        "Client URLs of etcd's members, for example `[\"https://10.0.0.1:2379\", \"https://10.0.0.2:2379\"]`. The next one is asked when one fails.",
+    ),
+    row(
+        "prefix",
+        Text,
+        Is("\"/posthouse\""),
+        "What all keys start with. Different organizations on one etcd need different ones.",
+    ),
+    row(
+        "ttl",
+        Duration(2 * SECOND, HOUR),
+        Is("\"5s\""),
+        "How long a node may be silent until its journal is taken over. Whole seconds; etcd may make it a little longer.",
+    ),
+    row(
+        "ca",
+        Text,
+        Absent("the public authorities"),
+        "File with the authorities that etcd's certificates are from, PEM.",
+    ),
+    row(
+        "certificate",
+        Text,
+        Absent("none is shown"),
+        "File with the certificate that this node shows to etcd, PEM. With a user it must have no common name (CN).",
+    ),
+    row("key", Text, Absent("none"), "File with its private key, PEM."),
+    row("user", Text, Absent("no logon"), "User of etcd's. Needs `https`, or etcd on loopback."),
+    row(
+        "password_file",
+        Text,
+        Absent("no logon"),
+        "File whose first line is the password. Only its owner should be able to read it.",
+    ),
 ];
