@@ -36,13 +36,11 @@ copies_start_node() { # NAME
   PIDS+=($!)
 }
 
-is_ready() { # HTTP-PORT: for a node of the pair that means that the copy counts
-  local line
-  { exec 4<>"/dev/tcp/127.0.0.1/$1"; } 2>/dev/null || return 1
-  printf 'GET /health/ready HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n' >&4
-  read -r -t 5 line <&4 || line=
-  exec 4>&-
-  [[ $line == *" 200"* ]]
+# Whether mail for NAME is taken: of a node of the pair, whether its copy on the other one counts.
+is_ready() { # NAME HTTP-PORT
+  local shown
+  shown=$("$BIN/posthouse" status --json --url "http://127.0.0.1:$2" 2>/dev/null) || return 1
+  [ "$1" = alone ] || [[ ${shown//[[:space:]]/} == *'"counts":true'* ]]
 }
 
 copies_start() {
@@ -57,7 +55,7 @@ copies_start() {
   local name
   for name in OWNER HOLDER ALONE; do
     local http=${name}_HTTP_PORT
-    for _ in $(seq 1 300); do ! is_ready ${!http} || continue 2; sleep .1; done
+    for _ in $(seq 1 300); do ! is_ready "${name,,}" ${!http} || continue 2; sleep .1; done
     die "the ${name,,} is not ready: $(tail -5 "$SCRATCH/${name,,}/log")"
   done
 }

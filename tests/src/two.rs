@@ -21,12 +21,7 @@ pub struct Two {
 }
 
 impl Two {
-    /// Not started.
-    pub fn new() -> Two {
-        Two::with(&[])
-    }
-
-    /// Not started, with more arguments for both.
+    /// Not started; with more arguments for both.
     pub fn with(more: &[&str]) -> Two {
         let keep = tempfile::tempdir().unwrap();
         pki(keep.path(), &["init", "--organization", "Example Ltd"]);
@@ -50,7 +45,7 @@ impl Two {
 
     /// Started, and linked.
     pub fn started() -> Two {
-        let mut two = Two::new();
+        let mut two = Two::with(&[]);
         two.start();
         two
     }

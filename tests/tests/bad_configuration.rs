@@ -184,3 +184,12 @@ fn data_in_use_by_another_process() {
     assert_eq!(kept(), before);
     assert!(node.is_running() && tests::process::greets(first.port));
 }
+
+/// Nobody is to believe that his nodes take over by themselves.
+#[test]
+fn what_is_not_done_yet_is_refused() {
+    let setup = Setup::new("[cluster]\nendpoints = [\"http://127.0.0.1:2379\"]\n", "");
+    assert_lines(&setup.refused_untouched(), &[&["[cluster] is not used by this version", "remove the table"]]);
+    let checked = setup.command("check").output().unwrap();
+    assert_eq!(checked.status.code(), Some(1));
+}

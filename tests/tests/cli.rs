@@ -387,3 +387,16 @@ fn events_come_live() {
     hear("event: trace");
     hear(&id);
 }
+
+/// `posthouse ... | head -1`.
+#[test]
+fn a_reader_that_goes_away_is_no_panic() {
+    let node = Node::started(&[]);
+    let mut config = std::process::Command::new(binary("posthouse"));
+    config.args(["--url", &format!("http://127.0.0.1:{}", node.http), "config"]);
+    let mut config = config.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    drop(config.stdout.take());
+    let out = config.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&out.stderr), "");
+    assert_eq!(out.status.code(), Some(141));
+}

@@ -52,6 +52,10 @@ fn a_250_stands_for_two_nodes_and_is_refused_while_there_is_one() {
     assert!(receives.clone().count() == 20 && receives.clone().all(|e| e["context"].to_string().contains("copies=1")));
     let (_, text, _) = a.verb(&["status"]);
     assert!(text.contains("COPY ON") && text.contains("b.test"), "{text}");
+    let (_, metrics) = a.get("/metrics");
+    assert!(metrics.lines().any(|line| line == "posthouse_copy_counts{holder=\"b.test\"} 1"), "{metrics}");
+    let (_, page) = a.get("/");
+    assert!(page.contains("<h2>Journals</h2>") && page.contains("level, counts"), "{page}");
     let (_, text, _) = b.verb(&["status"]);
     assert!(text.contains("a.test/spool"), "{text}");
 

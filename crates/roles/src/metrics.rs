@@ -3,6 +3,7 @@
 
 use spool::QueueView;
 
+use crate::copies::NodeCopies;
 use crate::exposition::{Exposition, Kind};
 use crate::node::Node;
 use crate::peers::Peers;
@@ -17,6 +18,9 @@ pub fn page(node: &Node) -> String {
     journal(&mut page, &node.spool.journal_stats());
     if let Some(links) = &node.peers {
         peers(&mut page, links);
+    }
+    if let Some(of_node) = &node.copies {
+        copies(&mut page, of_node);
     }
     page.into_text()
 }
@@ -105,6 +109,22 @@ fn journal(page: &mut Exposition, stats: &journal::Stats) {
     page.one("posthouse_journal_room", Kind::Gauge, "1 if new mail has room.", u8::from(stats.free_for_accept));
     let mut syncs = page.family("posthouse_journal_sync_seconds", Kind::Histogram, "Duration of a sync.");
     syncs.powers_of_two(&stats.sync_us_histogram, 1e-6, sync_seconds(stats));
+}
+
+fn copies(page: &mut Exposition, of_node: &NodeCopies) {
+    let own = of_node.own.shown();
+    let mut counts = page.family("posthouse_copy_counts", Kind::Gauge, "1 if the copy on the node counts.");
+    own.iter().for_each(|copy| counts.sample(&[("holder", &copy.holder)], u8::from(copy.counts)));
+    let mut lag = page.family("posthouse_copy_lag_bytes", Kind::Gauge, "Bytes of our journal that the copy lacks.");
+    own.iter().for_each(|copy| lag.sample(&[("holder", &copy.holder)], copy.lag_bytes));
+    let mut late =
+        page.family("posthouse_copy_lag_seconds", Kind::Gauge, "For how long the copy has lacked something.");
+    own.iter().for_each(|copy| late.sample(&[("holder", &copy.holder)], copy.lag_ms as f64 * 1e-3));
+    let held = of_node.held.shown();
+    let mut level = page.family("posthouse_held_copy_level", Kind::Gauge, "1 if the copy here may be taken over.");
+    held.iter().for_each(|copy| level.sample(&[("journal", &copy.journal)], u8::from(copy.level)));
+    let taken: u64 = of_node.taken.shown().iter().map(|taken| taken.messages).sum();
+    page.one("posthouse_taken_messages", Kind::Gauge, "Messages left in journals that were taken over.", taken);
 }
 
 /// Peers are named in the configuration: their number is the operator's.

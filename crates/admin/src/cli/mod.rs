@@ -25,6 +25,7 @@ use words::{Cli, Verb};
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let json = cli.json;
+    end_quietly_without_a_reader();
     let done = match cli.verb {
         Verb::Start(asked) => return start::run(asked),
         Verb::Version => {
@@ -45,6 +46,21 @@ pub fn main() -> ExitCode {
         }
     }
 }
+
+/// `posthouse queue list | head`: the reader has seen enough. `println!` knows no other way than a panic to say so.
+fn end_quietly_without_a_reader() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let said = panic.payload().downcast_ref::<String>().map_or("", String::as_str);
+        if said.starts_with("failed printing to stdout") && said.contains("Broken pipe") {
+            std::process::exit(NO_READER);
+        }
+        report(panic);
+    }));
+}
+
+/// As if SIGPIPE had ended it.
+const NO_READER: i32 = 128 + 13;
 
 fn over_the_api(url: Option<String>, verb: Verb, json: bool) -> Result<(), Trouble> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

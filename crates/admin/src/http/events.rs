@@ -12,7 +12,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{self, Stream};
 use roles::control::Control;
 use roles::trace::TraceEvent;
-use roles::view::{Peer, Queue, Spool};
+use roles::view::{HeldCopy, OwnCopy, Peer, Queue, Spool, TakenJournal};
 use serde::Serialize;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -29,7 +29,11 @@ struct Pulse {
     uptime_s: u64,
     spool: Spool,
     queues: Vec<Queue>,
+    name: String,
     peers: Vec<Peer>,
+    copies: Vec<OwnCopy>,
+    held: Vec<HeldCopy>,
+    taken: Vec<TakenJournal>,
 }
 
 /// `GET /api/v1/events`
@@ -76,7 +80,11 @@ impl Reader {
             reasons: pulse.reasons,
             uptime_s: pulse.uptime_s,
             spool: pulse.spool,
+            name: pulse.name,
             peers: pulse.peers,
+            copies: pulse.copies,
+            held: pulse.held,
+            taken: pulse.taken,
             queues: super::page::largest(self.control.queues()),
         }
     }

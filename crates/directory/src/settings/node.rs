@@ -97,7 +97,8 @@ pub static NODE: &[Section] = &[
         name: "cluster",
         repeated: false,
         what: "The etcd (3.4 or later) that the nodes of the organization agree with: who is there, who owns which journal, which organization \
-               document counts. Without this table the node is alone, or its journal is taken over only when a person says so.",
+               document counts. Without this table the node is alone, or its journal is taken over only when a person says so. \
+               **Not used by this version yet**: a node with this table does not start.",
         settings: CLUSTER,
     },
     Section {

@@ -150,8 +150,7 @@ impl HeldCopy {
         if !store.level() {
             return Err(HandOverError::NotLevel);
         }
-        store.sync().map_err(|_| HandOverError::Dead)?;
-        let tail = store.tail();
+        let tail = store.finish().map_err(|_| HandOverError::Dead)?;
         self.end(&mut work);
         Ok(tail)
     }

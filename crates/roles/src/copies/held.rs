@@ -178,7 +178,7 @@ impl HeldCopies {
             let copies: Vec<HeldCopy> = self.copies().values().cloned().collect();
             let made = copies.iter().filter(|copy| copy.prepare()).count();
             if made == 0 {
-                thread::sleep(PREPARE_EVERY);
+                thread::park_timeout(PREPARE_EVERY);
             }
         }
     }

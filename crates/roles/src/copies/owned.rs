@@ -58,7 +58,7 @@ impl OwnCopies {
         let until_ms = self.shop.world.clock.mono_ms() + patience.as_millis() as u64;
         let lacks = |copy: &CopyState| copy.in_level_set && copy.lag_bytes > 0;
         while self.states().iter().any(lacks) && self.shop.world.clock.mono_ms() < until_ms {
-            thread::sleep(Duration::from_millis(5));
+            thread::park_timeout(Duration::from_millis(5));
         }
     }
 
@@ -93,7 +93,7 @@ impl OwnCopies {
                     return;
                 }
             }
-            thread::sleep(AGAIN_AFTER);
+            thread::park_timeout(AGAIN_AFTER);
         }
     }
 
@@ -115,7 +115,7 @@ impl OwnCopies {
                     ),
                 }
             }
-            thread::sleep(WATCH_EVERY);
+            thread::park_timeout(WATCH_EVERY);
         }
     }
 }

@@ -30,7 +30,7 @@ use crate::timers::Alarm;
 use crate::trace::Trace;
 
 pub use run::{Ended, Running};
-pub use start::{StartError, start};
+pub use start::{StartError, not_yet, start};
 
 /// The parts of a running node.
 pub struct Node {

@@ -51,6 +51,8 @@ pub enum StartError {
     Certificate(CertificateError),
     /// The spool cannot be opened.
     Spool(String),
+    /// The documents ask for what this version does not do; what, and what to do.
+    NotYet(&'static str),
     /// The operating system refused something else.
     Io(&'static str, io::Error),
 }
@@ -63,6 +65,7 @@ impl fmt::Display for StartError {
             StartError::Data(error) => write!(f, "{error}"),
             StartError::Certificate(error) => write!(f, "{error}"),
             StartError::Spool(error) => f.write_str(error),
+            StartError::NotYet(what) => f.write_str(what),
             StartError::Io(what, error) => write!(f, "{what}: {error}"),
         }
     }
@@ -70,12 +73,22 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
+/// Says what of the documents this version cannot do. Nobody is to believe that his nodes take over by themselves when they do not.
+pub fn not_yet(loaded: &Loaded) -> Result<(), &'static str> {
+    match loaded.node.cluster {
+        None => Ok(()),
+        Some(_) => Err("posthouse.toml: [cluster] is not used by this version: no node takes over by itself yet; \
+                        remove the table, and see docs/operating/keep-copies-on-another-node.md for what two nodes can do"),
+    }
+}
+
 /// Starts a node. Call it inside a tokio runtime. When it returns, mail is taken.
 pub async fn start(start: Start) -> Result<Running, StartError> {
     let world = World::real();
     let from_org_file = start.org.is_some();
     let config = config::Running::load(&world, start).map_err(StartError::Documents)?;
     let loaded = config.loaded();
+    not_yet(&loaded).map_err(StartError::NotYet)?;
     logging::start(&loaded.node.log);
     logging::abort_on_panic();
     loaded.warnings.0.iter().for_each(|warning| warn!("{warning}"));

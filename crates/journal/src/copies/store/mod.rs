@@ -173,6 +173,16 @@ impl Store {
         }
     }
 
+    /// Syncs everything before the directory becomes a journal's, and returns where it ends. The mark is taken back: a journal does not
+    /// move it, and should this be a copy again, an old mark would have all that was written since written once more.
+    pub(crate) fn finish(&mut self) -> Result<Position, StoreError> {
+        self.sync()?;
+        match self.note(Notes { mark: Position(0), ..self.notes }) {
+            Ok(()) | Err(StoreError::Full) => Ok(self.tail()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Whole records of a segment from `offset` on, and where it ends; nothing when it is not here or not readable.
     pub(crate) fn read(&self, segment: SegmentNo, offset: u64) -> (SegmentEnd, Vec<u8>) {
         let (Some(format), Some(end)) = (&self.format, self.segments.get(&segment)) else { return Default::default() };

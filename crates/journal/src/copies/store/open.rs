@@ -69,11 +69,14 @@ impl Store {
 
     fn recover(&mut self, format: &Format, segments: &[SegmentNo]) -> io::Result<()> {
         let mut intact = true;
+        // Without notes (a journal that becomes a copy): older segments were synced before the newest one began.
+        let newest = segments.last().map_or(0, |no| format.start(*no).0);
+        let mark = if self.notes.mark.0 == 0 { newest } else { self.notes.mark.0 };
         for (index, no) in segments.iter().enumerate() {
             let newest = index + 1 == segments.len();
             let file = self.world.disk.open(&segment_path(&self.dir, format, *no), Open::Write)?;
             let start = format.start(*no).0;
-            let synced = self.notes.mark.0.saturating_sub(start);
+            let synced = mark.saturating_sub(start);
             let end: SegmentEnd = walk(&mut Direct::new(file.as_ref(), 0), format, *no, 0, &mut |_, _| {})?.into();
             let damaged = !end.sealed && (!newest || end.at < synced);
             intact &= !damaged;
