@@ -80,6 +80,8 @@ impl Seat {
         }
         // Without a lease nothing can be asked, and a closed copy only keeps the owner from its receipts.
         let can = !taking.useless && (self.lease.is_some() || asking);
+        // Another time the copy may be sound again.
+        taking.useless &= why.is_some();
         let Some(why) = why.filter(|_| can) else {
             taking.turn_ms = None;
             if holder_gone && !taking.told && self.lease.is_some() {
