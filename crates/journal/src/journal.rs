@@ -73,6 +73,8 @@ pub struct Seen<'a> {
     pub kind: u8,
     /// Where it is.
     pub extent: Extent,
+    /// The epoch under which it was written.
+    pub epoch: u32,
     /// Its payload, checked.
     pub payload: &'a [u8],
 }
@@ -119,7 +121,7 @@ impl Journal {
         visit: &mut dyn FnMut(Seen<'_>),
     ) -> Result<(Journal, Writer), OpenError> {
         let show = &mut |header: &Header, payload: &[u8]| {
-            visit(Seen { kind: header.kind, extent: header.extent(), payload });
+            visit(Seen { kind: header.kind, extent: header.extent(), epoch: header.epoch, payload });
         };
         let opened = match mode {
             Mode::Serve => opening::to_serve(world, dir, &settings, threads, show)?,
@@ -247,7 +249,7 @@ impl Journal {
         let file = shared.reader(start, segment)?;
         let mut windows = Direct::new(file.as_ref(), 0);
         let end = walk(&mut windows, &shared.format, segment, 0, &mut |header, payload| {
-            visit(Seen { kind: header.kind, extent: header.extent(), payload });
+            visit(Seen { kind: header.kind, extent: header.extent(), epoch: header.epoch, payload });
         });
         let end = end.map_err(ReadError::Io)?;
         if end.sealed { Ok(()) } else { Err(ReadError::Damaged(Position(start.0 + end.at))) }

@@ -30,7 +30,7 @@ mod work;
 pub use body::Body;
 pub use hop::{HopId, HopKey};
 pub use pending::{Accepting, Pending, Push};
-pub use settings::{Canary, Ladder, Settings};
+pub use settings::{Canary, Ladder, Settings, Taken};
 pub use shared::Spool;
 pub use view::{
     Filter, Held, MessageView, Notice, QueueState, QueueView, RecipientState, RecipientView, Totals, VerbError,

@@ -8,7 +8,7 @@ use journal::{Extent, Journal, Mode, Position, Seen, SegmentNo};
 use mail::{EventKind, MessageId, Recorder};
 use world::World;
 
-use crate::book::{Book, Effects, Finished, Leftovers, Rebuild};
+use crate::book::{Book, Effects, Finished, Found, Leftovers, Rebuild};
 use crate::clean;
 use crate::hop::HopKey;
 use crate::packed;
@@ -82,7 +82,7 @@ fn open(
     let timeline = Timeline::start(world);
     let now_ms = timeline.now_ms(world);
     let mut scan = Scan {
-        rebuild: Rebuild::new(Book::new(settings.clone(), now_ms), settings.taken_at),
+        rebuild: Rebuild::new(Book::new(settings.clone(), now_ms), settings.taken),
         graves: Vec::new(),
         notes: Vec::new(),
         problem: None,
@@ -128,15 +128,16 @@ impl Scan {
     }
 
     fn look(&mut self, seen: Seen<'_>) -> Result<(), Unknown> {
+        let found = Found { extent: seen.extent, epoch: seen.epoch };
         match seen.kind {
             record::CHUNK => {
                 let (id, ordinal) = record::read_chunk_head(seen.payload)?;
                 self.rebuild.chunk(id, ordinal, seen.extent)
             }
-            record::ACCEPT => self.rebuild.accept(&Accept::read(seen.payload)?, seen.extent),
+            record::ACCEPT => self.rebuild.accept(&Accept::read(seen.payload)?, found),
             record::STATE => {
                 let (id, state) = State::read(seen.payload)?;
-                self.rebuild.state(id, state, seen.extent);
+                self.rebuild.state(id, state, found);
                 Ok(())
             }
             record::DONE => {

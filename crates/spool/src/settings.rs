@@ -7,9 +7,9 @@ use mail::{Enhanced, Mailbox};
 pub struct Settings {
     /// The journal under the spool.
     pub journal: journal::Settings,
-    /// Another node has taken this journal over, and its copy ended here: a message with its mark before is that node's to
-    /// deliver, and is dropped at opening. `None` for a journal that is ours alone.
-    pub taken_at: Option<journal::Position>,
+    /// What another node has of this journal that it has taken over: that node delivers it, and it is dropped at opening. `None` for
+    /// a journal that is ours alone.
+    pub taken: Option<Taken>,
     /// Bodies of recent messages kept in memory, all together, in bytes.
     pub body_memory_bytes: usize,
     /// How a hop is retried.
@@ -41,6 +41,23 @@ pub struct Settings {
     /// What the simulation breaks on purpose, to prove that its checkers see it. [`Canary::None`] everywhere else.
     #[doc(hidden)]
     pub canary: Canary,
+}
+
+/// How far the copy of a journal went that was taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Where it ended.
+    pub at: journal::Position,
+    /// The highest epoch that it had heard of. A journal that goes on after a power cut may use positions again, under a higher
+    /// epoch: what the copy has at such a position is something else.
+    pub epoch: u32,
+}
+
+impl Taken {
+    /// Whether the copy has the record that was written at `position` under `epoch`.
+    pub fn has(self, position: journal::Position, epoch: u32) -> bool {
+        epoch <= self.epoch && position < self.at
+    }
 }
 
 /// The retry steps of a hop whose connections fail (behaviours 4.2).
@@ -105,7 +122,7 @@ impl Settings {
     pub fn new(hostname: impl Into<String>, postmaster: Mailbox) -> Settings {
         Settings {
             journal: journal::Settings::default(),
-            taken_at: None,
+            taken: None,
             body_memory_bytes: 24 << 20,
             ladder: Ladder::default(),
             message_retry_interval_ms: 5 * MINUTE_MS,

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use cluster::record::next_term;
 use journal::OpenError;
 use journal::copies::{HandOverError, HeldCopy};
 use tracing::{error, info};
@@ -81,7 +82,9 @@ impl HeldCopies {
             HandOverError::Dead => String::from("the disk of the copy failed"),
         })?;
         copies.remove(&journal);
-        let note = TakeNote { salt: identity.salt, epoch: identity.epoch + 1, taken_at: taken_at.0 };
+        // An owner that is cut off counts on within its term, each time it starts: the next term is above all of that.
+        let epoch = next_term(identity.epoch, 0);
+        let note = TakeNote { salt: identity.salt, epoch, copy_epoch: identity.epoch, taken_at: taken_at.0 };
         let moved =
             note.write(&self.shop.world, &self.kept.root.join(node)).and_then(|()| self.finish_take_out(node, taken));
         moved.map_err(|error| format!("{}: {error}; try again after a restart of this node", dir.display()))?;

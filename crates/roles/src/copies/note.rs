@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use journal::Position;
 use serde::{Deserialize, Serialize};
+use spool::Taken;
 use world::World;
 
 /// What is known of a take-over.
@@ -15,16 +16,18 @@ use world::World;
 pub struct TakeNote {
     /// The journal's own number: a node that was given a new disk has another journal.
     pub salt: u32,
-    /// The taker's epoch; owners of lower ones are refused.
+    /// The taker's epoch; owners of lower ones, and of this one, are refused.
     pub epoch: u32,
+    /// The highest epoch that the copy had heard of.
+    pub copy_epoch: u32,
     /// Where the copy ended: what the old owner wrote behind it, the taker does not have.
     pub taken_at: u64,
 }
 
 impl TakeNote {
-    /// Where the copy ended.
-    pub fn position(self) -> Position {
-        Position(self.taken_at)
+    /// What the taker has.
+    pub fn taken(self) -> Taken {
+        Taken { at: Position(self.taken_at), epoch: self.copy_epoch }
     }
 
     /// The note beside the copy of a node's journal, if there is one.

@@ -114,7 +114,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     let links = links.map(|links| links.start(&world, &loaded)).transpose()?;
     let note = former_take_over(&loaded, links.as_ref()).await;
     let assemble = || {
-        let tenure = Tenure::of(&world, &data.spool(), note)?;
+        let tenure = Tenure::of(&world, &data.spool(), loaded.node.keeps_copies(), note)?;
         assemble(world, config, &loaded, data, certificate, from_org_file, tenure)
     };
     let node = tokio::task::block_in_place(assemble);
@@ -161,17 +161,19 @@ async fn former_take_over(loaded: &Loaded, links: Option<&Peers>) -> Option<Take
 /// Under which epoch this node writes its journal, and what of it is another node's.
 struct Tenure {
     epoch: u32,
-    taken_at: Option<journal::Position>,
+    taken: Option<spool::Taken>,
 }
 
 impl Tenure {
-    fn of(world: &World, spool: &Path, note: Option<TakeNote>) -> Result<Tenure, StartError> {
+    /// With copies each start has an epoch of its own: after a power cut, positions that a copy has already may be used again.
+    fn of(world: &World, spool: &Path, has_copies: bool, note: Option<TakeNote>) -> Result<Tenure, StartError> {
         let found = journal::identity(world, spool);
         let found = found.map_err(|error| StartError::Spool(format!("{}: {error}", spool.display())))?;
         let stored = found.map_or(0, |found| found.epoch);
-        let Some(note) = note else { return Ok(Tenure { epoch: stored, taken_at: None }) };
+        let next = if has_copies { stored + 1 } else { stored };
+        let Some(note) = note else { return Ok(Tenure { epoch: next, taken: None }) };
         // On a new disk there is another journal, of which nobody has taken anything.
-        let taken_at = found.filter(|found| found.salt == note.salt).map(|_| note.position());
+        let taken = found.filter(|found| found.salt == note.salt).map(|_| note.taken());
         if stored <= note.epoch {
             warn!(
                 "another node took this node's journal over (epoch {}): what it has is its to deliver, \
@@ -179,7 +181,7 @@ impl Tenure {
                 note.epoch
             );
         }
-        Ok(Tenure { epoch: stored.max(note.epoch + 1), taken_at })
+        Ok(Tenure { epoch: next.max(note.epoch + 1), taken })
     }
 }
 
@@ -220,7 +222,7 @@ fn assemble(
     let (bell, alarm) = (Arc::new(Bell::new()), Arc::new(Alarm::default()));
     let wake = NodeWake::new(bell.clone(), alarm.clone());
     let mut settings = spool_settings(loaded);
-    (settings.journal.epoch, settings.taken_at) = (tenure.epoch, tenure.taken_at);
+    (settings.journal.epoch, settings.taken) = (tenure.epoch, tenure.taken);
     let spool = open_spool(&world, &data, settings, trace.clone(), categorizer.clone(), wake)?;
     let resolver = Resolver::new(&DnsSettings { servers: loaded.node.dns.servers.clone(), timeout: DNS_TIMEOUT });
     let resolver = resolver.map_err(|error| StartError::Io("name servers", io::Error::other(error.0)))?;

@@ -20,7 +20,7 @@ use mail::MessageId;
 
 pub use claim::{Claim, Indexes, Place, Subject, Taken};
 pub use message::{Hot, Message};
-pub use rebuild::{Leftovers, Rebuild};
+pub use rebuild::{Found, Leftovers, Rebuild};
 pub use settle::{Finished, Settled};
 pub use time::Due;
 

@@ -12,6 +12,7 @@ use super::{Book, Effects, Finished, Message};
 use crate::hop::HopKey;
 use crate::packed;
 use crate::record::{Accept, CHUNK_HEAD, State, Unknown};
+use crate::settings::Taken;
 
 /// What a rebuild found that is not needed any more, and what it knows besides the book.
 #[derive(Default)]
@@ -27,6 +28,15 @@ pub struct Leftovers {
 /// Gives one key per recipient of a packed envelope, or one for all.
 pub type RouteOf<'a> = dyn FnMut(&[u8]) -> Result<Vec<HopKey>, Unknown> + 'a;
 
+/// Where a record was found, and what it says of its age.
+#[derive(Clone, Copy)]
+pub struct Found {
+    /// Where.
+    pub extent: Extent,
+    /// Under which epoch it was written.
+    pub epoch: u32,
+}
+
 /// A book that is being made.
 pub struct Rebuild {
     book: Book,
@@ -37,8 +47,8 @@ pub struct Rebuild {
     states: HashMap<u32, (State, Extent)>,
     /// Older copies of accept records that were seen.
     copies: Vec<(MessageId, Position)>,
-    /// A message with its mark before this is another node's.
-    taken_at: Position,
+    /// A message whose mark is in there is another node's.
+    taken: Option<Taken>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -50,14 +60,14 @@ struct Note {
 
 impl Rebuild {
     /// Starts with an empty book.
-    pub fn new(book: Book, taken_at: Option<Position>) -> Rebuild {
+    pub fn new(book: Book, taken: Option<Taken>) -> Rebuild {
         Rebuild {
             book,
             leftovers: Leftovers::default(),
             notes: Vec::new(),
             states: HashMap::new(),
             copies: Vec::new(),
-            taken_at: taken_at.unwrap_or_default(),
+            taken,
         }
     }
 
@@ -76,10 +86,11 @@ impl Rebuild {
     }
 
     /// A mark was seen.
-    pub fn accept(&mut self, accept: &Accept<'_>, extent: Extent) -> Result<(), Unknown> {
+    pub fn accept(&mut self, accept: &Accept<'_>, found: Found) -> Result<(), Unknown> {
+        let extent = found.extent;
         let recipients =
             packed::recipients_len(accept.envelope).map_err(|_| Unknown("envelope in an accept record"))?;
-        let at = self.place_of(accept.id, extent);
+        let at = self.place_of(accept.id, found);
         let note = &mut self.notes[at as usize];
         if note.accepted {
             // Cleaning wrote it again: the later copy counts, the earlier one is dead but may be seen again.
@@ -103,8 +114,9 @@ impl Rebuild {
     }
 
     /// A state was seen. Cleaning may have moved the mark behind it.
-    pub fn state(&mut self, id: MessageId, state: State, extent: Extent) {
-        let at = self.place_of(id, extent);
+    pub fn state(&mut self, id: MessageId, state: State, found: Found) {
+        let extent = found.extent;
+        let at = self.place_of(id, found);
         match self.states.entry(at) {
             Entry::Occupied(known) if known.get().0.seq >= state.seq => self.leftovers.dead.push(extent),
             Entry::Occupied(mut known) => self.leftovers.dead.push(known.insert((state, extent)).1),
@@ -197,9 +209,10 @@ impl Rebuild {
     }
 
     /// The place of a message that has its mark, or what came after it, at `extent`. If the taker has that, it is finished here.
-    fn place_of(&mut self, id: MessageId, extent: Extent) -> u32 {
+    fn place_of(&mut self, id: MessageId, found: Found) -> u32 {
         let at = self.place(id);
-        self.notes[at as usize].done |= extent.position < self.taken_at;
+        let theirs = |taken: Taken| taken.has(found.extent.position, found.epoch);
+        self.notes[at as usize].done |= self.taken.is_some_and(theirs);
         at
     }
 
