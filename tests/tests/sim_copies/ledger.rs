@@ -20,6 +20,9 @@ pub struct Known {
     pub protected: bool,
     /// Given up by the true owner.
     pub released: bool,
+    /// It was given up, and seen again on a copy that had not been told; another copy may have been. Until it is protected anew,
+    /// nobody has promised it.
+    pub given_up: bool,
     /// Answered `Full`.
     pub full: bool,
     /// The record that this one cancels.
@@ -95,6 +98,7 @@ impl Ledger {
             known.here |= current;
             known.durable |= durable && current;
             known.protected |= protected;
+            known.given_up &= !protected;
             end = extent.position.0;
         }
         self.protected += u64::from(protected);
@@ -113,6 +117,7 @@ impl Ledger {
                 if known.here && known.extent.is_some_and(|e| e.position.0 < end) {
                     known.durable = true;
                     known.protected |= protected;
+                    known.given_up &= !protected;
                 }
             }
         }
@@ -153,8 +158,9 @@ impl Ledger {
             let there = seen.get(id).copied();
             (known.here, known.durable) = (there.is_some(), there.is_some());
             known.extent = there.or(known.extent.filter(|_| known.released));
-            // What was given up may be seen again on a copy that had not been told; another copy may have been.
-            known.protected &= !(known.released && there.is_some());
+            let seen_again = known.released && there.is_some();
+            known.given_up |= seen_again;
+            known.protected &= !seen_again;
             known.released &= there.is_none();
             known.moved_to = known.moved_to.filter(|_| known.released);
             if there.is_none() && !known.released {
@@ -171,7 +177,7 @@ impl Ledger {
         let known = &self.records[&id];
         match known.moved_to {
             _ if seen.contains_key(&id) => true,
-            Some(copy) if known.released => self.is_covered(copy, seen),
+            Some(copy) if known.released => self.records[&copy].given_up || self.is_covered(copy, seen),
             _ => known.released,
         }
     }
