@@ -65,8 +65,17 @@ fn check_received(helo: &str) {
         let protocol = Protocol { lmtp: false, extended: true, tls: true, auth: false, utf8: false };
         let id = MessageId::new(1, [3; 10]);
         let peer = Some(core::net::Ipv4Addr::LOCALHOST.into());
-        let field =
-            received(&Received { helo, peer, by: "mx.test", protocol, tls: helo, id, recipient: None, unix_ms: 1 });
+        let field = received(&Received {
+            helo,
+            peer,
+            by: "mx.test",
+            protocol,
+            tls: helo,
+            id,
+            copies: helo.len() as u8,
+            recipient: None,
+            unix_ms: 1,
+        });
         check_lines(&field, false);
         let mut scanner = Scanner::new();
         scanner.feed(&field);
