@@ -187,6 +187,11 @@ fn nothing_is_lost_with_a_machine() {
     assert!(arrived.duplicates() <= explained, "{} arrived twice, {explained} are explained", arrived.duplicates());
     assert!(promised.len() > 1000, "there was load: {}", promised.len());
     eventually("what was taken is done", SOON, || b.json(&["journal", "list"])["taken"].as_array().unwrap().is_empty());
+    let left = || -> usize {
+        let journals = fs::read_dir(b.data().join("taken/a.test")).unwrap();
+        journals.map(|journal| fs::read_dir(journal.unwrap().path()).unwrap().count()).sum()
+    };
+    eventually("and its files are gone", SOON, || left() == 0);
 }
 
 const ROUNDS: u64 = 4;

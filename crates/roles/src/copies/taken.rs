@@ -31,6 +31,10 @@ impl TakenJournals {
         disk.create_dir_all_durable(root)?;
         for node in disk.list(root)? {
             for journal in disk.list(&root.join(&node.name))? {
+                if journal.name.ends_with(DONE) {
+                    // A removal that was not finished.
+                    taken.clear(&root.join(&node.name).join(&journal.name))?;
+                }
                 let Ok(epoch) = journal.name.parse() else { continue };
                 if disk.list(&taken.dir(&node.name, epoch))?.is_empty() {
                     continue;
@@ -74,7 +78,7 @@ impl TakenJournals {
         };
         for ((node, epoch), dispatch) in done {
             Handle::current().block_on(dispatch.stop(Duration::ZERO));
-            match self.remove(&self.dir(&node, epoch)) {
+            match self.remove(&node, epoch) {
                 Ok(()) => info!(node, epoch, "all mail of {node}'s journal is delivered; it was removed"),
                 // It is empty: the next start removes it.
                 Err(error) => error!("{node}'s journal is empty and cannot be removed: {error}"),
@@ -109,18 +113,24 @@ impl TakenJournals {
         self.running().iter().map(shown).collect()
     }
 
-    fn remove(&self, dir: &Path) -> io::Result<()> {
+    /// Renamed first, durably: half removed under its own name, a journal could show marks whose tombstones are gone.
+    fn remove(&self, node: &str, epoch: u32) -> io::Result<()> {
+        let (disk, home) = (self.kit.world.disk.as_ref(), self.root.join(node));
+        let done = home.join(format!("{epoch}{DONE}"));
+        disk.rename(&self.dir(node, epoch), &done)?;
+        disk.sync_dir(&home)?;
+        self.clear(&done)
+    }
+
+    fn clear(&self, done: &Path) -> io::Result<()> {
         let disk = self.kit.world.disk.as_ref();
-        // The number of the journal goes last: what is left by a crash in between is still known for what it is.
-        let (meta, others): (Vec<_>, Vec<_>) =
-            disk.list(dir)?.into_iter().partition(|entry| entry.name == "journal.meta");
-        others.iter().try_for_each(|entry| disk.remove(&dir.join(&entry.name)))?;
-        disk.sync_dir(dir)?;
-        meta.iter().try_for_each(|entry| disk.remove(&dir.join(&entry.name)))?;
-        disk.sync_dir(dir)
+        disk.list(done)?.iter().try_for_each(|entry| disk.remove(&done.join(&entry.name)))
     }
 
     fn running(&self) -> MutexGuard<'_, BTreeMap<(String, u32), Dispatch>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Behind the name of a journal that is empty and being removed.
+const DONE: &str = ".done";
