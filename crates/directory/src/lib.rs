@@ -30,7 +30,8 @@ pub use dump::Secrets;
 pub use hidden::{HIDDEN, fill_passwords, hide_passwords};
 pub use load::{Loaded, OrgText, Start};
 pub use node::{
-    DnsServers, HttpSettings, JournalSettings, Log, LogFormat, LogLevel, Node, NodeLimits, Peer, Peers, TlsFiles, Trace,
+    Cluster, ClusterUser, DnsServers, HttpSettings, JournalSettings, Log, LogFormat, LogLevel, Node, NodeLimits, Peer,
+    Peers, Spread, TlsFiles, Trace,
 };
 pub use org::{Listener, Org, RecipientAnswer, Route, SenderAnswer};
 pub use permission::{Grants, Group, Principal};
