@@ -4,6 +4,7 @@
 //! ([`control`]), never the insides of the floors below.
 
 mod certificates;
+mod cluster;
 mod config;
 pub mod control;
 mod copies;
