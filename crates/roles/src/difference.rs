@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn it_makes_the_second_text_of_the_first_with_the_fewest_edits() {
         let (world, _) = World::simulated(7);
-        let mut text = || -> Vec<&str> {
+        let text = || -> Vec<&str> {
             let length = world.chance.below(12) as usize;
             (0..length).map(|_| ["a", "b", "c"][world.chance.below(3) as usize]).collect()
         };
