@@ -15,4 +15,6 @@ pub enum Canary {
     AnyCopyIsEnough,
     /// A holder removes released segments newest first.
     ReleasesBackwards,
+    /// A frozen copy goes on listening to its owner.
+    FrozenListens,
 }

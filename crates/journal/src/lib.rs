@@ -38,7 +38,7 @@ pub use ends::SegmentEnd;
 pub use error::{AppendError, OpenError, ReadError};
 pub use journal::{Journal, Mode, Seen};
 pub use ledger::{Candidate, Pinned};
-pub use meta::{Identity, identity};
+pub use meta::{Identity, found, identity};
 pub use position::{Extent, Position, SegmentNo};
 pub use settings::Settings;
 pub use stats::{Room, Stats};

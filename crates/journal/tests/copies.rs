@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use journal::copies::{CopyStage, HandOverError, HeldCopy, HeldLink, Link, Mender};
-use journal::{AppendError, Batch, Commit, Journal, Mode, OpenError, Settings, When};
-use world::sim::SimHandle;
+use journal::{AppendError, Batch, Commit, Identity, Journal, Mode, OpenError, Settings, When};
+use world::sim::{Faults, SimHandle};
 use world::{Disk, World};
 
 const SEGMENT: u64 = 8 << 10;
@@ -93,7 +93,7 @@ fn a_copy_catches_up_follows_and_is_equal_byte_for_byte() {
     let (owner, holder) = attach(&journal, &copy);
     flow(&owner, &holder);
     assert_eq!(journal.copies().states()[0].stage, CopyStage::Level);
-    journal.copies().set_level(&["b"]);
+    journal.copies().set_level(&["b"], 1);
     let mut waits = append(&journal, 10, 5000, When::Durable);
     assert!(waits.try_take().is_none(), "no copy has it yet");
     append(&journal, 11, 50, When::Soon).try_take().unwrap().unwrap();
@@ -132,7 +132,7 @@ fn a_copy_is_taken_over_and_the_old_owner_is_refused() {
     assert_eq!(copy.hand_over(), Err(HandOverError::NotLevel));
     let (owner, holder) = attach(&journal, &copy);
     flow(&owner, &holder);
-    journal.copies().set_level(&["b"]);
+    journal.copies().set_level(&["b"], 1);
     let mut commit = append(&journal, 1, 3000, When::Durable);
     flow(&owner, &holder);
     let end = commit.try_take().unwrap().unwrap().extent(0).position.0 + 32 + 3001;
@@ -186,7 +186,7 @@ fn a_lower_epoch_is_refused_and_deposes_even_after_a_restart() {
     let text = format!("{text}check {:08x}\n", crc32c::crc32c(text.as_bytes()));
     p.a_sim.disk.replace_durable(meta, text.as_bytes()).unwrap();
     let (older, _) = open(&p.a, "/new", 3);
-    older.copies().set_level(&["b"]);
+    older.copies().set_level(&["b"], 1);
     let (owner, holder) = attach(&older, &copy);
     let mut waits = append(&older, 1, 10, When::Durable);
     flow(&owner, &holder);
@@ -278,12 +278,96 @@ fn a_rotten_segment_of_a_copy_costs_its_level_and_is_fetched_again() {
 fn a_detached_or_slow_member_of_the_level_set_holds_commits_until_it_is_taken_out() {
     let p = pair();
     let (journal, _) = open(&p.a, "/spool", 1);
-    journal.copies().set_level(&["b"]);
+    journal.copies().set_level(&["b"], 1);
     assert_eq!(journal.copies().protected_by(), 1);
     let mut commit = append(&journal, 1, 10, When::Durable);
     assert!(commit.try_take().is_none());
-    journal.copies().set_level(&[]);
+    journal.copies().set_level(&[], 0);
     assert_eq!(commit.try_take().unwrap().unwrap().copies, 0);
+}
+
+#[test]
+fn a_copy_that_is_being_added_is_waited_for_and_does_not_count_yet() {
+    let p = pair();
+    let (journal, _) = open(&p.a, "/spool", 1);
+    let copy = held(&p.b);
+    let (owner, holder) = attach(&journal, &copy);
+    flow(&owner, &holder);
+    let mut before = append(&journal, 1, 10, When::Durable);
+    before.try_take().unwrap().unwrap();
+    journal.copies().set_level(&["b"], 0);
+    assert!(!journal.copies().states()[0].counts, "it has not acknowledged what was receipted before");
+    assert_eq!(journal.copies().protected_by(), 0);
+    let mut waits = append(&journal, 2, 10, When::Durable);
+    assert!(waits.try_take().is_none(), "it is waited for already");
+    flow(&owner, &holder);
+    assert_eq!(waits.try_take().unwrap().unwrap().copies, 0);
+    assert!(journal.copies().states()[0].counts);
+    drop((owner, holder));
+    assert!(journal.copies().states()[0].counts, "it is away, and has what it has");
+    let mut waits = append(&journal, 3, 10, When::Durable);
+    journal.copies().set_level(&["b"], 1);
+    let (owner, holder) = attach(&journal, &copy);
+    flow(&owner, &holder);
+    assert_eq!(waits.try_take().unwrap().unwrap().copies, 1, "it counts as long as it is told so");
+}
+
+#[test]
+fn a_frozen_copy_acknowledges_nothing_until_it_is_thawed() {
+    let p = pair();
+    let (journal, _) = open(&p.a, "/spool", 1);
+    let copy = held(&p.b);
+    assert_eq!(copy.freeze(), Err(HandOverError::NotLevel));
+    let (owner, holder) = attach(&journal, &copy);
+    flow(&owner, &holder);
+    journal.copies().set_level(&["b"], 1);
+    let mut before = append(&journal, 1, 10, When::Durable);
+    flow(&owner, &holder);
+    before.try_take().unwrap().unwrap();
+    let frozen = copy.freeze().unwrap();
+    assert_eq!((frozen.at, frozen.epoch, frozen.heard), (journal.copies().tail(), 1, 1));
+    let mut after = append(&journal, 2, 10, When::Durable);
+    flow(&owner, &holder);
+    assert!(after.try_take().is_none() && holder.is_over());
+    drop((owner, holder));
+    let (owner, holder) = attach(&journal, &copy);
+    flow(&owner, &holder);
+    assert!(after.try_take().is_none() && holder.is_over(), "a new link is refused");
+    assert_eq!(journal.copies().deposed_by(), None);
+    assert_eq!(copy.freeze(), Ok(frozen));
+    copy.thaw();
+    copy.thaw();
+    let (owner, holder) = attach(&journal, &copy);
+    flow(&owner, &holder);
+    assert_eq!(after.try_take().unwrap().unwrap().copies, 1);
+    let frozen = copy.freeze().unwrap();
+    assert_eq!(copy.hand_over(), Ok(frozen.at), "a frozen copy is handed over like any other");
+    copy.thaw();
+    assert_eq!(copy.freeze(), Err(HandOverError::Closed));
+    assert_eq!(open(&p.b, "/copy", 2).1.len(), 2);
+}
+
+#[test]
+fn an_identity_is_founded_once_and_a_crash_leaves_nothing_or_all_of_it() {
+    let dir = Path::new("/spool");
+    for crash_at in 1.. {
+        let (world, sim) = World::simulated(crash_at);
+        sim.disk.set_faults(Faults { crash_after_ops: Some(crash_at), ..Faults::default() });
+        let made = journal::found(&world, dir, &settings(0));
+        sim.disk.crash();
+        sim.disk.reboot();
+        sim.disk.set_faults(Faults::default());
+        let there = journal::identity(&world, dir).unwrap();
+        let now = journal::found(&world, dir, &settings(3)).unwrap();
+        assert!(there.is_none_or(|there| there == now && there.epoch == 0), "crash at {crash_at}");
+        if let Ok(made) = made {
+            assert_eq!((there, now), (Some(made), made), "what was made is durable, and made once");
+            assert_eq!(open(&world, "/spool", 7).1.len(), 0);
+            assert_eq!(journal::identity(&world, dir).unwrap(), Some(Identity { epoch: 7, ..made }));
+            assert!(crash_at > 4, "a crash at each operation was tried");
+            break;
+        }
+    }
 }
 
 #[test]

@@ -30,8 +30,9 @@ pub(crate) struct Hub {
     pub(crate) window: u64,
     canary: Canary,
     state: Mutex<State>,
-    /// Beside the lock, because each message asks: members of the level set.
-    level: AtomicUsize,
+    /// Beside the lock, because each message asks: how many copies are waited for, and how many of them count as protection.
+    required: AtomicUsize,
+    counted: AtomicUsize,
     /// Whether anybody copies: otherwise the writer need not keep what it has written.
     linked: AtomicBool,
     deposed: AtomicBool,
@@ -89,7 +90,8 @@ impl Hub {
             window,
             canary,
             state: Mutex::new(state),
-            level: AtomicUsize::new(0),
+            required: AtomicUsize::new(0),
+            counted: AtomicUsize::new(0),
             linked: AtomicBool::new(false),
             deposed: AtomicBool::new(false),
         })
@@ -110,9 +112,9 @@ impl Hub {
         self.lock().deposed_by
     }
 
-    /// Number of members of the level set.
+    /// How many copies count as protection.
     pub(crate) fn protected_by(&self) -> usize {
-        self.level.load(Ordering::Relaxed)
+        self.counted.load(Ordering::Relaxed)
     }
 
     /// Records were written (not yet synced) at `position`; the segment ends at `end` now. No group: nobody asked for it,
@@ -152,7 +154,7 @@ impl Hub {
             answers.clear(); // answers Stopped
             return;
         }
-        if self.protected_by() == 0 {
+        if self.required.load(Ordering::Relaxed) == 0 {
             answers.drain(..).for_each(|answer| answer.give(0));
             return;
         }
@@ -168,16 +170,17 @@ impl Hub {
             }
         }
         let ready = self.ready(&mut state);
-        let copies = state.level.len();
+        let copies = self.protected_by();
         drop(state);
         now.into_iter().for_each(|answer| answer.give(0));
         ready.into_iter().for_each(|answer| answer.give(copies));
     }
 
-    /// Changes whose acknowledgements commits wait for. Those that wait only for others are completed.
-    pub(crate) fn set_level(&self, holders: BTreeSet<String>) {
+    /// Changes whose acknowledgements commits wait for, and how many of them count. Those that wait only for others are completed.
+    pub(crate) fn set_level(&self, holders: BTreeSet<String>, counted: usize) {
         self.change(|state| {
-            self.level.store(holders.len(), Ordering::Relaxed);
+            self.required.store(holders.len(), Ordering::Relaxed);
+            self.counted.store(counted.min(holders.len()), Ordering::Relaxed);
             let since = |holder: &String| state.level.get(holder).copied().unwrap_or(state.tail);
             state.level = holders.iter().map(|holder| (holder.clone(), since(holder))).collect();
         });
@@ -188,7 +191,7 @@ impl Hub {
         let mut state = self.lock();
         let result = change(&mut state);
         let ready = self.ready(&mut state);
-        let copies = state.level.len();
+        let copies = self.protected_by();
         if let Some(least) = state.copies.values().map(Copy::acked).min() {
             state.lag.passed(least);
         }

@@ -33,8 +33,9 @@ pub struct CopyState {
     pub stage: CopyStage,
     /// Whether commits wait for it.
     pub in_level_set: bool,
-    /// It is in the level set, and has everything that was in the log when it came in: no commit was completed without it that it
-    /// lacks. Only now the world may be told that it may take over.
+    /// It is in the level set, and has synced everything that was in the log when it came in. Whatever was receipted before that stood
+    /// in the log then, and whatever was receipted since waited for it: so there is no receipt for anything that it lacks, and only now
+    /// the world may be told that it may take over. It stays true while the holder is away.
     pub counts: bool,
     /// Everything before is synced there.
     pub acked: Position,
@@ -89,20 +90,25 @@ impl Copies {
         self.hub.change(|state| state.copies.remove(holder));
     }
 
-    /// Names the copies that count: a durable commit waits for all of them, and no others. Set it before the journal takes mail.
+    /// Names the copies that a durable commit waits for: all of `holders`, and no others. `counted` of them count as protection; that is
+    /// the number in a receipt ([`crate::Committed::copies`]) and [`Copies::protected_by`]. Set it before the journal takes mail.
     ///
     /// Whoever decides elsewhere who may take over (etcd) must never name a holder that is not in this set. So a holder comes in here
-    /// first, and is named there once [`CopyState::counts`]; it is struck out there first, and then goes from here.
-    pub fn set_level(&self, holders: &[&str]) {
-        self.hub.set_level(holders.iter().map(|h| h.to_string()).collect());
+    /// first and does not count yet, is named there once [`CopyState::counts`], and counts when that is known to be done; it is struck
+    /// out there first, and then goes from here.
+    ///
+    /// A holder's name stands for one disk: who has a new one has acknowledged nothing, so it needs another name, or
+    /// [`Copies::detach`] before its next link.
+    pub fn set_level(&self, holders: &[&str], counted: usize) {
+        self.hub.set_level(holders.iter().map(|h| h.to_string()).collect(), counted);
     }
 
-    /// The copies that count.
+    /// The copies that a durable commit waits for.
     pub fn level(&self) -> BTreeSet<String> {
         self.hub.lock().level.keys().cloned().collect()
     }
 
-    /// How many copies count; a durable commit has so many besides the one here. Cheap.
+    /// How many copies count as protection; a durable commit has at least so many besides the one here. Cheap.
     pub fn protected_by(&self) -> usize {
         self.hub.protected_by()
     }
