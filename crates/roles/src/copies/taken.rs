@@ -147,8 +147,12 @@ pub fn found(world: &World, root: &Path) -> io::Result<Vec<(String, String)>> {
             let dir = root.join(&node.name).join(&journal.name);
             if journal.name.ends_with(DONE) {
                 clear(world, &dir)?;
-            } else if journal::identity(world, &dir).map_err(io::Error::other)?.is_some() {
-                found.push((node.name.clone(), journal.name));
+                continue;
+            }
+            match journal::identity(world, &dir) {
+                Ok(Some(_)) => found.push((node.name.clone(), journal.name)),
+                Ok(None) => {}
+                Err(error) => error!("{}: {error}; this journal is left alone until that is mended", dir.display()),
             }
         }
     }
