@@ -17,4 +17,6 @@ pub enum Canary {
     ReleasesBackwards,
     /// A frozen copy goes on listening to its owner.
     FrozenListens,
+    /// A raised epoch is used and not written down.
+    EpochBeforeMeta,
 }

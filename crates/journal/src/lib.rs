@@ -35,7 +35,7 @@ pub use canary::Canary;
 pub use batch::{BATCH_BYTES_MAX, Batch, Bytes, RECORD_HEADER_BYTES};
 pub use commit::{Commit, Committed};
 pub use ends::SegmentEnd;
-pub use error::{AppendError, OpenError, ReadError};
+pub use error::{AppendError, OpenError, RaiseError, ReadError};
 pub use journal::{Journal, Mode, Seen};
 pub use ledger::{Candidate, Pinned};
 pub use meta::{Identity, found, identity};

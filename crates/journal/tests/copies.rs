@@ -1,86 +1,15 @@
 //! A journal and a copy of it, told as stories on simulated disks. The seeds are in tests/tests/sim_copies.
 #![allow(clippy::unwrap_used)] // a test
 
+mod common;
+
 use std::path::Path;
 use std::sync::Arc;
 
-use journal::copies::{CopyStage, HandOverError, HeldCopy, HeldLink, Link, Mender};
-use journal::{AppendError, Batch, Commit, Identity, Journal, Mode, OpenError, Settings, When};
-use world::sim::{Faults, SimHandle};
-use world::{Disk, World};
-
-const SEGMENT: u64 = 8 << 10;
-const NAME: &str = "a/spool";
-
-fn settings(epoch: u32) -> Settings {
-    Settings { segment_bytes: SEGMENT, keep_free_bytes: 0, copy_window_bytes: 20_000, epoch, ..Settings::default() }
-}
-
-fn open(world: &World, dir: &str, epoch: u32) -> (Journal, Vec<Vec<u8>>) {
-    let mut seen = Vec::new();
-    let journal =
-        Journal::open_inline(world, Path::new(dir), settings(epoch), Mode::Serve, &mut |s| seen.push(s.payload.into()));
-    (journal.unwrap(), seen)
-}
-
-fn held(world: &World) -> HeldCopy {
-    HeldCopy::open(world, Path::new("/copy"), NAME, settings(0)).unwrap()
-}
-
-fn attach(journal: &Journal, copy: &HeldCopy) -> (Link, HeldLink) {
-    (journal.copies().attach(NAME, "b", Arc::new(|| ())), copy.link(Arc::new(|| ())))
-}
-
-/// Lets both ends of a link work until nothing moves.
-fn flow(owner: &Link, holder: &HeldLink) {
-    loop {
-        let mut moved = false;
-        owner.tick();
-        while owner.pump() {
-            moved = true;
-        }
-        while let Some(frame) = owner.output() {
-            moved = true;
-            assert_eq!(frame.to_vec().len(), frame.len());
-            holder.receive(&frame.to_vec()).unwrap();
-        }
-        while holder.pump() {
-            moved = true;
-        }
-        while let Some(frame) = holder.output() {
-            moved = true;
-            owner.receive(&frame.to_vec()).unwrap();
-        }
-        if !moved {
-            return;
-        }
-    }
-}
-
-fn append(journal: &Journal, byte: u8, len: usize, when: When) -> Commit {
-    let commit = journal.append(Batch::new().record(1, &[byte], vec![byte; len]), when);
-    while journal.pump() {}
-    commit
-}
-
-fn segments(sim: &SimHandle, dir: &str) -> Vec<(String, Vec<u8>)> {
-    let names = sim.disk.list(Path::new(dir)).unwrap();
-    let segments = names.into_iter().filter(|e| e.name.ends_with(".seg"));
-    segments.map(|e| (e.name.clone(), sim.disk.read_all(&Path::new(dir).join(&e.name)).unwrap())).collect()
-}
-
-struct Pair {
-    a: World,
-    a_sim: SimHandle,
-    b: World,
-    b_sim: SimHandle,
-}
-
-fn pair() -> Pair {
-    let (a, a_sim) = World::simulated(1);
-    let (b, b_sim) = World::simulated(2);
-    Pair { a, a_sim, b, b_sim }
-}
+use common::{NAME, SEGMENT, append, attach, flow, held, open, pair, segments, settings};
+use journal::copies::{CopyStage, HandOverError, HeldCopy, Mender};
+use journal::{AppendError, Journal, Mode, OpenError, When};
+use world::Disk;
 
 #[test]
 fn a_copy_catches_up_follows_and_is_equal_byte_for_byte() {
@@ -284,90 +213,6 @@ fn a_detached_or_slow_member_of_the_level_set_holds_commits_until_it_is_taken_ou
     assert!(commit.try_take().is_none());
     journal.copies().set_level(&[], 0);
     assert_eq!(commit.try_take().unwrap().unwrap().copies, 0);
-}
-
-#[test]
-fn a_copy_that_is_being_added_is_waited_for_and_does_not_count_yet() {
-    let p = pair();
-    let (journal, _) = open(&p.a, "/spool", 1);
-    let copy = held(&p.b);
-    let (owner, holder) = attach(&journal, &copy);
-    flow(&owner, &holder);
-    let mut before = append(&journal, 1, 10, When::Durable);
-    before.try_take().unwrap().unwrap();
-    journal.copies().set_level(&["b"], 0);
-    assert!(!journal.copies().states()[0].counts, "it has not acknowledged what was receipted before");
-    assert_eq!(journal.copies().protected_by(), 0);
-    let mut waits = append(&journal, 2, 10, When::Durable);
-    assert!(waits.try_take().is_none(), "it is waited for already");
-    flow(&owner, &holder);
-    assert_eq!(waits.try_take().unwrap().unwrap().copies, 0);
-    assert!(journal.copies().states()[0].counts);
-    drop((owner, holder));
-    assert!(journal.copies().states()[0].counts, "it is away, and has what it has");
-    let mut waits = append(&journal, 3, 10, When::Durable);
-    journal.copies().set_level(&["b"], 1);
-    let (owner, holder) = attach(&journal, &copy);
-    flow(&owner, &holder);
-    assert_eq!(waits.try_take().unwrap().unwrap().copies, 1, "it counts as long as it is told so");
-}
-
-#[test]
-fn a_frozen_copy_acknowledges_nothing_until_it_is_thawed() {
-    let p = pair();
-    let (journal, _) = open(&p.a, "/spool", 1);
-    let copy = held(&p.b);
-    assert_eq!(copy.freeze(), Err(HandOverError::NotLevel));
-    let (owner, holder) = attach(&journal, &copy);
-    flow(&owner, &holder);
-    journal.copies().set_level(&["b"], 1);
-    let mut before = append(&journal, 1, 10, When::Durable);
-    flow(&owner, &holder);
-    before.try_take().unwrap().unwrap();
-    let frozen = copy.freeze().unwrap();
-    assert_eq!((frozen.at, frozen.epoch, frozen.heard), (journal.copies().tail(), 1, 1));
-    let mut after = append(&journal, 2, 10, When::Durable);
-    flow(&owner, &holder);
-    assert!(after.try_take().is_none() && holder.is_over());
-    drop((owner, holder));
-    let (owner, holder) = attach(&journal, &copy);
-    flow(&owner, &holder);
-    assert!(after.try_take().is_none() && holder.is_over(), "a new link is refused");
-    assert_eq!(journal.copies().deposed_by(), None);
-    assert_eq!(copy.freeze(), Ok(frozen));
-    copy.thaw();
-    copy.thaw();
-    let (owner, holder) = attach(&journal, &copy);
-    flow(&owner, &holder);
-    assert_eq!(after.try_take().unwrap().unwrap().copies, 1);
-    let frozen = copy.freeze().unwrap();
-    assert_eq!(copy.hand_over(), Ok(frozen.at), "a frozen copy is handed over like any other");
-    copy.thaw();
-    assert_eq!(copy.freeze(), Err(HandOverError::Closed));
-    assert_eq!(open(&p.b, "/copy", 2).1.len(), 2);
-}
-
-#[test]
-fn an_identity_is_founded_once_and_a_crash_leaves_nothing_or_all_of_it() {
-    let dir = Path::new("/spool");
-    for crash_at in 1.. {
-        let (world, sim) = World::simulated(crash_at);
-        sim.disk.set_faults(Faults { crash_after_ops: Some(crash_at), ..Faults::default() });
-        let made = journal::found(&world, dir, &settings(0));
-        sim.disk.crash();
-        sim.disk.reboot();
-        sim.disk.set_faults(Faults::default());
-        let there = journal::identity(&world, dir).unwrap();
-        let now = journal::found(&world, dir, &settings(3)).unwrap();
-        assert!(there.is_none_or(|there| there == now && there.epoch == 0), "crash at {crash_at}");
-        if let Ok(made) = made {
-            assert_eq!((there, now), (Some(made), made), "what was made is durable, and made once");
-            assert_eq!(open(&world, "/spool", 7).1.len(), 0);
-            assert_eq!(journal::identity(&world, dir).unwrap(), Some(Identity { epoch: 7, ..made }));
-            assert!(crash_at > 4, "a crash at each operation was tried");
-            break;
-        }
-    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ pub mod control;
 mod copies;
 mod counted;
 mod data;
+pub mod dev;
 mod dispatch;
 mod exposition;
 pub mod health;

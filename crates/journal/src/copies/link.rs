@@ -121,8 +121,7 @@ impl Copies {
     /// Says that somebody owns the journal under this higher epoch, known from elsewhere. The same as when a holder says so; a lower
     /// epoch changes nothing.
     pub fn depose(&self, epoch: u32) {
-        if epoch > self.hub.format.epoch {
-            self.hub.change(|state| self.hub.depose(state, epoch));
+        if self.hub.change(|state| self.hub.depose(state, epoch)) {
             self.hub.let_go();
         }
     }
@@ -154,7 +153,8 @@ impl Copies {
             Stage::Refused => CopyStage::Refused,
         });
         let (acked, since) = (copy.acked(), state.level.get(holder));
-        let (segment, offset) = (self.hub.format.segment_of(acked), self.hub.format.offset(acked));
+        let format = self.hub.format();
+        let (segment, offset) = (format.segment_of(acked), format.offset(acked));
         let lacks =
             |(no, end): (&SegmentNo, &SegmentEnd)| end.at.saturating_sub(if *no == segment { offset } else { 0 });
         CopyState {
@@ -209,7 +209,7 @@ impl Link {
     pub fn pump(&self) -> bool {
         let (job, session) = loop {
             let (next, session) = self.with(|_, state| {
-                let log = Log { ends: &state.ends, tail: state.tail };
+                let log = Log { ends: &state.ends, tail: state.tail, epoch: state.epoch };
                 let copy = state.copies.get_mut(&self.holder).filter(|copy| copy.is(self.id));
                 copy.map_or((Next::Nothing, 0), |copy| (copy.next(log), copy.side().map_or(0, |s| s.session())))
             });
@@ -236,7 +236,7 @@ impl Link {
     }
 
     fn work(&self, job: Job) -> (Input, Option<(Position, Vec<u8>)>) {
-        let format = &self.hub.format;
+        let format = &self.hub.format();
         let (Job::Check { segment, .. } | Job::Read { segment, .. }) = job;
         let path = segment_path(&self.hub.dir, format, segment);
         let file = match self.hub.world.disk.open(&path, Open::Read) {
