@@ -36,7 +36,9 @@ impl Doorkeeper for Door {
     fn admit(&self, channel: &Channel) -> Admission {
         let no = |why: &str| Admission::No(why.into());
         let Some((journal, disk)) = channel.name().rsplit_once('@') else {
-            return no("this node is in a cluster, and the channel is of one that is not: give both the same [cluster]");
+            return no(
+                "this node is in a cluster, and the channel is of one that is not: give both the same [cluster]",
+            );
         };
         let Some(name) = JournalName::parse(journal) else { return no("that is no journal's name") };
         if disk != format!("{:016x}", self.me.disk) {

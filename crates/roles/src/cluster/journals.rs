@@ -22,7 +22,7 @@ use super::door::Door;
 use super::say::say;
 use super::tenure::{Ended, HandOver, Tenure};
 use super::{InCluster, former};
-use crate::copies::taken::{OpenAs, WhenEmpty, found, go_on_alone};
+use crate::copies::taken::{OpenAs, WhenEmpty, found, go_on_alone, remove};
 use crate::copies::{HeldCopies, NodeCopies, OwnCopies, Places, TakenJournals};
 use crate::dispatch::Kit;
 use crate::peers::Peers;
@@ -108,7 +108,7 @@ impl Journals {
         let held = HeldCopies::start(&world, &places.copies, &journals, settings.journal, &peers, door)?;
         for (node, journal) in found(&world, &places.taken)? {
             if let Some(name) = JournalName::new(&node, &journal).filter(|name| id(name).is_some()) {
-                ground.go_on(name, &held)?;
+                ground.go_on(name)?;
             }
         }
         let (keeping, keepers) = (held.clone(), ground.clone());
@@ -131,7 +131,9 @@ impl Journals {
         self.hand_over.send(HandOver { to, done }).await.map_err(|_| gone())?;
         match tokio::time::timeout(HAND_OVER_MAX, answer).await {
             Ok(answer) => answer.unwrap_or_else(|_| Err(gone())),
-            Err(_) => Err(String::from("nobody has taken it in time; it stays here, and is taken over when this node's lease ends")),
+            Err(_) => Err(String::from(
+                "nobody has taken it in time; it stays here, and is taken over when this node's lease ends",
+            )),
         }
     }
 }
@@ -162,15 +164,15 @@ impl Ground {
     }
 
     /// Goes on with a journal that was taken over before this process began.
-    fn go_on(self: &Arc<Ground>, name: JournalName, held: &HeldCopies) -> std::io::Result<()> {
+    fn go_on(self: &Arc<Ground>, name: JournalName) -> std::io::Result<()> {
         let identity = journal::identity(&self.world, &self.taken_dir(&name)).map_err(std::io::Error::other)?;
         let (Some(identity), Some(id)) = (identity, id(&name)) else { return Ok(()) };
         let mut seat = self.cluster.seat(name.clone(), Local { id, epoch: identity.epoch, owner: true });
-        let (ground, held) = (self.clone(), held.clone());
+        let ground = self.clone();
         tokio::spawn(async move {
             while let Some(effect) = seat.effect().await {
                 match effect {
-                    Effect::Own { epoch, .. } => return ground.own_taken(name, seat, epoch, &held).await,
+                    Effect::Own { epoch, .. } => return ground.own_taken(name, seat, epoch).await,
                     Effect::Lost { epoch, taken, .. } => return ground.lay_down(name, epoch, taken).await,
                     Effect::Delete => return ground.clone().blocking(move |ground| ground.drop_taken(&name)).await,
                     Effect::Say(event) => say(&name, &event),
@@ -182,7 +184,7 @@ impl Ground {
     }
 
     /// Delivers from a journal that was taken over, until it is empty or another node's.
-    async fn own_taken(self: Arc<Ground>, name: JournalName, seat: SeatHandle, epoch: u32, _held: &HeldCopies) {
+    async fn own_taken(self: Arc<Ground>, name: JournalName, seat: SeatHandle, epoch: u32) {
         let opened = {
             let (ground, name) = (self.clone(), name.clone());
             let as_ = OpenAs { journal: name.to_string(), epoch, taken: None, when_empty: WhenEmpty::Stay };
@@ -228,9 +230,9 @@ impl Ground {
 
     /// etcd says that this journal is finished everywhere.
     fn drop_taken(&self, name: &JournalName) {
-        let as_ = OpenAs { journal: name.to_string(), epoch: u32::MAX, taken: None, when_empty: WhenEmpty::Stay };
-        let _ = as_;
-        self.taken.finish(&self.taken_dir(name));
+        if let Err(error) = remove(&self.world, &self.taken_dir(name)) {
+            error!("{name} is finished, and cannot be removed: {error}");
+        }
     }
 
     /// Runs what works with the disk where it may.
@@ -262,7 +264,7 @@ async fn keep(ground: Arc<Ground>, held: HeldCopies, name: JournalName, epoch: u
                         "{name} is this node's now, and its copy cannot be owned: {what}; start this node again once that is mended"
                     );
                 }
-                return ground.own_taken(name, seat, epoch, &held).await;
+                return ground.own_taken(name, seat, epoch).await;
             }
             Effect::Delete => {
                 let (held, name) = (held.clone(), name.clone());
@@ -315,7 +317,7 @@ fn drop_copy(ground: &Ground, held: &HeldCopies, name: &JournalName) {
         copy.close();
         held.forget(&journal);
     }
-    if let Err(error) = crate::copies::taken::remove(&ground.world, &held.dir(&journal)) {
+    if let Err(error) = remove(&ground.world, &held.dir(&journal)) {
         error!("{name} is finished, and its copy cannot be removed: {error}");
     }
 }

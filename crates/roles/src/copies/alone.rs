@@ -16,13 +16,18 @@ use world::World;
 use super::held::{Admission, Doorkeeper};
 use super::note::TakeNote;
 use super::owned::HolderAt;
+use super::shown::plain;
 use super::standing::{Change, Standing};
 use super::{HeldCopies, OwnCopies, Places, SPOOL, spool_of};
 use crate::peers::Channel;
 
 /// Has `holders` keep copies; each counts from when it is level until it is late.
 pub fn keep_level(own: &OwnCopies, holders: &[String]) -> io::Result<()> {
-    let at = |holder: &String| HolderAt { holder: holder.as_str().into(), node: holder.clone(), channel: own.journal().into() };
+    let at = |holder: &String| HolderAt {
+        holder: holder.as_str().into(),
+        node: holder.clone(),
+        channel: own.journal().into(),
+    };
     own.follow(&holders.iter().map(at).collect::<Vec<_>>())?;
     let own = own.clone();
     thread::Builder::new().name("copies-watch".into()).spawn(move || watch(&own))?;
@@ -66,7 +71,9 @@ impl Doorkeeper for Gatekeeper {
             Ok(None) => Admission::Yes(journal),
             Ok(Some(note)) => Admission::Above { journal, epoch: note.epoch },
             Err(error) => {
-                error!("the note of the take-over of {owner}'s journal cannot be read: {error}; its owner is not heard");
+                error!(
+                    "the note of the take-over of {owner}'s journal cannot be read: {error}; its owner is not heard"
+                );
                 Admission::No(String::from("the note of a take-over cannot be read on this node"))
             }
         }
@@ -137,11 +144,11 @@ impl Change {
     /// Tells the operator.
     pub fn say(&self) {
         match self {
-            Change::Counts(holder) => info!(%holder, "the copy on {holder} is level: it counts from now on"),
+            Change::Counts(holder) => info!("the copy on {} is level: it counts from now on", plain(holder)),
             Change::CountsNoMore(holder, why) => warn!(
-                %holder,
-                "the copy on {holder} counts no more: {why}; connectors that want it refuse mail with 451, \
-                 or take it without, until it is level again"
+                "the copy on {} counts no more: {why}; connectors that want it refuse mail with 451, \
+                 or take it without, until it is level again",
+                plain(holder)
             ),
         }
     }

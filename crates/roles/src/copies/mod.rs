@@ -30,8 +30,8 @@ use crate::peers::Peers;
 pub use held::HeldCopies;
 pub use note::TakeNote;
 pub use owned::OwnCopies;
-use taken::{OpenAs, WhenEmpty};
 pub use taken::TakenJournals;
+use taken::{OpenAs, WhenEmpty};
 
 /// What all threads that work on copies share.
 #[derive(Clone)]

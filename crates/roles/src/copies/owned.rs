@@ -130,7 +130,7 @@ impl OwnCopies {
     }
 
     /// Whether the work on them goes on.
-    pub(super) fn is_stopping(&self) -> bool {
+    pub fn is_stopping(&self) -> bool {
         self.shop.is_stopping()
     }
 

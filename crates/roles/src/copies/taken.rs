@@ -172,7 +172,7 @@ pub fn go_on_alone(taken: &TakenJournals, world: &World, root: &Path) -> io::Res
 }
 
 /// Renamed first, durably: half removed under its own name, a journal could show marks whose tombstones are gone.
-fn remove(world: &World, dir: &Path) -> io::Result<()> {
+pub fn remove(world: &World, dir: &Path) -> io::Result<()> {
     let mut name = dir.file_name().unwrap_or_default().to_os_string();
     name.push(DONE);
     let done = dir.with_file_name(name);
