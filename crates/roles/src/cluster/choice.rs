@@ -135,8 +135,9 @@ fn mixed(salt: u64, name: &str) -> u64 {
     (hash ^ (hash >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9)
 }
 
-/// One that has neither counted nor moved on for so long is replaced: twice the lease of a node, so that a restart is no reason.
-const USELESS_MS: u64 = 10_000;
+/// One that has neither counted nor moved on for so long is replaced. Short, because mail that asks for a copy is refused meanwhile; a
+/// copy stops to count only after seconds without a link as it is.
+const USELESS_MS: u64 = 2_000;
 /// One that was let go is asked again only when there is nobody else, or after this time.
 const REST_MS: u64 = 300_000;
 
@@ -194,7 +195,7 @@ mod tests {
         let mut choice = Choice::new("", "", Spread::Any, 7, &[]);
         let first = choice.step(0, &all, 1, |_| Seen::default());
         for round in 1..100 {
-            let chosen = choice.step(round * 5_000, &all, 1, |_| Seen { counts: false, acked: round });
+            let chosen = choice.step(round * USELESS_MS, &all, 1, |_| Seen { counts: false, acked: round });
             assert_eq!(chosen, first, "it moves on");
         }
         let mut two = Choice::new("", "", Spread::Any, 7, &[first[0].clone(), Member { node: "x".into(), disk: 9 }]);
