@@ -138,6 +138,11 @@ impl DataDir {
         self.root.join("mail")
     }
 
+    /// The organization document that ran last, of the data directory at `root`: read before the directory is opened.
+    pub fn org_cache(root: &Path) -> PathBuf {
+        root.join("org.cache")
+    }
+
     /// Trace files.
     pub fn trace(&self) -> PathBuf {
         self.root.join("trace")

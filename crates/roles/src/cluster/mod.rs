@@ -15,6 +15,9 @@ mod tenure;
 
 use std::sync::Arc;
 
+use cluster::etcd::Client;
+use cluster::keys::Keys;
+use cluster::org::OrgStore;
 use cluster::record::{Member, NodeRecord};
 use cluster::view::View;
 use cluster::{Announced, Cluster};
@@ -93,6 +96,14 @@ impl InCluster {
             }
         });
     }
+}
+
+/// The organization document in etcd, for a node that is not in its cluster yet.
+pub fn org_store(world: &World, written: &directory::Cluster) -> Result<OrgStore, ClusterError> {
+    let settings = etcd::settings(world, written).map_err(ClusterError)?;
+    let client =
+        Client::new(settings.access).map_err(|what| ClusterError(format!("posthouse.toml: [cluster]: {what}")))?;
+    Ok(OrgStore::new(client, Keys::new(&settings.prefix)))
 }
 
 /// The nodes of the document, and those that etcd shows besides.

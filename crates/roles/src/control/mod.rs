@@ -3,6 +3,7 @@
 //! Owns the answers as plain values ([`view`]) and refusals that say what to do. Knows no HTTP. The command line and the page can do
 //! nothing that is not here.
 
+mod org;
 mod verbs;
 
 use std::fmt;
@@ -20,6 +21,7 @@ use crate::metrics;
 use crate::node::{Node, Running};
 use crate::trace::{Filter, TraceEvent};
 use crate::view;
+pub use org::{OrgComparison, OrgDraft, OrgProposal, OrgRollback};
 pub use verbs::{MessageFilter, MessageVerb, QueueVerb, parse_since};
 
 /// A handle on a running node. Cheap to clone.
@@ -135,6 +137,7 @@ impl Control {
             journal: node.spool.journal_stats().into(),
             events: node.trace.counts().map(|(kind, count)| (kind.word().to_string(), count)).collect(),
             trace_dropped: node.trace.dropped(),
+            org: self.org(),
             config: view::Config::default(),
         }
     }

@@ -20,6 +20,7 @@ use transport::receive::{Receiver, Shared};
 use transport::swap::Swap;
 use world::World;
 
+use super::organization::{self, Changes};
 use super::run::{Running, Signals, tell_manager};
 use super::settings::spool_settings;
 use super::{Node, SessionReadiness};
@@ -32,9 +33,10 @@ use crate::data::{DataDir, DataError};
 use crate::dispatch::{Kit, NodeWake};
 use crate::health::{Health, Phase};
 use crate::listen::{BindError, Bound};
-use crate::listeners::{BoundListeners, Listeners};
+use crate::listeners::Listeners;
 use crate::logging;
 use crate::maildir::Maildirs;
+use crate::org::Standing;
 use crate::peers::{LinkTls, Peers};
 use crate::timers::{Alarm, Timers};
 use crate::trace::Trace;
@@ -77,7 +79,6 @@ impl std::error::Error for StartError {}
 /// Starts a node. Call it inside a tokio runtime. When it returns, mail is taken.
 pub async fn start(start: Start) -> Result<Running, StartError> {
     let world = World::real();
-    let from_org_file = start.org.is_some();
     let config = config::Running::load(&world, start).map_err(StartError::Documents)?;
     let loaded = config.loaded();
     logging::start(&loaded.node.log);
@@ -86,7 +87,8 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
 
     // Nothing is touched before all of this is had.
     let mut signals = Signals::new().map_err(|error| StartError::Io("signals", error))?;
-    let bound = BoundListeners::bind(loaded.org.listeners(), from_org_file).map_err(StartError::Bind)?;
+    let bound = organization::begin(&world, &config).await?;
+    let loaded = config.loaded();
     let http = Bound::bind(loaded.node.http.listen, HTTP_REMEDY).map_err(StartError::Bind)?;
     let links =
         loaded.node.peers.as_ref().map(|peers| BoundLinks::bind(&world, peers, &loaded.node.name)).transpose()?;
@@ -117,11 +119,13 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
             (Tenure::of(&world, &data.spool(), loaded.node.keeps_copies(), note)?, None)
         }
     };
-    let assemble = || assemble(world, config, &loaded, data, certificate, from_org_file, tenure);
+    let assemble = || assemble(world, config, &loaded, data, certificate, tenure);
     let node = tokio::task::block_in_place(assemble);
     progress.abort();
     let mut node = node?;
     node.cluster = cluster;
+    let changes;
+    (node.changes, changes) = Changes::new();
     let timers = Timers::start(&node.world, node.spool.clone(), node.alarm.clone());
     let timers = timers.map_err(|error| StartError::Io("timers", error))?;
     node.health.enter(Phase::Serving);
@@ -133,7 +137,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
         node.peers = Some(links);
     }
     node.listeners.listen(bound).map_err(StartError::Bind)?;
-    Ok(Running { node: Arc::new(node), timers, http: Some(http), signals })
+    Ok(Running { node: Arc::new(node), timers, http: Some(http), signals, changes })
 }
 
 /// Where links come in and by which certificates, before anything is touched.
@@ -236,7 +240,6 @@ fn assemble(
     loaded: &Loaded,
     data: DataDir,
     certificate: ServedCertificate,
-    from_org_file: bool,
     tenure: Tenure,
 ) -> Result<Node, StartError> {
     let (started_ms, started_mono_ms) = (world.clock.wall_ms(), world.clock.mono_ms());
@@ -277,7 +280,7 @@ fn assemble(
         doors: Doors::new(limits.connections_max, limits.connection_rate_per_minute),
         passwords: Passwords::new(&*world.chance),
     }));
-    let listeners = Listeners::new(receiver.clone(), from_org_file);
+    let listeners = Listeners::new(receiver.clone());
     Ok(Node {
         world,
         data,
@@ -299,6 +302,8 @@ fn assemble(
         copies: None,
         cluster: None,
         journals: None,
+        standing: Standing::default(),
+        changes: Changes::new().0,
         alarm,
     })
 }
