@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use world::{Lock, Open, World};
 
+use crate::copies::Places;
+
 /// The data directory, ours alone until this is dropped.
 pub struct DataDir {
     root: PathBuf,
@@ -124,6 +126,11 @@ impl DataDir {
     /// The journals that other nodes took over from this one, by the node that they were made on.
     pub fn former(&self) -> PathBuf {
         self.root.join("former")
+    }
+
+    /// Where journals of others, and former ones, are kept.
+    pub fn places(&self) -> Places {
+        Places { copies: self.copies(), taken: self.taken(), former: self.former() }
     }
 
     /// Maildirs, by domain and local part.

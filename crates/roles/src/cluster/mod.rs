@@ -3,8 +3,15 @@
 //! Owns the place in etcd, and the disk's number that goes with the name. Knows no journal's bytes. Always holds: a node with another
 //! disk is another member; what the others are shown of this node is what it is.
 
+mod choice;
+mod claim;
 mod disk;
+mod door;
 mod etcd;
+mod former;
+mod journals;
+mod say;
+mod tenure;
 
 use std::sync::Arc;
 
@@ -19,11 +26,13 @@ use world::World;
 
 use crate::data::DataDir;
 use crate::peers::Peers;
+pub use claim::{Claimed, claim};
+pub use journals::{Journals, Parts};
 
 /// A node's place in its cluster.
 pub struct InCluster {
     /// The tasks that keep it, and the way to etcd.
-    pub cluster: Cluster,
+    pub cluster: Arc<Cluster>,
 }
 
 /// Why a node cannot be in its cluster; for the operator.
@@ -51,7 +60,7 @@ impl InCluster {
         };
         let cluster = Cluster::start(settings, world.clone(), me, record)
             .map_err(|what| ClusterError(format!("posthouse.toml: [cluster]: {what}")))?;
-        Ok(Some(InCluster { cluster }))
+        Ok(Some(InCluster { cluster: Arc::new(cluster) }))
     }
 
     /// Who we are.

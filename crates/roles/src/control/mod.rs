@@ -215,7 +215,16 @@ impl Control {
             let error = format!("{node} is up and owns its journal");
             return Err(Refusal::busy(error, "stop it first; or say --force, and it ends by itself"));
         }
-        let taken = copies.take_over(&node, &self.node.places());
+        if self.node.cluster.is_some() {
+            let error = String::from(
+                "this node is in a cluster: journals are taken over by themselves when their owner's lease ends",
+            );
+            return Err(Refusal::bad(
+                error,
+                "posthouse cluster status shows who owns what; posthouse node drain hands one over",
+            ));
+        }
+        let taken = copies.take_over_alone(&self.node.world, &node, &self.node.places());
         let messages = taken.map_err(|error| Refusal::failed(error, "posthouse journal list shows the copies here"))?;
         tracing::warn!("{who} had this node take over the journal of {node}: {messages} messages");
         Ok(messages)

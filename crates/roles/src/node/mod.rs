@@ -19,7 +19,7 @@ use transport::swap::Swap;
 use world::World;
 
 use crate::certificates::ServedCertificate;
-use crate::cluster::InCluster;
+use crate::cluster::{InCluster, Journals};
 use crate::config;
 use crate::copies::{NodeCopies, Places};
 use crate::counted::Counted;
@@ -61,6 +61,8 @@ pub struct Node {
     pub(crate) copies: Option<NodeCopies>,
     /// The place in the cluster, if the node document has `[cluster]`.
     pub(crate) cluster: Option<InCluster>,
+    /// The tasks of its journals in the cluster.
+    pub(crate) journals: Option<Journals>,
     /// What is known of the organization document's versions; of use in a cluster only.
     pub(crate) standing: Standing,
     /// Where changes of the organization are asked for.
@@ -76,7 +78,7 @@ impl Node {
 
     /// Where copies and taken journals are kept.
     pub(crate) fn places(&self) -> Places {
-        Places { copies: self.data.copies(), taken: self.data.taken() }
+        self.data.places()
     }
 
     /// Whether there is a connector whose mail can have the copies that it asks for now.

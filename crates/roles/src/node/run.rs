@@ -51,7 +51,7 @@ impl Signals {
         })
     }
 
-    async fn end(&mut self) {
+    pub(super) async fn end(&mut self) {
         tokio::select! { _ = self.term.recv() => {}, _ = self.int.recv() => {} }
     }
 }

@@ -25,7 +25,7 @@ use super::run::{Running, Signals, tell_manager};
 use super::settings::spool_settings;
 use super::{Node, SessionReadiness};
 use crate::certificates::{CertificateError, CertificateFiles, ServedCertificate};
-use crate::cluster::{ClusterError, InCluster};
+use crate::cluster::{Claimed, ClusterError, InCluster, Journals, Parts, claim};
 use crate::config;
 use crate::copies::{NodeCopies, TakeNote, former};
 use crate::counted::Counted;
@@ -86,7 +86,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     loaded.warnings.0.iter().for_each(|warning| warn!("{warning}"));
 
     // Nothing is touched before all of this is had.
-    let signals = Signals::new().map_err(|error| StartError::Io("signals", error))?;
+    let mut signals = Signals::new().map_err(|error| StartError::Io("signals", error))?;
     let bound = organization::begin(&world, &config).await?;
     let loaded = config.loaded();
     let http = Bound::bind(loaded.node.http.listen, HTTP_REMEDY).map_err(StartError::Bind)?;
@@ -109,11 +109,17 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     if let (Some(cluster), Some(links), Some(peers)) = (&cluster, &links, &loaded.node.peers) {
         cluster.link_to_all(links, peers.known.clone());
     }
-    let note = former_take_over(&loaded, links.as_ref()).await;
-    let assemble = || {
-        let tenure = Tenure::of(&world, &data.spool(), loaded.node.keeps_copies(), note)?;
-        assemble(world, config, &loaded, data, certificate, tenure)
+    let (tenure, claimed) = match &cluster {
+        Some(place) => tokio::select! {
+            claimed = claim_own(&world, place, &data, &loaded) => claimed?,
+            () = signals.end() => return Err(StartError::Cluster("stopped before this node had its journal".into())),
+        },
+        None => {
+            let note = former_take_over(&loaded, links.as_ref()).await;
+            (Tenure::of(&world, &data.spool(), loaded.node.keeps_copies(), note)?, None)
+        }
     };
+    let assemble = || assemble(world, config, &loaded, data, certificate, tenure);
     let node = tokio::task::block_in_place(assemble);
     progress.abort();
     let mut node = node?;
@@ -125,7 +131,9 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     node.health.enter(Phase::Serving);
     let http = http.listen(HTTP_REMEDY).map_err(StartError::Bind)?;
     if let (Some(links), Some(peers)) = (links, &loaded.node.peers) {
-        node.copies = Some(tokio::task::block_in_place(|| start_copies(&node, &loaded, peers, &links))?);
+        let start = || start_copies(&node, &loaded, peers, &links, claimed);
+        let (journals, copies) = tokio::task::block_in_place(start)?;
+        (node.journals, node.copies) = (journals, Some(copies));
         node.peers = Some(links);
     }
     node.listeners.listen(bound).map_err(StartError::Bind)?;
@@ -185,22 +193,44 @@ impl Tenure {
     }
 }
 
+/// In a cluster, etcd says under which epoch this node writes its journal.
+async fn claim_own(
+    world: &World,
+    place: &InCluster,
+    data: &DataDir,
+    loaded: &Loaded,
+) -> Result<(Tenure, Option<Claimed>), StartError> {
+    let settings = spool_settings(loaded).journal;
+    let claimed = claim(world, &place.cluster, &data.places(), &data.spool(), &settings).await;
+    let claimed = claimed.map_err(StartError::Cluster)?;
+    Ok((Tenure { epoch: claimed.epoch, taken: None }, Some(claimed)))
+}
+
 fn start_copies(
     node: &Node,
     loaded: &Loaded,
     peers: &directory::Peers,
     links: &Peers,
-) -> Result<NodeCopies, StartError> {
-    let places = node.places();
-    NodeCopies::start(
-        node.kit.clone(),
-        &places,
-        spool_settings(loaded),
-        node.spool.copies(),
-        &peers.copy_holders(),
-        links,
-    )
-    .map_err(|error| StartError::Io("copies of journals", error))
+    claimed: Option<Claimed>,
+) -> Result<(Option<Journals>, NodeCopies), StartError> {
+    let (kit, places, settings) = (node.kit.clone(), node.places(), spool_settings(loaded));
+    let failed = |error| StartError::Io("copies of journals", error);
+    let (Some(place), Some(claimed)) = (&node.cluster, claimed) else {
+        let holders = peers.copy_holders();
+        let copies = NodeCopies::alone(kit, &places, settings, node.spool.copies(), &holders, links);
+        return Ok((None, copies.map_err(failed)?));
+    };
+    let (org, by_default) = (node.org.clone(), u8::from(loaded.node.keeps_copies()));
+    // At least one: a journal without a copy is lost with its machine.
+    let wanted = move || {
+        let org = org.load();
+        let rules = org.receive_connectors.iter().map(|connector| connector.protection(by_default).copies);
+        usize::from(rules.max().unwrap_or(0).max(1))
+    };
+    let (peers, node_document) = (links.clone(), loaded.node.clone());
+    let parts = Parts { kit, places, settings, peers, wanted: Box::new(wanted), node: node_document };
+    let (journals, copies) = Journals::start(place, parts, claimed, &node.spool).map_err(failed)?;
+    Ok((Some(journals), copies))
 }
 
 /// Puts the parts together; mail that waits begins to move.
@@ -271,6 +301,7 @@ fn assemble(
         peers: None,
         copies: None,
         cluster: None,
+        journals: None,
         standing: Standing::default(),
         changes: Changes::new().0,
         alarm,
