@@ -187,9 +187,9 @@ fn data_in_use_by_another_process() {
 
 /// Nobody is to believe that his nodes take over by themselves.
 #[test]
-fn what_is_not_done_yet_is_refused() {
+fn a_cluster_without_links_is_refused() {
     let setup = Setup::new("[cluster]\nendpoints = [\"http://127.0.0.1:2379\"]\n", "");
-    assert_lines(&setup.refused_untouched(), &[&["[cluster] is not used by this version", "remove the table"]]);
+    assert_lines(&setup.refused_untouched(), &[&["posthouse.toml:5", "[cluster] needs the table [peers]"]]);
     let checked = setup.command("check").output().unwrap();
     assert_eq!(checked.status.code(), Some(1));
 }

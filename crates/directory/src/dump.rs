@@ -122,6 +122,10 @@ fn cluster_value(cluster: &Cluster, key: &str) -> Option<String> {
         "key" => text(cluster.own.as_ref()?.key.display()),
         "user" => text(&cluster.user.as_ref()?.name),
         "password_file" => text(cluster.user.as_ref()?.password_file.display()),
+        "address" => text(cluster.address.as_ref()?),
+        "site" => Some(&cluster.site).filter(|site| !site.is_empty()).and_then(text),
+        "rack" => Some(&cluster.rack).filter(|rack| !rack.is_empty()).and_then(text),
+        "spread" => text(cluster.spread.word()),
         _ => None,
     }
 }

@@ -28,7 +28,8 @@ pub use domain::{AcceptedDomain, Deliver};
 pub use dump::Secrets;
 pub use load::{Loaded, Start};
 pub use node::{
-    DnsServers, HttpSettings, JournalSettings, Log, LogFormat, LogLevel, Node, NodeLimits, Peer, Peers, TlsFiles, Trace,
+    Cluster, ClusterUser, DnsServers, HttpSettings, JournalSettings, Log, LogFormat, LogLevel, Node, NodeLimits, Peer,
+    Peers, Spread, TlsFiles, Trace,
 };
 pub use org::{Listener, Org, RecipientAnswer, Route, SenderAnswer};
 pub use permission::{Grants, Group, Principal};

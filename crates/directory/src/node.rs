@@ -62,6 +62,25 @@ pub struct Cluster {
     pub own: Option<TlsFiles>,
     /// Whom we log on as, where etcd wants that.
     pub user: Option<ClusterUser>,
+    /// Where the other nodes reach our links; `None`: where they listen.
+    pub address: Option<HostPort>,
+    /// Where this node stands; empty: not said.
+    pub site: String,
+    /// What it shares with its neighbours there; empty: not said.
+    pub rack: String,
+    /// Who is asked first to keep copies.
+    pub spread: Spread,
+}
+
+/// Which nodes are asked first to keep copies of a journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spread {
+    /// Any.
+    Any,
+    /// Those of another rack.
+    Rack,
+    /// Those of another site, then those of another rack.
+    Site,
 }
 
 /// A user of etcd's.

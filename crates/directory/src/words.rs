@@ -1,6 +1,6 @@
 //! Values that a document names by a word, and the words.
 
-use crate::node::{LogFormat, LogLevel};
+use crate::node::{LogFormat, LogLevel, Spread};
 use crate::permission::Group;
 use crate::receive::{AuthMechanisms, BareNewline, Protocol, ReceiveTls};
 use crate::send::SendTls;
@@ -30,6 +30,7 @@ words! {
     SendTls { "off" = Off, "opportunistic" = Opportunistic, "require" = Require, "verify" = Verify }
     LogLevel { "error" = Error, "warn" = Warn, "info" = Info, "debug" = Debug, "trace" = Trace }
     LogFormat { "text" = Text, "json" = Json }
+    Spread { "any" = Any, "rack" = Rack, "site" = Site }
 }
 
 impl AuthMechanisms {

@@ -15,4 +15,8 @@ pub enum Canary {
     AnyCopyIsEnough,
     /// A holder removes released segments newest first.
     ReleasesBackwards,
+    /// A frozen copy goes on listening to its owner.
+    FrozenListens,
+    /// A raised epoch is used and not written down.
+    EpochBeforeMeta,
 }

@@ -101,6 +101,26 @@ impl fmt::Display for AppendError {
 
 impl std::error::Error for AppendError {}
 
+/// Why a running journal did not get a higher epoch. It goes on under the one that it has, if it goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RaiseError {
+    /// No space for `journal.meta`. Later it may work.
+    Full,
+    /// The journal is open for rescue only, its disk failed, or somebody owns it under a higher epoch. It never works.
+    Stopped,
+}
+
+impl fmt::Display for RaiseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            RaiseError::Full => "no space to write down the journal's new epoch; make space on its disk",
+            RaiseError::Stopped => "the journal has stopped",
+        })
+    }
+}
+
+impl std::error::Error for RaiseError {}
+
 /// Why a record could not be read back.
 #[derive(Debug)]
 pub enum ReadError {

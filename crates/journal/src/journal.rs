@@ -11,15 +11,17 @@ use std::thread::{Builder, JoinHandle};
 use world::{Lock, World};
 
 use crate::batch::{Batch, RECORD_HEADER_BYTES};
+use crate::canary::Canary;
 use crate::commit::Commit;
 use crate::copies::Copies;
-use crate::error::{OpenError, ReadError};
+use crate::error::{OpenError, RaiseError, ReadError};
 use crate::keeper;
 use crate::ledger::{Candidate, Pinned};
+use crate::meta;
 use crate::opening;
 use crate::position::{Extent, Position, SegmentNo};
 use crate::queue::Pending;
-use crate::record::Header;
+use crate::record::{Format, Header};
 use crate::recovery::Recovered;
 use crate::settings::Settings;
 use crate::shared::{Shared, Start, lock};
@@ -27,7 +29,7 @@ use crate::stats::{Room, Stats};
 use crate::walk::walk;
 use crate::when::When;
 use crate::windows::Direct;
-use crate::writer::Writer;
+use crate::writer::{Writer, is_no_space};
 
 /// An open journal. Clones are the same journal; the last one dropped closes it.
 #[derive(Clone)]
@@ -163,11 +165,11 @@ impl Journal {
 
     /// The payload of a live record, checked. Blocks for one read.
     pub fn read(&self, extent: Extent) -> Result<Vec<u8>, ReadError> {
-        let format = &self.inner.shared.format;
+        let shared = &self.inner.shared;
         let mut bytes = vec![0; RECORD_HEADER_BYTES + extent.len as usize];
         self.read_at(extent.position, 0, &mut bytes)?;
         let damaged = || ReadError::Damaged(extent.position);
-        let header = Header::decode(format, extent.position, &bytes).ok_or_else(damaged)?;
+        let header = Header::decode(&shared.format(), extent.position, &bytes).ok_or_else(damaged)?;
         if !header.fits(&bytes[RECORD_HEADER_BYTES..]) {
             return Err(damaged());
         }
@@ -186,7 +188,7 @@ impl Journal {
     fn read_at(&self, position: Position, skip: u64, buf: &mut [u8]) -> Result<(), ReadError> {
         let shared = &self.inner.shared;
         let file = shared.reader(position, self.segment_of(position))?;
-        let offset = shared.format.offset(position) + skip;
+        let offset = shared.format().offset(position) + skip;
         file.read_exact_at(offset, buf).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => ReadError::Damaged(position),
             _ => ReadError::Io(error),
@@ -211,7 +213,7 @@ impl Journal {
 
     /// The segment of a position.
     pub fn segment_of(&self, position: Position) -> SegmentNo {
-        self.inner.shared.format.segment_of(position)
+        self.inner.shared.format().segment_of(position)
     }
 
     /// The oldest segment that still has records.
@@ -242,13 +244,13 @@ impl Journal {
     /// Shows each record of a sealed segment, in order, released ones too.
     pub fn scan_segment(&self, segment: SegmentNo, visit: &mut dyn FnMut(Seen<'_>)) -> Result<(), ReadError> {
         let shared = &self.inner.shared;
-        let start = shared.format.start(segment);
+        let start = shared.format().start(segment);
         if !shared.ledger().is_sealed(segment) {
             return Err(ReadError::Gone(start));
         }
         let file = shared.reader(start, segment)?;
         let mut windows = Direct::new(file.as_ref(), 0);
-        let end = walk(&mut windows, &shared.format, segment, 0, &mut |header, payload| {
+        let end = walk(&mut windows, &shared.format(), segment, 0, &mut |header, payload| {
             visit(Seen { kind: header.kind, extent: header.extent(), epoch: header.epoch, payload });
         });
         let end = end.map_err(ReadError::Io)?;
@@ -266,9 +268,35 @@ impl Journal {
         self.inner.opened_at
     }
 
-    /// The epoch under which it was opened.
+    /// The epoch under which records are written now: that of the opening, or what it was raised to.
     pub fn epoch(&self) -> u32 {
-        self.inner.shared.format.epoch
+        self.inner.shared.format().epoch
+    }
+
+    /// Goes on under a higher epoch: whoever decides who owns what has given one while the journal is open. It is durable before the first
+    /// record has it; every link begins anew with it. What waits for copies goes on waiting for the same ones. A lower epoch, or the
+    /// same, changes nothing. Blocks for the disk.
+    pub fn raise_epoch(&self, epoch: u32) -> Result<(), RaiseError> {
+        let shared = &self.inner.shared;
+        let _one_after_the_other = lock(&shared.raising);
+        if self.inner.mode == Mode::Rescue || shared.is_dead() || shared.hub.is_deposed() {
+            return Err(RaiseError::Stopped);
+        }
+        let format = shared.format();
+        if epoch <= format.epoch {
+            return Ok(());
+        }
+        if shared.settings.canary != Canary::EpochBeforeMeta {
+            match meta::write(&shared.world, &shared.dir, &Format { epoch, ..format }) {
+                Ok(()) => {}
+                Err(OpenError::Io { source, .. }) if is_no_space(&source) => return Err(RaiseError::Full),
+                Err(error) => {
+                    shared.die(&error.to_string());
+                    return Err(RaiseError::Stopped);
+                }
+            }
+        }
+        if shared.hub.raise(epoch) { Ok(()) } else { Err(RaiseError::Stopped) }
     }
 
     /// The copies of this journal.
@@ -285,7 +313,7 @@ impl Journal {
         (stats.live_bytes, stats.dead_bytes) = ledger.bytes();
         drop(ledger);
         stats.spare = shared.shelf.len() as u64;
-        stats.segment_bytes = shared.format.segment_bytes;
+        stats.segment_bytes = shared.format().segment_bytes;
         let (batches, bytes) = shared.queue.waiting();
         (stats.waiting_batches, stats.waiting_bytes) = (batches as u64, bytes as u64);
         stats.free_for_accept = self.room() == Room::Plenty;
@@ -299,7 +327,7 @@ impl Journal {
             return Room::OnlyReserve;
         }
         let left = shared.active_left.load(Ordering::Relaxed);
-        let some_left = left >= shared.format.segment_bytes / 8;
+        let some_left = left >= shared.format().segment_bytes / 8;
         if shared.shelf.plenty() || some_left { Room::Plenty } else { Room::OnlyReserve }
     }
 

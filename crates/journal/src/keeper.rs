@@ -28,12 +28,12 @@ pub(crate) fn step(shared: &Shared) -> bool {
     }
     !shared.is_dead()
         && shared.shelf.wants_one(shared.world.clock.mono_ms())
-        && spares::make(&shared.world, &shared.dir, shared.format.segment_bytes, &shared.settings, &shared.shelf)
+        && spares::make(&shared.world, &shared.dir, shared.format().segment_bytes, &shared.settings, &shared.shelf)
 }
 
 fn free(shared: &Shared, segment: SegmentNo) -> bool {
     let disk = shared.world.disk.as_ref();
-    let path = segment_path(&shared.dir, &shared.format, segment);
+    let path = segment_path(&shared.dir, &shared.format(), segment);
     let spare = shared.shelf.keeps_one().then(|| shared.shelf.next());
     let moved = match spare {
         Some(spare) => disk.rename(&path, &spare_path(&shared.dir, spare)),

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use world::{Lock, World};
+use world::{Disk, Lock, World};
 
 use crate::ends::SegmentEnd;
 use crate::error::OpenError;
@@ -37,19 +37,13 @@ pub(crate) fn to_serve(
     let disk = world.disk.as_ref();
     disk.create_dir_all_durable(dir).map_err(|e| failed("making", dir, e))?;
     let lock = lock(world, dir)?;
-    let stored = meta::read(disk, dir)?;
+    let stored = stored(disk, dir)?;
     let format = match stored {
         Some(format) if format.epoch > settings.epoch => {
             return Err(OpenError::StaleEpoch { stored: format.epoch, asked: settings.epoch });
         }
         Some(format) => Format { epoch: settings.epoch, ..format },
-        None if files::any(disk, dir).map_err(|e| failed("listing", dir, e))? => {
-            return Err(OpenError::Meta(dir.join("journal.meta")));
-        }
-        None => {
-            let salt = world.chance.u64() as u32;
-            Format { segment_bytes: settings.segment_bytes, salt, epoch: settings.epoch }
-        }
+        None => new_format(world, settings),
     };
     let found = files::find(disk, dir, &format).map_err(|e| failed("listing", dir, e))?;
     let mut recovered = Recovery { world, dir, format, segments: &found.segments, threads }.run(show)?;
@@ -124,14 +118,30 @@ enum Finished {
     GoesOn(Resumed),
 }
 
-fn check(settings: &Settings) -> Result<(), OpenError> {
+/// What the directory's journal is; `None` when there is none.
+pub(crate) fn stored(disk: &dyn Disk, dir: &Path) -> Result<Option<Format>, OpenError> {
+    match meta::read(disk, dir)? {
+        None if files::any(disk, dir).map_err(|e| failed("listing", dir, e))? => {
+            Err(OpenError::Meta(dir.join("journal.meta")))
+        }
+        stored => Ok(stored),
+    }
+}
+
+/// What a new journal is.
+pub(crate) fn new_format(world: &World, settings: &Settings) -> Format {
+    let salt = world.chance.u64() as u32;
+    Format { segment_bytes: settings.segment_bytes, salt, epoch: settings.epoch }
+}
+
+pub(crate) fn check(settings: &Settings) -> Result<(), OpenError> {
     if !Format::allows(settings.segment_bytes) {
         return Err(OpenError::Setting("segment_bytes: 8 KiB to 1 GiB, a multiple of 4096"));
     }
     Ok(())
 }
 
-fn lock(world: &World, dir: &Path) -> Result<Box<dyn Lock>, OpenError> {
+pub(crate) fn lock(world: &World, dir: &Path) -> Result<Box<dyn Lock>, OpenError> {
     let path = dir.join("lock");
     world.disk.lock(&path).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => OpenError::InUse(dir.to_path_buf()),
@@ -139,6 +149,6 @@ fn lock(world: &World, dir: &Path) -> Result<Box<dyn Lock>, OpenError> {
     })
 }
 
-fn failed(what: &'static str, path: &Path, source: io::Error) -> OpenError {
+pub(crate) fn failed(what: &'static str, path: &Path, source: io::Error) -> OpenError {
     OpenError::Io { what, path: PathBuf::from(path), source }
 }

@@ -25,7 +25,6 @@ use crate::stats::Stats;
 pub(crate) struct Shared {
     pub(crate) world: World,
     pub(crate) dir: PathBuf,
-    pub(crate) format: Format,
     pub(crate) settings: Settings,
     /// Whether there are threads; otherwise work is done where it is asked for.
     pub(crate) threads: bool,
@@ -40,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) errand: Errand,
     /// What the copies have.
     pub(crate) hub: Arc<Hub>,
+    /// Held while the epoch is raised, with the disk: nothing else ever waits for it.
+    pub(crate) raising: Mutex<()>,
     dead: AtomicBool,
 }
 
@@ -58,7 +59,6 @@ impl Shared {
         Shared {
             world: world.clone(),
             dir,
-            format,
             shelf: Shelf::new(&settings, spares, ledger.len()),
             settings,
             threads,
@@ -69,8 +69,14 @@ impl Shared {
             active_left: AtomicU64::new(0),
             errand: Errand::default(),
             hub,
+            raising: Mutex::new(()),
             dead: AtomicBool::new(false),
         }
+    }
+
+    /// The format of records, with the epoch of now.
+    pub(crate) fn format(&self) -> Format {
+        self.hub.format()
     }
 
     /// A promise about stored bytes cannot be kept. On a real disk this does not return.
@@ -93,7 +99,7 @@ impl Shared {
         if !self.ledger().exists(segment) {
             return Err(ReadError::Gone(position));
         }
-        let file = self.handles.get(self.world.disk.as_ref(), &self.dir, &self.format, segment);
+        let file = self.handles.get(self.world.disk.as_ref(), &self.dir, &self.format(), segment);
         file.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => ReadError::Gone(position),
             _ => ReadError::Io(error),

@@ -17,7 +17,7 @@ use crate::files::{segment_path, spare_path};
 use crate::keeper;
 use crate::position::{Position, SegmentNo};
 use crate::queue::{Call, Pending};
-use crate::record::{self, Header};
+use crate::record::{self, Format, Header};
 use crate::recovery::Resumed;
 use crate::shared::{Shared, lock};
 use crate::shelf::{SpareNo, Taken};
@@ -53,7 +53,7 @@ impl Writer {
     pub(crate) fn new(shared: Arc<Shared>, resumed: Option<Resumed>) -> Writer {
         let newest = shared.ledger().newest().unwrap_or_default();
         let active = resumed.map(|Resumed { tail, file }| {
-            shared.active_left.store(shared.format.room_in_segment() - tail.at, Ordering::Relaxed);
+            shared.active_left.store(shared.format().room_in_segment() - tail.at, Ordering::Relaxed);
             Active { segment: tail.segment, file: file.into(), tail: tail.at, durable: tail.at, chain: tail.chain }
         });
         let (taken, group, answers) = (Vec::new(), Vec::new(), Vec::new());
@@ -126,17 +126,17 @@ impl Writer {
         }
         self.taken = taken;
         self.flush(false);
-        let left = self.active.as_ref().map_or(0, |a| self.shared.format.room_in_segment() - a.tail);
+        let left = self.active.as_ref().map_or(0, |a| self.shared.format().room_in_segment() - a.tail);
         self.shared.active_left.store(left, Ordering::Relaxed);
     }
 
     fn fits(&self, bytes: u64) -> bool {
-        self.active.as_ref().is_some_and(|a| a.tail + bytes <= self.shared.format.room_in_segment())
+        self.active.as_ref().is_some_and(|a| a.tail + bytes <= self.shared.format().room_in_segment())
     }
 
     /// Ends the active segment with what is grouped, and starts the next one. On error the active one goes on.
     fn next_segment(&mut self, bytes: u64, may_use_reserve: bool) -> Result<(), AppendError> {
-        if bytes > self.shared.format.room_in_segment() {
+        if bytes > self.shared.format().room_in_segment() {
             return Err(AppendError::Full);
         }
         let spare = self.take_spare(may_use_reserve)?;
@@ -180,7 +180,7 @@ impl Writer {
 
     fn start(&mut self, segment: SegmentNo, spare: SpareNo) -> io::Result<()> {
         let disk = self.shared.world.disk.as_ref();
-        let path = segment_path(&self.shared.dir, &self.shared.format, segment);
+        let path = segment_path(&self.shared.dir, &self.shared.format(), segment);
         disk.rename(&spare_path(&self.shared.dir, spare), &path)?;
         disk.sync_dir(&self.shared.dir)?;
         let file: Arc<dyn File> = disk.open(&path, Open::Write)?.into();
@@ -188,7 +188,7 @@ impl Writer {
         self.shared.ledger().open(segment);
         self.shared.handles.put(segment, file.clone());
         self.active = Some(Active { segment, file, tail: 0, durable: 0, chain: 0 });
-        let begin = self.shared.format.start(segment);
+        let begin = self.shared.format().start(segment);
         self.shared.hub.written(begin, SegmentEnd::default(), Some(Group::default()), false);
         // An older segment may have waited for a newer one.
         self.shared.errand.call();
@@ -206,13 +206,15 @@ impl Writer {
             return;
         }
         let (from, durable) = (active.tail, active.durable);
-        let start = self.shared.format.start(active.segment);
+        // One epoch for all of it, whatever is raised meanwhile.
+        let format = self.shared.format();
+        let start = format.start(active.segment);
         let (mut at, mut chain) = (from, active.chain);
         for pending in &mut self.group {
-            at = stamp(&self.shared, &mut pending.batch, start, at, durable, &mut chain);
+            at = stamp(&format, &mut pending.batch, start, at, durable, &mut chain);
         }
         let group_end = at;
-        let seal_bytes = seal.then(|| seal_at(&self.shared, active, group_end));
+        let seal_bytes = seal.then(|| seal_at(&format, active, group_end));
         let written = write_group(active, &self.group, group_end, seal_bytes.as_ref());
         match written {
             Ok(()) => {}
@@ -275,7 +277,7 @@ impl Writer {
 
     /// Counts the group's records as live, then gives each appender its positions, or leaves that to the copies.
     fn confirm(&mut self, first: Position, bytes: u64, records: u64, commits: u64) {
-        let segment = self.shared.format.segment_of(first);
+        let segment = self.shared.format().segment_of(first);
         self.shared.ledger().add(segment, bytes);
         let mut counts = lock(&self.shared.counts);
         counts.appended_records += records;
@@ -317,7 +319,7 @@ impl Writer {
     /// A failed write or sync: no second attempt can prove anything.
     fn fail(&mut self, what: &str, error: &io::Error) {
         let segment = self.active.take().map(|a| a.segment).unwrap_or_default();
-        let path = segment_path(&self.shared.dir, &self.shared.format, segment);
+        let path = segment_path(&self.shared.dir, &self.shared.format(), segment);
         self.shared.die(&format!("{what} {} failed: {error}", path.display()));
         self.unsynced_since_us = None;
         // Both answer Stopped.
@@ -327,18 +329,18 @@ impl Writer {
 }
 
 /// Fills in a batch's headers from offset `at` on; returns the offset behind it.
-fn stamp(shared: &Shared, batch: &mut Batch, start: Position, mut at: u64, durable: u64, chain: &mut u32) -> u64 {
+fn stamp(format: &Format, batch: &mut Batch, start: Position, mut at: u64, durable: u64, chain: &mut u32) -> u64 {
     for entry in &batch.entries {
         let header = Header {
             kind: entry.kind,
             len: entry.payload_len,
             payload_crc: entry.payload_crc,
-            epoch: shared.format.epoch,
+            epoch: format.epoch,
             position: Position(start.0 + at),
             durable_back: (at - durable) as u32,
         };
         let bytes = &mut batch.small[entry.small.clone()];
-        header.encode(&shared.format, bytes);
+        header.encode(format, bytes);
         *chain = record::chain(*chain, bytes);
         at += header.total() as u64;
     }
@@ -346,10 +348,10 @@ fn stamp(shared: &Shared, batch: &mut Batch, start: Position, mut at: u64, durab
 }
 
 /// The seal that ends a segment at offset `end`.
-fn seal_at(shared: &Shared, active: &Active, end: u64) -> [u8; RECORD_HEADER_BYTES] {
+fn seal_at(format: &Format, active: &Active, end: u64) -> [u8; RECORD_HEADER_BYTES] {
     let mut bytes = [0; RECORD_HEADER_BYTES];
-    let position = Position(shared.format.start(active.segment).0 + end);
-    Header::seal(&shared.format, position, (end - active.durable) as u32).encode(&shared.format, &mut bytes);
+    let position = Position(format.start(active.segment).0 + end);
+    Header::seal(format, position, (end - active.durable) as u32).encode(format, &mut bytes);
     bytes
 }
 
@@ -375,7 +377,8 @@ fn write_group(
     active.file.write_all_at(active.tail, &parts)
 }
 
-fn is_no_space(error: &io::Error) -> bool {
+/// Whether space is all that is missing.
+pub(crate) fn is_no_space(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 

@@ -1,86 +1,15 @@
 //! A journal and a copy of it, told as stories on simulated disks. The seeds are in tests/tests/sim_copies.
 #![allow(clippy::unwrap_used)] // a test
 
+mod common;
+
 use std::path::Path;
 use std::sync::Arc;
 
-use journal::copies::{CopyStage, HandOverError, HeldCopy, HeldLink, Link, Mender};
-use journal::{AppendError, Batch, Commit, Journal, Mode, OpenError, Settings, When};
-use world::sim::SimHandle;
-use world::{Disk, World};
-
-const SEGMENT: u64 = 8 << 10;
-const NAME: &str = "a/spool";
-
-fn settings(epoch: u32) -> Settings {
-    Settings { segment_bytes: SEGMENT, keep_free_bytes: 0, copy_window_bytes: 20_000, epoch, ..Settings::default() }
-}
-
-fn open(world: &World, dir: &str, epoch: u32) -> (Journal, Vec<Vec<u8>>) {
-    let mut seen = Vec::new();
-    let journal =
-        Journal::open_inline(world, Path::new(dir), settings(epoch), Mode::Serve, &mut |s| seen.push(s.payload.into()));
-    (journal.unwrap(), seen)
-}
-
-fn held(world: &World) -> HeldCopy {
-    HeldCopy::open(world, Path::new("/copy"), NAME, settings(0)).unwrap()
-}
-
-fn attach(journal: &Journal, copy: &HeldCopy) -> (Link, HeldLink) {
-    (journal.copies().attach(NAME, "b", Arc::new(|| ())), copy.link(Arc::new(|| ())))
-}
-
-/// Lets both ends of a link work until nothing moves.
-fn flow(owner: &Link, holder: &HeldLink) {
-    loop {
-        let mut moved = false;
-        owner.tick();
-        while owner.pump() {
-            moved = true;
-        }
-        while let Some(frame) = owner.output() {
-            moved = true;
-            assert_eq!(frame.to_vec().len(), frame.len());
-            holder.receive(&frame.to_vec()).unwrap();
-        }
-        while holder.pump() {
-            moved = true;
-        }
-        while let Some(frame) = holder.output() {
-            moved = true;
-            owner.receive(&frame.to_vec()).unwrap();
-        }
-        if !moved {
-            return;
-        }
-    }
-}
-
-fn append(journal: &Journal, byte: u8, len: usize, when: When) -> Commit {
-    let commit = journal.append(Batch::new().record(1, &[byte], vec![byte; len]), when);
-    while journal.pump() {}
-    commit
-}
-
-fn segments(sim: &SimHandle, dir: &str) -> Vec<(String, Vec<u8>)> {
-    let names = sim.disk.list(Path::new(dir)).unwrap();
-    let segments = names.into_iter().filter(|e| e.name.ends_with(".seg"));
-    segments.map(|e| (e.name.clone(), sim.disk.read_all(&Path::new(dir).join(&e.name)).unwrap())).collect()
-}
-
-struct Pair {
-    a: World,
-    a_sim: SimHandle,
-    b: World,
-    b_sim: SimHandle,
-}
-
-fn pair() -> Pair {
-    let (a, a_sim) = World::simulated(1);
-    let (b, b_sim) = World::simulated(2);
-    Pair { a, a_sim, b, b_sim }
-}
+use common::{NAME, SEGMENT, append, attach, flow, held, open, pair, segments, settings};
+use journal::copies::{CopyStage, HandOverError, HeldCopy, Mender};
+use journal::{AppendError, Journal, Mode, OpenError, When};
+use world::Disk;
 
 #[test]
 fn a_copy_catches_up_follows_and_is_equal_byte_for_byte() {
@@ -93,7 +22,7 @@ fn a_copy_catches_up_follows_and_is_equal_byte_for_byte() {
     let (owner, holder) = attach(&journal, &copy);
     flow(&owner, &holder);
     assert_eq!(journal.copies().states()[0].stage, CopyStage::Level);
-    journal.copies().set_level(&["b"]);
+    journal.copies().set_level(&["b"], 1);
     let mut waits = append(&journal, 10, 5000, When::Durable);
     assert!(waits.try_take().is_none(), "no copy has it yet");
     append(&journal, 11, 50, When::Soon).try_take().unwrap().unwrap();
@@ -132,7 +61,7 @@ fn a_copy_is_taken_over_and_the_old_owner_is_refused() {
     assert_eq!(copy.hand_over(), Err(HandOverError::NotLevel));
     let (owner, holder) = attach(&journal, &copy);
     flow(&owner, &holder);
-    journal.copies().set_level(&["b"]);
+    journal.copies().set_level(&["b"], 1);
     let mut commit = append(&journal, 1, 3000, When::Durable);
     flow(&owner, &holder);
     let end = commit.try_take().unwrap().unwrap().extent(0).position.0 + 32 + 3001;
@@ -186,7 +115,7 @@ fn a_lower_epoch_is_refused_and_deposes_even_after_a_restart() {
     let text = format!("{text}check {:08x}\n", crc32c::crc32c(text.as_bytes()));
     p.a_sim.disk.replace_durable(meta, text.as_bytes()).unwrap();
     let (older, _) = open(&p.a, "/new", 3);
-    older.copies().set_level(&["b"]);
+    older.copies().set_level(&["b"], 1);
     let (owner, holder) = attach(&older, &copy);
     let mut waits = append(&older, 1, 10, When::Durable);
     flow(&owner, &holder);
@@ -278,11 +207,11 @@ fn a_rotten_segment_of_a_copy_costs_its_level_and_is_fetched_again() {
 fn a_detached_or_slow_member_of_the_level_set_holds_commits_until_it_is_taken_out() {
     let p = pair();
     let (journal, _) = open(&p.a, "/spool", 1);
-    journal.copies().set_level(&["b"]);
+    journal.copies().set_level(&["b"], 1);
     assert_eq!(journal.copies().protected_by(), 1);
     let mut commit = append(&journal, 1, 10, When::Durable);
     assert!(commit.try_take().is_none());
-    journal.copies().set_level(&[]);
+    journal.copies().set_level(&[], 0);
     assert_eq!(commit.try_take().unwrap().unwrap().copies, 0);
 }
 

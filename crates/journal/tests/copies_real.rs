@@ -144,7 +144,7 @@ fn many_writers_one_copy_a_reconnect_under_load_and_a_take_over() {
     let copy = HeldCopy::open(&world, &copies, NAME, settings(0)).unwrap();
     let connection = connect(&journal, &copy);
     wait_until("level", || journal.copies().states()[0].stage == CopyStage::Level);
-    journal.copies().set_level(&["b"]);
+    journal.copies().set_level(&["b"], 1);
     load(&journal, 1);
     // The connection breaks while commits wait: they are completed by the next one.
     let loading = {

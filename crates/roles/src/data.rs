@@ -116,6 +116,16 @@ impl DataDir {
         self.root.join("taken")
     }
 
+    /// The number of this disk, in a cluster.
+    pub fn disk(&self) -> PathBuf {
+        self.root.join("disk")
+    }
+
+    /// The journals that other nodes took over from this one, by the node that they were made on.
+    pub fn former(&self) -> PathBuf {
+        self.root.join("former")
+    }
+
     /// Maildirs, by domain and local part.
     pub fn mail(&self) -> PathBuf {
         self.root.join("mail")

@@ -4,11 +4,13 @@
 //! ([`control`]), never the insides of the floors below.
 
 mod certificates;
+mod cluster;
 mod config;
 pub mod control;
 mod copies;
 mod counted;
 mod data;
+pub mod dev;
 mod dispatch;
 mod exposition;
 pub mod health;

@@ -11,7 +11,6 @@ use transport::auth;
 use world::{Open, World};
 
 use crate::certificates::ServedCertificate;
-use crate::node::not_yet;
 use crate::peers::LinkTls;
 
 /// Documents by name; one that is not named is built in.
@@ -40,13 +39,12 @@ pub fn check(documents: Document) -> Checked {
     }
 }
 
-/// What is wrong with the certificates that the documents name, and what this version cannot do.
+/// What is wrong with the certificates that the documents name.
 fn certificates(loaded: &Loaded) -> Vec<String> {
     let (world, node) = (World::real(), &loaded.node);
     let clients = node.tls.as_ref().and_then(|tls| ServedCertificate::given(&world, tls).err());
     let links = node.peers.as_ref().and_then(|peers| LinkTls::load(&world, peers, &node.name).err());
-    let not_yet = not_yet(loaded).err().map(String::from);
-    clients.into_iter().chain(links).map(|error| error.to_string()).chain(not_yet).collect()
+    clients.into_iter().chain(links).map(|error| error.to_string()).collect()
 }
 
 /// What a connection from `from` to `to` would meet, and mail for `rcpt` on it. The error says what was not understood.

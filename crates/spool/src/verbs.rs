@@ -30,6 +30,16 @@ impl Spool {
         self.inner.journal.copies()
     }
 
+    /// The epoch under which its journal is written now.
+    pub fn epoch(&self) -> u32 {
+        self.inner.journal.epoch()
+    }
+
+    /// Goes on under a higher epoch, see [`journal::Journal::raise_epoch`]. Blocks for the disk.
+    pub fn raise_epoch(&self, epoch: u32) -> Result<(), journal::RaiseError> {
+        self.inner.journal.raise_epoch(epoch)
+    }
+
     /// All queues, by name.
     pub fn queues(&self) -> Vec<QueueView> {
         let now_ms = self.inner.now_ms();

@@ -33,7 +33,7 @@ impl Holder {
         let ends = (node.spool.copies().attach(JOURNAL, "b", wake.clone()), copy.link(wake));
         let holder = Holder { world, sim, copy, ends: Some(ends) };
         holder.run(node);
-        node.spool.copies().set_level(&["b"]);
+        node.spool.copies().set_level(&["b"], 1);
         holder
     }
 
@@ -97,7 +97,7 @@ fn g16_what_is_refused_for_want_of_copies_is_not_kept() {
     // The copy goes while the mark is on its way: the commit is answered without it.
     let mut accepting = offer(&node, ONE).unwrap();
     node.pump();
-    node.spool.copies().set_level(&[]);
+    node.spool.copies().set_level(&[], 0);
     assert!(matches!(poll(&mut accepting), Poll::Ready(Err(AcceptError::Short))));
     assert!(node.messages().is_empty());
     drop(holder);

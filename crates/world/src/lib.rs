@@ -7,6 +7,7 @@ pub mod clock;
 pub mod disk;
 mod real_disk;
 pub mod sim;
+pub mod tools;
 
 use std::sync::Arc;
 

@@ -440,6 +440,6 @@ impl crate::node::Owner {
     /// Tells the journal which copies count.
     pub fn tell(&self) {
         let names: Vec<String> = self.level.iter().map(usize::to_string).collect();
-        self.journal.copies().set_level(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        self.journal.copies().set_level(&names.iter().map(String::as_str).collect::<Vec<_>>(), names.len());
     }
 }

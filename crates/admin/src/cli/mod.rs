@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 not done (the reason is on standard error), 2 not understood, 3 no node answers.
 
 mod client;
+mod dev;
 mod journals;
 mod json;
 mod messages;
@@ -34,6 +35,7 @@ pub fn main() -> ExitCode {
         }
         Verb::Check(asked) => offline::check(asked, json),
         Verb::Pki(asked) => pki::run(asked, json),
+        Verb::Dev(asked) => dev::run(asked, json),
         Verb::HashPassword { scram } => offline::hash_password(scram),
         Verb::Explain(asked) if asked.documents.any() => offline::explain(asked),
         verb => over_the_api(cli.url, verb, json),
@@ -78,7 +80,12 @@ fn over_the_api(url: Option<String>, verb: Verb, json: bool) -> Result<(), Troub
             Verb::Queue(verb) => queues::run(&client, verb, json).await,
             Verb::Message(verb) => messages::run(&client, verb, json).await,
             Verb::Journal(verb) => journals::run(&client, verb, json).await,
-            Verb::Start(_) | Verb::Check(_) | Verb::Pki(_) | Verb::HashPassword { .. } | Verb::Version => Ok(()),
+            Verb::Start(_)
+            | Verb::Check(_)
+            | Verb::Pki(_)
+            | Verb::Dev(_)
+            | Verb::HashPassword { .. }
+            | Verb::Version => Ok(()),
         }
     })
 }

@@ -45,7 +45,8 @@ impl Table {
         }
     }
 
-    fn text(&self) -> String {
+    /// Its lines, the head first.
+    pub fn text(&self) -> String {
         let head: Vec<String> = self.columns.iter().map(|column| column.name.to_uppercase()).collect();
         let all = || std::iter::once(&head).chain(&self.rows);
         let width = |at: usize| all().filter_map(|row| row.get(at)).map(|cell| cell.chars().count()).max().unwrap_or(0);

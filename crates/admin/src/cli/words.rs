@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use roles::control::MessageFilter;
 
+use super::dev::{self, DevWords};
 use super::pki::{self, PkiWords};
 use crate::api::TraceQuery;
 
@@ -29,6 +30,7 @@ const EXAMPLES: &str = "Examples:
   posthouse start --relay-to 10.0.0.5:25,10.0.0.6:25   a relay for this machine
   posthouse start --config posthouse.toml --org org.toml
   posthouse check --config posthouse.toml --org org.toml
+  posthouse dev cluster                                three nodes on this machine: kill one and see what happens
   posthouse status                                     is it well, and what waits?
   posthouse queue list                                 where mail waits, why, and when it is tried next
   posthouse message list --recipient bob@example.org   which messages wait for bob
@@ -55,6 +57,9 @@ pub enum Verb {
     /// Certificates by which the nodes of an organization know each other
     #[command(after_help = pki::EXAMPLES)]
     Pki(PkiWords),
+    /// A cluster on this machine, for trying things out
+    #[command(after_help = dev::EXAMPLES)]
+    Dev(DevWords),
     /// The node at a glance
     Status,
     /// What happened to messages, newest first

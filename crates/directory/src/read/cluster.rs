@@ -3,13 +3,20 @@
 use super::document::Document;
 use super::pem::pem_file;
 use super::section::Section;
-use crate::node::{Cluster, ClusterUser, TlsFiles};
+use crate::node::{Cluster, ClusterUser, Spread, TlsFiles};
+use crate::target::{Host, HostPort};
 use std::net::IpAddr;
 use world::Disk;
 
 /// The cluster's etcd; nothing if `[cluster]` is not written.
 pub fn cluster(document: &Document<'_>, disk: &dyn Disk) -> Option<Cluster> {
     let section = document.section_if_written("cluster")?;
+    if document.section_if_written("peers").is_none() {
+        document.problem(
+            section.head(),
+            "[cluster] needs the table [peers]: nodes keep copies for each other over these links",
+        );
+    }
     let endpoints = section.texts("endpoints").unwrap_or_default();
     if endpoints.is_empty() && section.has("endpoints") {
         section.problem("endpoints", "endpoints is empty; name the client URLs of etcd's members");
@@ -60,7 +67,30 @@ pub fn cluster(document: &Document<'_>, disk: &dyn Disk) -> Option<Cluster> {
         ca: ca.flatten(),
         own,
         user,
+        address: address(&section),
+        site: word(&section, "site"),
+        rack: word(&section, "rack"),
+        spread: section.choice("spread", Spread::WORDS),
     })
+}
+
+fn address(section: &Section<'_, '_>) -> Option<HostPort> {
+    let address = section.text("address")?;
+    match HostPort::parse(&address.value, Some(super::peers::PORT)) {
+        Ok(there) if matches!(&there.host, Host::Ip(ip) if ip.is_unspecified()) => {
+            section.problem("address", "0.0.0.0 is no address to reach a node at; write the one that it has");
+            None
+        }
+        Ok(there) => Some(there),
+        Err(what) => {
+            section.problem("address", what);
+            None
+        }
+    }
+}
+
+fn word(section: &Section<'_, '_>, key: &str) -> String {
+    section.text(key).map_or_else(String::new, |word| word.value)
 }
 
 fn user(section: &Section<'_, '_>, disk: &dyn Disk) -> Option<ClusterUser> {

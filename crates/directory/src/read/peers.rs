@@ -60,4 +60,4 @@ fn peer(section: &Section<'_, '_>, own: &str, seen: &mut HashMap<String, usize>)
 }
 
 /// Where links listen if nothing else is said.
-const PORT: u16 = 2526;
+pub(super) const PORT: u16 = 2526;

@@ -97,8 +97,7 @@ pub static NODE: &[Section] = &[
         name: "cluster",
         repeated: false,
         what: "The etcd (3.4 or later) that the nodes of the organization agree with: who is there, who owns which journal, which organization \
-               document counts. Without this table the node is alone, or its journal is taken over only when a person says so. \
-               **Not used by this version yet**: a node with this table does not start.",
+               document counts. It needs `[peers]`. Without this table the node is alone, or its journal is taken over only when a person says so.",
         settings: CLUSTER,
     },
     Section {
@@ -227,5 +226,24 @@ const CLUSTER: &[Setting] = &[
         Text,
         Absent("no logon"),
         "File whose first line is the password. Only its owner should be able to read it.",
+    ),
+    row(
+        "address",
+        Text,
+        Absent("`[peers] listen`"),
+        "Where the other nodes reach the links of this one, if that is not what it listens on: host or address, with a port if it is not 2526.",
+    ),
+    row("site", Text, Absent("none"), "Where this node stands, in a word of yours; see `spread`."),
+    row(
+        "rack",
+        Text,
+        Absent("none"),
+        "What it shares with its neighbours there (rack, power, hypervisor), in a word of yours; see `spread`.",
+    ),
+    row(
+        "spread",
+        Choice(&["any", "rack", "site"]),
+        Is("\"any\""),
+        "Which nodes are asked first to keep copies of this node's journal: any, those of another rack, those of another site.",
     ),
 ];

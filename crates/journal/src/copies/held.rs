@@ -1,6 +1,6 @@
 //! Owns the holder's face: one copy, and the ends of links that owners open to it, as bytes in and bytes out.
-//! Knows no sockets. Always holds: one copy has one writer at a time; a session of a higher epoch, or a newer one of the same, ends
-//! those before it; what waits to be written has a bound.
+//! Knows no sockets. Always holds: one copy has one writer at a time, and none while it is frozen; a session of a higher epoch, or a
+//! newer one of the same, ends those before it; what waits to be written has a bound.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use super::frame::{Decoder, FRAME_BYTES_MAX, Frame, Malformed, Message, Refusal}
 use super::group::Outgoing;
 use super::holder::{Effect, Holder, Input};
 use super::store::{Joined, Store, StoreError};
+use crate::canary::Canary;
 use crate::error::OpenError;
 use crate::position::Position;
 use crate::settings::Settings;
@@ -43,6 +44,8 @@ struct Held {
 struct Work {
     /// `None` once it was handed over or closed.
     store: Option<Store>,
+    /// No owner is listened to.
+    frozen: bool,
     /// The link whose session is the newest.
     current: Option<Current>,
     links: u64,
@@ -77,7 +80,18 @@ pub struct HeldState {
     pub error: Option<String>,
 }
 
-/// Why a copy is not handed over.
+/// What a frozen copy is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frozen {
+    /// Where it ends, synced. Nothing that any owner was told to be here lies behind.
+    pub at: Position,
+    /// What an owner has written before that position under this epoch or a lower one, the copy has.
+    pub epoch: u32,
+    /// The highest epoch that it has heard of: its next owner needs a higher one.
+    pub heard: u32,
+}
+
+/// Why a copy is not frozen or handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandOverError {
     /// It has never had everything, or has lost something: mail would be lost.
@@ -100,7 +114,7 @@ impl HeldCopy {
             settings,
             shelf: store.shelf(),
             shown: Mutex::new(show(&store, None)),
-            work: Mutex::new(Work { store: Some(store), current: None, links: 0 }),
+            work: Mutex::new(Work { store: Some(store), frozen: false, current: None, links: 0 }),
             closed: Mutex::new(false),
         };
         Ok(HeldCopy { held: Arc::new(held) })
@@ -140,6 +154,32 @@ impl HeldCopy {
 
     fn segment_bytes(&self) -> Option<u64> {
         lock(&self.held.work).store.as_ref()?.segment_bytes()
+    }
+
+    /// Closes the copy to every owner and says where it ends, so that somebody can ask to own it. From the return on nothing is
+    /// acknowledged that is not below that: present links end, new ones are refused until [`HeldCopy::thaw`]. Costs one sync; a copy
+    /// that is frozen already says the same again. Refused when it was never level. A crash opens it again.
+    pub fn freeze(&self) -> Result<Frozen, HandOverError> {
+        let mut work = lock(&self.held.work);
+        let store = work.store.as_mut().ok_or(HandOverError::Closed)?;
+        if !store.level() {
+            return Err(HandOverError::NotLevel);
+        }
+        store.sync().map_err(|_| HandOverError::Dead)?;
+        let frozen = Frozen { at: store.tail(), epoch: store.epoch(), heard: store.epoch() };
+        if self.held.settings.canary == Canary::FrozenListens {
+            return Ok(frozen);
+        }
+        work.frozen = true;
+        if let Some(current) = work.current.take() {
+            current.end();
+        }
+        Ok(frozen)
+    }
+
+    /// Listens to owners again; each of them begins anew. Does nothing to a copy that is not frozen, or was handed over.
+    pub fn thaw(&self) {
+        lock(&self.held.work).frozen = false;
     }
 
     /// Ends the copy so that `Journal::open` with the next epoch can take it over: syncs it, lets the directory go, and returns
@@ -223,7 +263,7 @@ impl HeldLink {
         Some(frame)
     }
 
-    /// Whether another link has taken this one's place, or the copy is closed: end the connection once all is sent.
+    /// Whether another link has taken this one's place, or the copy is frozen or closed: end the connection once all is sent.
     pub fn is_over(&self) -> bool {
         self.over.load(Ordering::SeqCst)
     }
@@ -292,7 +332,8 @@ impl HeldLink {
         let mut work = lock(&self.held.work);
         let joins = matches!(effect, Effect::Join(..));
         let current = work.current.as_ref().is_some_and(|current| current.id == self.id);
-        let Some(store) = work.store.as_mut() else {
+        let frozen = work.frozen;
+        let Some(store) = work.store.as_mut().filter(|_| !frozen) else {
             self.over.store(true, Ordering::SeqCst);
             return None;
         };

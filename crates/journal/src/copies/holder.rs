@@ -41,7 +41,7 @@ pub(crate) enum Input {
     Read { segment: SegmentNo, offset: u64, end: SegmentEnd, bytes: Vec<u8> },
     /// It did not work.
     Failed(StoreError),
-    /// Another link has brought a newer session, of this epoch.
+    /// Another link has brought a newer session, of this epoch; or the copy is frozen.
     Replaced { epoch: u32 },
 }
 
@@ -110,7 +110,7 @@ impl Holder {
             Input::Replaced { epoch } => match self.session.take() {
                 Some(session) if epoch > self.epoch => self.refuse(session, Refusal::Epoch, epoch),
                 Some(session) => {
-                    let text = "a newer link has begun".into();
+                    let text = "this link is over: a newer one has begun, or the copy is closed".into();
                     vec![Effect::Send(Frame { session, message: Message::Trouble { kind: Trouble::Replaced, text } })]
                 }
                 None => Vec::new(),

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use world::World;
@@ -26,18 +26,24 @@ use crate::when::When;
 pub(crate) struct Hub {
     pub(crate) world: World,
     pub(crate) dir: PathBuf,
-    pub(crate) format: Format,
+    /// Its epoch is that of the opening; see [`Hub::format`].
+    opened: Format,
     pub(crate) window: u64,
     canary: Canary,
     state: Mutex<State>,
-    /// Beside the lock, because each message asks: members of the level set.
-    level: AtomicUsize,
+    /// Beside the lock, because each message asks: how many copies are waited for, and how many of them count as protection.
+    required: AtomicUsize,
+    counted: AtomicUsize,
     /// Whether anybody copies: otherwise the writer need not keep what it has written.
     linked: AtomicBool,
     deposed: AtomicBool,
+    /// The same as [`State::epoch`], for those who read and write records.
+    epoch: AtomicU32,
 }
 
 pub(super) struct State {
+    /// The epoch of now.
+    pub(super) epoch: u32,
     pub(super) ends: Ends,
     pub(super) tail: Position,
     pub(super) copies: BTreeMap<String, Copy>,
@@ -74,6 +80,7 @@ impl Hub {
     ) -> Arc<Hub> {
         let tail = ends.last_key_value().map_or(0, |(no, end)| format.start(*no).0 + end.at);
         let state = State {
+            epoch: format.epoch,
             ends,
             tail: Position(tail),
             copies: BTreeMap::new(),
@@ -85,13 +92,41 @@ impl Hub {
         Arc::new(Hub {
             world: world.clone(),
             dir,
-            format,
+            opened: format,
             window,
             canary,
             state: Mutex::new(state),
-            level: AtomicUsize::new(0),
+            required: AtomicUsize::new(0),
+            counted: AtomicUsize::new(0),
             linked: AtomicBool::new(false),
             deposed: AtomicBool::new(false),
+            epoch: AtomicU32::new(format.epoch),
+        })
+    }
+
+    /// The format of records, with the epoch of now: new records get it, and none that can be read has a higher one.
+    pub(crate) fn format(&self) -> Format {
+        Format { epoch: self.epoch.load(Ordering::SeqCst), ..self.opened }
+    }
+
+    /// From now on records are written under this higher epoch, which is durable, and every link begins anew with it: no link brings
+    /// a record of it to a holder that has not heard of it. `false` when somebody else has a higher one than ours was.
+    pub(crate) fn raise(&self, epoch: u32) -> bool {
+        self.change(|state| {
+            if self.is_deposed() {
+                return false;
+            }
+            state.epoch = epoch;
+            // Inside the lock: whoever stamps a record with it hands that over only after the links have begun anew.
+            self.epoch.store(epoch, Ordering::SeqCst);
+            let holders: Vec<String> = state.copies.keys().cloned().collect();
+            for holder in holders {
+                self.step(state, &holder, Input::Start { session: self.world.chance.u64() });
+                if let Some(copy) = state.copies.get(&holder) {
+                    copy.wake();
+                }
+            }
+            true
         })
     }
 
@@ -110,9 +145,9 @@ impl Hub {
         self.lock().deposed_by
     }
 
-    /// Number of members of the level set.
+    /// How many copies count as protection.
     pub(crate) fn protected_by(&self) -> usize {
-        self.level.load(Ordering::Relaxed)
+        self.counted.load(Ordering::Relaxed)
     }
 
     /// Records were written (not yet synced) at `position`; the segment ends at `end` now. No group: nobody asked for it,
@@ -122,14 +157,14 @@ impl Hub {
         let now_ms = self.world.clock.mono_ms();
         let mut state = self.lock();
         let state = &mut *state;
-        let segment = self.format.segment_of(position);
+        let segment = self.opened.segment_of(position);
         state.ends.insert(segment, end);
-        state.tail = Position(self.format.start(segment).0 + end.at);
+        state.tail = Position(self.opened.start(segment).0 + end.at);
         if state.copies.is_empty() {
             return;
         }
         state.lag.note(state.tail, now_ms);
-        let log = Log { ends: &state.ends, tail: state.tail };
+        let log = Log { ends: &state.ends, tail: state.tail, epoch: state.epoch };
         for copy in state.copies.values_mut().filter(|copy| copy.is_live()) {
             copy.written(now_ms, log, position, group.as_ref(), urgent);
             copy.wake();
@@ -152,7 +187,7 @@ impl Hub {
             answers.clear(); // answers Stopped
             return;
         }
-        if self.protected_by() == 0 {
+        if self.required.load(Ordering::Relaxed) == 0 {
             answers.drain(..).for_each(|answer| answer.give(0));
             return;
         }
@@ -168,16 +203,17 @@ impl Hub {
             }
         }
         let ready = self.ready(&mut state);
-        let copies = state.level.len();
+        let copies = self.protected_by();
         drop(state);
         now.into_iter().for_each(|answer| answer.give(0));
         ready.into_iter().for_each(|answer| answer.give(copies));
     }
 
-    /// Changes whose acknowledgements commits wait for. Those that wait only for others are completed.
-    pub(crate) fn set_level(&self, holders: BTreeSet<String>) {
+    /// Changes whose acknowledgements commits wait for, and how many of them count. Those that wait only for others are completed.
+    pub(crate) fn set_level(&self, holders: BTreeSet<String>, counted: usize) {
         self.change(|state| {
-            self.level.store(holders.len(), Ordering::Relaxed);
+            self.required.store(holders.len(), Ordering::Relaxed);
+            self.counted.store(counted.min(holders.len()), Ordering::Relaxed);
             let since = |holder: &String| state.level.get(holder).copied().unwrap_or(state.tail);
             state.level = holders.iter().map(|holder| (holder.clone(), since(holder))).collect();
         });
@@ -188,7 +224,7 @@ impl Hub {
         let mut state = self.lock();
         let result = change(&mut state);
         let ready = self.ready(&mut state);
-        let copies = state.level.len();
+        let copies = self.protected_by();
         if let Some(least) = state.copies.values().map(Copy::acked).min() {
             state.lag.passed(least);
         }
@@ -201,7 +237,7 @@ impl Hub {
     /// Lets the owner's side of a copy act on `input`, and does what it says.
     pub(super) fn step(&self, state: &mut State, holder: &str, input: Input) -> Vec<Effect> {
         let now_ms = self.world.clock.mono_ms();
-        let log = Log { ends: &state.ends, tail: state.tail };
+        let log = Log { ends: &state.ends, tail: state.tail, epoch: state.epoch };
         let Some(copy) = state.copies.get_mut(holder) else { return Vec::new() };
         let others = copy.step(now_ms, log, input);
         let deposed = others.iter().find_map(|effect| match effect {
@@ -214,10 +250,14 @@ impl Hub {
         others
     }
 
-    /// Somebody owns the journal under a higher epoch. Whoever waits is to be let go outside the lock.
-    pub(super) fn depose(&self, state: &mut State, epoch: u32) {
-        state.deposed_by = state.deposed_by.max(Some(epoch));
-        self.deposed.store(true, Ordering::SeqCst);
+    /// Somebody owns the journal under this epoch. If it is higher than ours, whoever waits is to be let go outside the lock.
+    pub(super) fn depose(&self, state: &mut State, epoch: u32) -> bool {
+        let higher = epoch > state.epoch;
+        if higher {
+            state.deposed_by = state.deposed_by.max(Some(epoch));
+            self.deposed.store(true, Ordering::SeqCst);
+        }
+        higher
     }
 
     /// The commits that need not wait any more. None once we are deposed; then they are let go without a promise.
@@ -248,7 +288,7 @@ impl Hub {
 
     /// A side for a new link.
     pub(super) fn side(&self, journal: &str) -> Owner {
-        Owner::new(journal, self.format, self.window)
+        Owner::new(journal, self.opened, self.window)
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {

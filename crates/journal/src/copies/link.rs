@@ -33,8 +33,9 @@ pub struct CopyState {
     pub stage: CopyStage,
     /// Whether commits wait for it.
     pub in_level_set: bool,
-    /// It is in the level set, and has everything that was in the log when it came in: no commit was completed without it that it
-    /// lacks. Only now the world may be told that it may take over.
+    /// It is in the level set, and has synced everything that was in the log when it came in. Whatever was receipted before that stood
+    /// in the log then, and whatever was receipted since waited for it: so there is no receipt for anything that it lacks, and only now
+    /// the world may be told that it may take over. It stays true while the holder is away.
     pub counts: bool,
     /// Everything before is synced there.
     pub acked: Position,
@@ -89,20 +90,25 @@ impl Copies {
         self.hub.change(|state| state.copies.remove(holder));
     }
 
-    /// Names the copies that count: a durable commit waits for all of them, and no others. Set it before the journal takes mail.
+    /// Names the copies that a durable commit waits for: all of `holders`, and no others. `counted` of them count as protection; that is
+    /// the number in a receipt ([`crate::Committed::copies`]) and [`Copies::protected_by`]. Set it before the journal takes mail.
     ///
     /// Whoever decides elsewhere who may take over (etcd) must never name a holder that is not in this set. So a holder comes in here
-    /// first, and is named there once [`CopyState::counts`]; it is struck out there first, and then goes from here.
-    pub fn set_level(&self, holders: &[&str]) {
-        self.hub.set_level(holders.iter().map(|h| h.to_string()).collect());
+    /// first and does not count yet, is named there once [`CopyState::counts`], and counts when that is known to be done; it is struck
+    /// out there first, and then goes from here.
+    ///
+    /// A holder's name stands for one disk: who has a new one has acknowledged nothing, so it needs another name, or
+    /// [`Copies::detach`] before its next link.
+    pub fn set_level(&self, holders: &[&str], counted: usize) {
+        self.hub.set_level(holders.iter().map(|h| h.to_string()).collect(), counted);
     }
 
-    /// The copies that count.
+    /// The copies that a durable commit waits for.
     pub fn level(&self) -> BTreeSet<String> {
         self.hub.lock().level.keys().cloned().collect()
     }
 
-    /// How many copies count; a durable commit has so many besides the one here. Cheap.
+    /// How many copies count as protection; a durable commit has at least so many besides the one here. Cheap.
     pub fn protected_by(&self) -> usize {
         self.hub.protected_by()
     }
@@ -115,8 +121,7 @@ impl Copies {
     /// Says that somebody owns the journal under this higher epoch, known from elsewhere. The same as when a holder says so; a lower
     /// epoch changes nothing.
     pub fn depose(&self, epoch: u32) {
-        if epoch > self.hub.format.epoch {
-            self.hub.change(|state| self.hub.depose(state, epoch));
+        if self.hub.change(|state| self.hub.depose(state, epoch)) {
             self.hub.let_go();
         }
     }
@@ -148,7 +153,8 @@ impl Copies {
             Stage::Refused => CopyStage::Refused,
         });
         let (acked, since) = (copy.acked(), state.level.get(holder));
-        let (segment, offset) = (self.hub.format.segment_of(acked), self.hub.format.offset(acked));
+        let format = self.hub.format();
+        let (segment, offset) = (format.segment_of(acked), format.offset(acked));
         let lacks =
             |(no, end): (&SegmentNo, &SegmentEnd)| end.at.saturating_sub(if *no == segment { offset } else { 0 });
         CopyState {
@@ -203,7 +209,7 @@ impl Link {
     pub fn pump(&self) -> bool {
         let (job, session) = loop {
             let (next, session) = self.with(|_, state| {
-                let log = Log { ends: &state.ends, tail: state.tail };
+                let log = Log { ends: &state.ends, tail: state.tail, epoch: state.epoch };
                 let copy = state.copies.get_mut(&self.holder).filter(|copy| copy.is(self.id));
                 copy.map_or((Next::Nothing, 0), |copy| (copy.next(log), copy.side().map_or(0, |s| s.session())))
             });
@@ -230,7 +236,7 @@ impl Link {
     }
 
     fn work(&self, job: Job) -> (Input, Option<(Position, Vec<u8>)>) {
-        let format = &self.hub.format;
+        let format = &self.hub.format();
         let (Job::Check { segment, .. } | Job::Read { segment, .. }) = job;
         let path = segment_path(&self.hub.dir, format, segment);
         let file = match self.hub.world.disk.open(&path, Open::Read) {

@@ -25,6 +25,7 @@
 //!
 //! # A take-over
 //!
+//! `HeldCopy::freeze` closes the copy to its owner, so that somebody can be asked who shall own it; `thaw` takes that back.
 //! `HeldCopy::hand_over` answers where the copy ends and lets the directory go; `Journal::open` there with the next epoch goes on.
 //! While it is open, and for holders that have no copy, [`refuse`] answers whoever still thinks that he is the owner.
 
@@ -45,7 +46,7 @@ mod store;
 pub use copy::Wake;
 pub use frame::{Decoder, FRAME_BYTES_MAX, Frame, Hello, JOURNAL_NAME_MAX, Malformed, Message, Refusal, Trouble};
 pub use group::Outgoing;
-pub use held::{ARRIVED_BYTES_MAX, HandOverError, HeldCopy, HeldLink, HeldState};
+pub use held::{ARRIVED_BYTES_MAX, Frozen, HandOverError, HeldCopy, HeldLink, HeldState};
 pub use link::{Copies, CopyStage, CopyState, Link};
 pub use mend::{MendError, Mender};
 pub use refuse::refuse;

@@ -15,11 +15,14 @@ use crate::record::Format;
 pub(crate) struct Log<'a> {
     pub(crate) ends: &'a Ends,
     pub(crate) tail: Position,
+    /// The epoch of now.
+    pub(crate) epoch: u32,
 }
 
 /// The owner's side of one link.
 pub(crate) struct Owner {
     journal: String,
+    /// For places only; the epoch is the log's.
     format: Format,
     session: u64,
     stage: Stage,
@@ -66,7 +69,7 @@ pub(crate) enum Job {
 
 /// What happens to an owner's side.
 pub(crate) enum Input {
-    /// The link is there.
+    /// The link is there, or the epoch is a higher one now.
     Start { session: u64 },
     /// The holder said something.
     Frame(Frame),
@@ -227,7 +230,7 @@ impl Owner {
             journal: self.journal.clone(),
             segment_bytes: self.format.segment_bytes,
             salt: self.format.salt,
-            epoch: self.format.epoch,
+            epoch: log.epoch,
             first: log.ends.keys().next().copied().unwrap_or_default(),
             tail: log.tail,
         };
@@ -277,12 +280,17 @@ impl Owner {
                 self.acked = self.acked.map(|acked| acked.max(position));
                 Vec::new()
             }
-            (Message::Refuse { why: Refusal::Epoch, epoch }, _) if epoch > self.format.epoch => {
-                self.refused(format!("the holder has seen epoch {epoch}, ours is {}", self.format.epoch));
+            (Message::Refuse { why: Refusal::Epoch, epoch }, _) if epoch > log.epoch => {
+                self.refused(format!("the holder has seen epoch {epoch}, ours is {}", log.epoch));
                 vec![Effect::Clear, Effect::Deposed(epoch)]
             }
-            (Message::Refuse { .. }, _) => {
-                self.refused("the holder has a copy of another journal under this name".into());
+            (Message::Refuse { why, epoch }, _) => {
+                self.refused(match why {
+                    Refusal::Epoch => {
+                        format!("the holder owns the journal too, under epoch {epoch}, ours is {}", log.epoch)
+                    }
+                    Refusal::OtherJournal => "the holder has a copy of another journal under this name".into(),
+                });
                 vec![Effect::Clear]
             }
             (Message::Trouble { kind, text }, _) => {

@@ -103,7 +103,8 @@ impl OwnCopies {
         while !self.shop.is_stopping() {
             let changes = standing.step(self.shop.world.clock.mono_ms(), &self.copies.states());
             if !changes.is_empty() {
-                self.copies.set_level(&standing.counting());
+                let counting = standing.counting();
+                self.copies.set_level(&counting, counting.len());
             }
             for change in changes {
                 match change {

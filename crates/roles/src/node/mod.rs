@@ -18,6 +18,7 @@ use transport::swap::Swap;
 use world::World;
 
 use crate::certificates::ServedCertificate;
+use crate::cluster::InCluster;
 use crate::config;
 use crate::copies::{NodeCopies, Places};
 use crate::counted::Counted;
@@ -30,7 +31,7 @@ use crate::timers::Alarm;
 use crate::trace::Trace;
 
 pub use run::{Ended, Running};
-pub use start::{StartError, not_yet, start};
+pub use start::{StartError, start};
 
 /// The parts of a running node.
 pub struct Node {
@@ -55,6 +56,8 @@ pub struct Node {
     pub(crate) peers: Option<Peers>,
     /// Copies of journals, ours and theirs, on those links.
     pub(crate) copies: Option<NodeCopies>,
+    /// The place in the cluster, if the node document has `[cluster]`.
+    pub(crate) cluster: Option<InCluster>,
     alarm: Arc<Alarm>,
 }
 

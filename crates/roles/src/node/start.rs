@@ -24,6 +24,7 @@ use super::run::{Running, Signals, tell_manager};
 use super::settings::spool_settings;
 use super::{Node, SessionReadiness};
 use crate::certificates::{CertificateError, CertificateFiles, ServedCertificate};
+use crate::cluster::{ClusterError, InCluster};
 use crate::config;
 use crate::copies::{NodeCopies, TakeNote, former};
 use crate::counted::Counted;
@@ -51,8 +52,8 @@ pub enum StartError {
     Certificate(CertificateError),
     /// The spool cannot be opened.
     Spool(String),
-    /// The documents ask for what this version does not do; what, and what to do.
-    NotYet(&'static str),
+    /// The cluster cannot be entered.
+    Cluster(String),
     /// The operating system refused something else.
     Io(&'static str, io::Error),
 }
@@ -65,7 +66,7 @@ impl fmt::Display for StartError {
             StartError::Data(error) => write!(f, "{error}"),
             StartError::Certificate(error) => write!(f, "{error}"),
             StartError::Spool(error) => f.write_str(error),
-            StartError::NotYet(what) => f.write_str(what),
+            StartError::Cluster(what) => f.write_str(what),
             StartError::Io(what, error) => write!(f, "{what}: {error}"),
         }
     }
@@ -73,22 +74,12 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
-/// Says what of the documents this version cannot do. Nobody is to believe that his nodes take over by themselves when they do not.
-pub fn not_yet(loaded: &Loaded) -> Result<(), &'static str> {
-    match loaded.node.cluster {
-        None => Ok(()),
-        Some(_) => Err("posthouse.toml: [cluster] is not used by this version: no node takes over by itself yet; \
-                        remove the table, and see docs/operating/keep-copies-on-another-node.md for what two nodes can do"),
-    }
-}
-
 /// Starts a node. Call it inside a tokio runtime. When it returns, mail is taken.
 pub async fn start(start: Start) -> Result<Running, StartError> {
     let world = World::real();
     let from_org_file = start.org.is_some();
     let config = config::Running::load(&world, start).map_err(StartError::Documents)?;
     let loaded = config.loaded();
-    not_yet(&loaded).map_err(StartError::NotYet)?;
     logging::start(&loaded.node.log);
     logging::abort_on_panic();
     loaded.warnings.0.iter().for_each(|warning| warn!("{warning}"));
@@ -112,6 +103,10 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     // What comes now may read gigabytes; the runtime goes on meanwhile.
     let progress = tokio::spawn(recovering());
     let links = links.map(|links| links.start(&world, &loaded)).transpose()?;
+    let cluster = InCluster::start(&world, &loaded, &data).map_err(|ClusterError(what)| StartError::Cluster(what))?;
+    if let (Some(cluster), Some(links), Some(peers)) = (&cluster, &links, &loaded.node.peers) {
+        cluster.link_to_all(links, peers.known.clone());
+    }
     let note = former_take_over(&loaded, links.as_ref()).await;
     let assemble = || {
         let tenure = Tenure::of(&world, &data.spool(), loaded.node.keeps_copies(), note)?;
@@ -120,6 +115,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     let node = tokio::task::block_in_place(assemble);
     progress.abort();
     let mut node = node?;
+    node.cluster = cluster;
     let timers = Timers::start(&node.world, node.spool.clone(), node.alarm.clone());
     let timers = timers.map_err(|error| StartError::Io("timers", error))?;
     node.health.enter(Phase::Serving);
@@ -271,6 +267,7 @@ fn assemble(
         certificate,
         peers: None,
         copies: None,
+        cluster: None,
         alarm,
     })
 }

@@ -90,7 +90,7 @@ fn a_holder_that_never_answers_costs_a_window_and_is_called_again() {
 fn a_deposed_owner_stops_for_good() {
     let (world, _) = World::simulated(3);
     let journal = journal(&world);
-    journal.copies().set_level(&["b"]);
+    journal.copies().set_level(&["b"], 1);
     let mut waits = journal.append(Batch::new().record(1, b"x", ()), When::Durable);
     while journal.pump() {}
     journal.copies().depose(3);

@@ -1,0 +1,109 @@
+//! This node in its cluster: who it is there, what it shows to the others, and whom it sees.
+//!
+//! Owns the place in etcd, and the disk's number that goes with the name. Knows no journal's bytes. Always holds: a node with another
+//! disk is another member; what the others are shown of this node is what it is.
+
+mod disk;
+mod etcd;
+
+use std::sync::Arc;
+
+use cluster::record::{Member, NodeRecord};
+use cluster::view::View;
+use cluster::{Announced, Cluster};
+use directory::{Host, HostPort, Loaded, Peer};
+use world::World;
+
+use crate::data::DataDir;
+use crate::peers::Peers;
+
+/// A node's place in its cluster.
+pub struct InCluster {
+    /// The tasks that keep it, and the way to etcd.
+    pub cluster: Cluster,
+}
+
+/// Why a node cannot be in its cluster; for the operator.
+pub struct ClusterError(pub String);
+
+impl InCluster {
+    /// Begins; waits for nothing. `None` without `[cluster]`. Call it inside a tokio runtime.
+    pub fn start(world: &World, loaded: &Loaded, data: &DataDir) -> Result<Option<InCluster>, ClusterError> {
+        let Some(written) = &loaded.node.cluster else { return Ok(None) };
+        let disk = disk::number(world, &data.disk()).map_err(|error| {
+            ClusterError(format!("{}: {error}; the data directory must be writable", data.disk().display()))
+        })?;
+        let me = Member { node: loaded.node.name.to_ascii_lowercase(), disk };
+        let settings = etcd::settings(world, written).map_err(ClusterError)?;
+        let record = NodeRecord {
+            process: world.chance.u64(),
+            roles: vec!["hub".into()],
+            peer: own_address(loaded).map_or_else(String::new, |address| address.to_string()),
+            http: loaded.node.http.listen.to_string(),
+            site: written.site.clone(),
+            rack: written.rack.clone(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            health: "starting".into(),
+            ..NodeRecord::default()
+        };
+        let cluster = Cluster::start(settings, world.clone(), me, record)
+            .map_err(|what| ClusterError(format!("posthouse.toml: [cluster]: {what}")))?;
+        Ok(Some(InCluster { cluster }))
+    }
+
+    /// Who we are.
+    pub fn me(&self) -> &Member {
+        self.cluster.me()
+    }
+
+    /// What is known of the cluster.
+    pub fn view(&self) -> Arc<View> {
+        self.cluster.view().borrow().clone()
+    }
+
+    /// Whether the others can see this node.
+    pub fn is_announced(&self) -> bool {
+        matches!(*self.cluster.announced().borrow(), Announced::Under(_))
+    }
+
+    /// Links to nodes that the documents do not name are made and ended as etcd shows them. Ends with the cluster.
+    pub fn link_to_all(&self, peers: &Peers, known: Vec<Peer>) {
+        let (mut view, peers, me) = (self.cluster.view(), peers.clone(), self.me().node.clone());
+        tokio::spawn(async move {
+            let mut before = Vec::new();
+            loop {
+                let list = all_peers(&known, &view.borrow_and_update(), &me);
+                // A node whose lease is gone may only be cut off from etcd: its link stays until another list is known.
+                if list != before && !list.is_empty() {
+                    peers.follow(&list);
+                    before = list;
+                }
+                if view.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+/// The nodes of the document, and those that etcd shows besides.
+fn all_peers(known: &[Peer], view: &View, me: &str) -> Vec<Peer> {
+    let mut list = known.to_vec();
+    for (name, record) in view.nodes.iter().filter(|(name, _)| *name != me) {
+        if list.iter().any(|peer| peer.name == *name) {
+            continue;
+        }
+        if let Ok(address) = HostPort::parse(&record.peer, None) {
+            list.push(Peer { name: name.clone(), address, keeps_copy: true });
+        }
+    }
+    list
+}
+
+/// Where the other nodes reach our links, if that can be known.
+fn own_address(loaded: &Loaded) -> Option<HostPort> {
+    let listen = loaded.node.peers.as_ref()?.listen;
+    let written = loaded.node.cluster.as_ref()?.address.clone();
+    let listening = HostPort { host: Host::Ip(listen.ip()), port: listen.port() };
+    written.or_else(|| (!listen.ip().is_unspecified()).then_some(listening))
+}

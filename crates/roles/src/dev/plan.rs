@@ -1,0 +1,184 @@
+//! Owns what a cluster for trying things out consists of: names, ports, documents. Knows no disk and no process.
+//! Always holds: the same numbers give the same plan, so a state file that holds the numbers holds the plan.
+
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+
+/// Everything that follows from a few numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// How many nodes, [`NODES_MIN`] to [`NODES_MAX`]; they are numbered from 1.
+    pub nodes: u16,
+    /// First of a hundred ports.
+    pub base_port: u16,
+    /// There is an etcd. Without one there are two nodes, and a person takes over.
+    pub etcd: bool,
+    /// How long a node may be silent until its journal is taken over, in seconds.
+    pub ttl_s: u16,
+}
+
+/// Fewer have nobody to keep copies.
+pub const NODES_MIN: u16 = 2;
+/// More have no ports.
+pub const NODES_MAX: u16 = 9;
+/// The highest first port: a hundred follow.
+const BASE_PORT_MAX: u16 = 65_435;
+/// Mail for this domain waits: nobody listens at its next hop, until somebody does.
+pub const LATER: &str = "later.test";
+
+impl Plan {
+    /// What is wrong with the numbers, if something is.
+    pub fn problem(&self) -> Option<String> {
+        let Plan { nodes, base_port, .. } = *self;
+        match () {
+            () if !(NODES_MIN..=NODES_MAX).contains(&nodes) => Some(format!("--nodes is {NODES_MIN} to {NODES_MAX}")),
+            () if !(1024..=BASE_PORT_MAX).contains(&base_port) => {
+                Some(format!("--base-port is 1024 to {BASE_PORT_MAX}"))
+            }
+            () => None,
+        }
+    }
+
+    /// Numbers of all nodes.
+    pub fn numbers(&self) -> impl Iterator<Item = u16> + use<> {
+        1..=self.nodes
+    }
+
+    /// The node's name, as its certificate bears it.
+    pub fn name(&self, number: u16) -> String {
+        format!("n{number}.test")
+    }
+
+    /// The number of a node by its name.
+    pub fn number(&self, name: &str) -> Option<u16> {
+        self.numbers().find(|number| self.name(*number) == name)
+    }
+
+    /// Where the node takes mail.
+    pub fn smtp(&self, number: u16) -> SocketAddr {
+        self.port(number * 10 + 1)
+    }
+
+    /// Where the node takes mail from programs of this machine.
+    pub fn submission(&self, number: u16) -> SocketAddr {
+        self.port(number * 10 + 2)
+    }
+
+    /// Where the other nodes reach it.
+    pub fn links(&self, number: u16) -> SocketAddr {
+        self.port(number * 10 + 3)
+    }
+
+    /// Its API and its page.
+    pub fn http(&self, number: u16) -> SocketAddr {
+        self.port(number * 10 + 8)
+    }
+
+    /// Where etcd's clients reach it.
+    pub fn etcd_clients(&self) -> SocketAddr {
+        self.port(1)
+    }
+
+    /// Where etcd's other members would reach it.
+    pub fn etcd_peers(&self) -> SocketAddr {
+        self.port(2)
+    }
+
+    /// The next hop of [`LATER`]. Nobody listens there at first.
+    pub fn later(&self) -> SocketAddr {
+        self.port(9)
+    }
+
+    /// Every port that a process of ours listens on.
+    pub fn sockets(&self) -> Vec<SocketAddr> {
+        let of_node = |number| [self.smtp(number), self.submission(number), self.links(number), self.http(number)];
+        let etcd = self.etcd.then(|| [self.etcd_clients(), self.etcd_peers()]);
+        self.numbers().flat_map(of_node).chain(etcd.into_iter().flatten()).collect()
+    }
+
+    fn port(&self, offset: u16) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.base_port + offset).into()
+    }
+
+    /// The node document, to stand in the node's own directory beside `pki/`.
+    pub fn node_document(&self, number: u16) -> String {
+        let name = self.name(number);
+        let mut text = format!(
+            "# Node {number} of a cluster for trying things out; written by `posthouse dev cluster`.\n\
+             name = \"{name}\"\ndata = \"data\"\n\n[http]\nlisten = \"{}\"\n\n[peers]\nlisten = \"{}\"\n\
+             certificate = \"../pki/nodes/{name}/certificate.pem\"\nkey = \"../pki/nodes/{name}/key.pem\"\n\
+             ca = \"../pki/nodes/{name}/ca.pem\"\nheartbeat = \"500ms\"\n",
+            self.http(number),
+            self.links(number)
+        );
+        for other in self.numbers().filter(|other| *other != number) {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "\n[[peer]]\nname = \"{}\"\naddress = \"{}\"\n", self.name(other), self.links(other));
+        }
+        if self.etcd {
+            let _ = write!(
+                text,
+                "\n[cluster]\nendpoints = [\"http://{}\"]\nprefix = \"/posthouse/dev\"\nttl = \"{}s\"\n",
+                self.etcd_clients(),
+                self.ttl_s
+            );
+        }
+        // Five of these fit on a small disk; nine nodes keep copies of each other.
+        text + "\n[journal]\nsegment_size = \"4MB\"\n\n[limits]\nconnection_rate_per_minute = 0\n"
+    }
+
+    /// The organization document of a node: its own copy, because on one machine each node has its own ports.
+    pub fn org_document(&self, number: u16) -> String {
+        format!(
+            "# Written by `posthouse dev cluster`. Change it and say `posthouse reload --url http://{http}`.\n\
+             postmaster = \"postmaster@posthouse.test\"\n\n\
+             # This mail is kept in Maildirs of the node that delivers it.\n\
+             [[accepted_domain]]\nname = \"posthouse.test\"\ndeliver = \"maildir\"\n\n\
+             [[receive_connector]]\nname = \"in\"\nlisten = [\"{smtp}\"]\nremote = [\"127.0.0.0/8\"]\npermissions = [\"relay\"]\n\
+             tls = \"off\"\nconnections_per_source_max = 0\nconnections_per_source_percent_max = 100\ntarpit_ms = 0\n\n\
+             [[receive_connector]]\nname = \"submission\"\nprotocol = \"submission\"\nlisten = [\"{submission}\"]\n\
+             remote = [\"127.0.0.0/8\"]\npermissions = [\"relay\"]\ntls = \"off\"\ntarpit_ms = 0\n\n\
+             # This mail waits, so that there is something to see: nobody listens on {later}, until you start something there.\n\
+             [[send_connector]]\nname = \"later\"\ndomains = [\"{LATER}\"]\nsmart_hosts = [\"{later}\"]\ntls = \"off\"\n\n\
+             [retry]\nglitch_count = 1000\nglitch_interval = \"2s\"\n",
+            http = self.http(number),
+            smtp = self.smtp(number),
+            submission = self.submission(number),
+            later = self.later(),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    const PLAN: Plan = Plan { nodes: NODES_MAX, base_port: 2600, etcd: true, ttl_s: 5 };
+
+    #[test]
+    fn ports_are_apart_and_within_a_hundred() {
+        let sockets = PLAN.sockets();
+        let ports: HashSet<u16> = sockets.iter().map(SocketAddr::port).chain([PLAN.later().port()]).collect();
+        assert_eq!(ports.len(), sockets.len() + 1);
+        assert!(ports.iter().all(|port| (2600..2700).contains(port)) && sockets.iter().all(|s| s.ip().is_loopback()));
+        assert_eq!((PLAN.number("n9.test"), PLAN.number("n10.test")), (Some(9), None));
+        for (nodes, base_port) in [(1, 2600), (10, 2600), (3, 80), (3, 65_436)] {
+            assert!(Plan { nodes, base_port, ..PLAN }.problem().is_some());
+        }
+        assert_eq!(Plan { base_port: BASE_PORT_MAX, ..PLAN }.problem(), None);
+        assert_eq!(Plan { base_port: BASE_PORT_MAX, ..PLAN }.http(9).port(), 65_533);
+    }
+
+    #[test]
+    fn the_organization_document_is_sound() {
+        let dir = world::World::real();
+        let file = std::env::temp_dir().join(format!("posthouse-dev-plan-{}.toml", std::process::id()));
+        dir.disk.replace_durable(&file, PLAN.org_document(3).as_bytes()).unwrap();
+        let start = directory::Start { org: Some(file.clone()), ..directory::Start::default() };
+        let loaded = directory::Loaded::load(dir.disk.as_ref(), &start);
+        dir.disk.remove(&file).unwrap();
+        let loaded = loaded.unwrap();
+        assert!(loaded.warnings.0.is_empty(), "{}", loaded.warnings);
+    }
+}
