@@ -14,6 +14,7 @@ use transport::swap::Swap;
 use world::World;
 
 use crate::maildir::Maildirs;
+use crate::repeats;
 use crate::timers::{Alarm, Timers};
 use crate::trace::Trace;
 
@@ -66,6 +67,7 @@ impl Kit {
         let wake = Arc::new(NodeWake::new(bell.clone(), alarm.clone()));
         let spool = Spool::open(&self.world, dir, settings, self.trace.clone(), self.categorizer.clone(), wake)
             .map_err(|error| format!("{}: {error}", dir.display()))?;
+        repeats::tell(&dir.display().to_string(), &spool);
         let deliverer = Deliverer::start(&bell, self.parts(&spool)).map_err(|error| error.to_string())?;
         let timers = Timers::start(&self.world, spool.clone(), alarm).map_err(|error| error.to_string())?;
         Ok(Dispatch { spool, deliverer, timers })

@@ -23,6 +23,7 @@ mod node;
 pub mod offline;
 pub mod peers;
 pub mod pki;
+mod repeats;
 mod timers;
 pub mod trace;
 pub mod view;

@@ -110,7 +110,9 @@ impl Ledger {
         for (id, open) in found.iter().filter(|(id, _)| !named.contains(id)) {
             let fates = self.entries.get(id).map(|entry| &entry.recipients[..]).unwrap_or_default();
             if let Some(index) = (0..fates.len()).find(|i| open[*i] && fates[*i].outcome == Some(Outcome::Delivered)) {
-                return Err(format!("{id}/{index} was delivered, is open again, and is not named a possible duplicate"));
+                return Err(format!(
+                    "{id}/{index} was delivered, is open again, and is not named a possible duplicate"
+                ));
             }
             if in_hand.contains(id) {
                 return Err(format!("{id} was in a deliverer's hand, and is not named a possible duplicate"));

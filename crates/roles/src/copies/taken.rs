@@ -59,7 +59,14 @@ impl TakenJournals {
         let dispatch = self.kit.open(&self.dir(node, epoch), settings)?;
         dispatch.spool.stop_accepting();
         let messages = dispatch.spool.totals().messages;
-        info!(node, epoch, messages, "{node}'s journal is delivered from here: {messages} messages");
+        let doubtful = dispatch.spool.possible_duplicates().len();
+        info!(
+            node,
+            epoch,
+            messages,
+            doubtful,
+            "{node}'s journal is delivered from here: {messages} messages, {doubtful} of which may have been delivered before"
+        );
         self.running().insert((node.into(), epoch), dispatch);
         Ok(messages)
     }
@@ -108,6 +115,7 @@ impl TakenJournals {
                 epoch: *epoch,
                 messages: totals.messages,
                 bytes: totals.bytes,
+                possible_duplicates: dispatch.spool.possible_duplicates().len() as u64,
             }
         };
         self.running().iter().map(shown).collect()
