@@ -5,6 +5,7 @@
 
 pub mod chaos;
 pub mod dialog;
+pub mod etcd;
 pub mod next_hop;
 pub mod process;
 pub mod two;
