@@ -127,7 +127,7 @@ impl TakenJournals {
                 epoch: running.epoch,
                 messages: totals.messages,
                 bytes: totals.bytes,
-                possible_duplicates: dispatch.spool.possible_duplicates().len() as u64,
+                possible_duplicates: running.dispatch.spool.possible_duplicates().len() as u64,
             }
         };
         self.running().values().map(shown).collect()
