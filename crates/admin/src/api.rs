@@ -115,7 +115,15 @@ pub struct Done {
 pub struct Documents {
     /// The node document.
     pub node: String,
-    /// The organization document.
+    /// `POST /api/v1/hand-over`
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HandOver {
+    /// To which node; nothing: to whichever has a copy that counts.
+    pub to: Option<String>,
+}
+
+/// The organization document.
     pub org: String,
 }
 
