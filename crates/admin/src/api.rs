@@ -115,15 +115,7 @@ pub struct Done {
 pub struct Documents {
     /// The node document.
     pub node: String,
-    /// `POST /api/v1/hand-over`
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct HandOver {
-    /// To which node; nothing: to whichever has a copy that counts.
-    pub to: Option<String>,
-}
-
-/// The organization document.
+    /// The organization document.
     pub org: String,
 }
 
@@ -138,6 +130,14 @@ pub struct Ready {
 
 /// The header in which a client says who asks, for the trace.
 pub const WHO: &str = "x-posthouse-who";
+
+/// `POST /api/v1/hand-over`
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HandOver {
+    /// To which node; nothing: to whichever has a copy that counts.
+    pub to: Option<String>,
+}
 
 /// `POST /api/v1/journals/{node}/take-over`
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
