@@ -150,7 +150,10 @@ impl Load {
                 false if Instant::now() > end => {
                     let some: Vec<&&String> = missing.iter().take(8).collect();
                     let all = self.tally.promised.len();
-                    return Err(format!("LOST: {} of {all} did not arrive within {bound:?}, e.g. {some:?}", missing.len()));
+                    return Err(format!(
+                        "LOST: {} of {all} did not arrive within {bound:?}, e.g. {some:?}",
+                        missing.len()
+                    ));
                 }
                 false => std::thread::sleep(Duration::from_millis(200)),
             }

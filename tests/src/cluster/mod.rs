@@ -47,7 +47,8 @@ impl Cluster {
         let etcd = EtcdMembers::started(&net, keep.path());
         let sink = ClusterSink::started(&net, keep.path());
         pki(keep.path(), &["init", "--organization", "Chaos"]);
-        let nodes: Vec<ClusterNode> = (1..=nodes).map(|number| ClusterNode::new(&net, keep.path(), number, nodes)).collect();
+        let nodes: Vec<ClusterNode> =
+            (1..=nodes).map(|number| ClusterNode::new(&net, keep.path(), number, nodes)).collect();
         Some(Cluster { nodes, etcd, sink, net, keep })
     }
 

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use tests::cluster::{ClusterNode, Cluster, Load};
+use tests::cluster::{Cluster, ClusterNode, Load};
 
 use super::{STEADY, settle_accounts, wait};
 

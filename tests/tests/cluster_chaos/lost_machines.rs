@@ -54,7 +54,11 @@ fn machines_are_lost_with_their_disks() {
     }
     assert!(load.tally().promised.len() > rounds() * 200, "there was load: {}", load.tally().promised.len());
     let most = Duration::from_secs(TTL_S + 2);
-    println!("cluster chaos: slowest take-over {:.1} s, to be at most {:.1} s", slowest.as_secs_f64(), most.as_secs_f64());
+    println!(
+        "cluster chaos: slowest take-over {:.1} s, to be at most {:.1} s",
+        slowest.as_secs_f64(),
+        most.as_secs_f64()
+    );
     assert!(slowest <= most, "the slowest take-over took {slowest:?}; at most {most:?} are allowed");
 }
 

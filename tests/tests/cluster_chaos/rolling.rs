@@ -28,7 +28,11 @@ fn a_rolling_restart_loses_doubles_and_refuses_nothing() {
         for (other, report) in load.results(Duration::from_secs(30)) {
             let refused = report["refused"].as_object().map_or(0, |codes| codes.len());
             assert!(report["acked"].as_u64() > Some(500), "n{other} worked: {report}");
-            assert_eq!((refused, report["doubtful"].as_u64()), (0, Some(0)), "n{other} while n{number} was away: {report}");
+            assert_eq!(
+                (refused, report["doubtful"].as_u64()),
+                (0, Some(0)),
+                "n{other} while n{number} was away: {report}"
+            );
         }
         assert_eq!(cluster.healthy(), 0, "nobody is deposed by a restart");
     }
