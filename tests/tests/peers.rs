@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tests::process::{Node, Process, greets};
 use tests::{dialog, eventually, free_port, root};
 
@@ -225,11 +225,18 @@ impl Drop for Postfix {
 fn postfix_hands_its_mail_to_us() {
     let (node, _) = dialog::node("submission");
     let postfix = Postfix::start(&format!(
-        "relayhost = [127.0.0.1]:{}\nsmtp_tls_security_level = may\nsmtp_destination_concurrency_limit = 20",
+        "relayhost = [127.0.0.1]:{}\nsmtp_tls_security_level = may\nsmtp_destination_concurrency_limit = 20\n\
+         queue_run_delay = 2s\nminimal_backoff_time = 2s\nmaximal_backoff_time = 5s",
         node.smtp
     ));
     smtp_source("postfix@submit.test", postfix.port);
-    eventually("all of Postfix's mail", Duration::from_secs(60), || node.mailbox("postfix@submit.test").len() >= 200);
+    let all = || node.mailbox("postfix@submit.test").len() >= 200;
+    let end = Instant::now() + Duration::from_secs(90);
+    while !all() {
+        // What Postfix could not hand over it tries again after two seconds: a busy machine is no failure.
+        assert!(Instant::now() < end, "Postfix still has mail: {}", postfix.log());
+        std::thread::sleep(Duration::from_millis(100));
+    }
     assert_eq!(node.mailbox("postfix@submit.test").len(), 200, "{}", postfix.log());
 }
 

@@ -2,7 +2,7 @@
 
 use roles::control::Refusal;
 use roles::trace::TraceEvent;
-use roles::view::{Message, Queue};
+use roles::view::{Message, Org, OrgText, OrgVersion, Queue};
 use serde::{Deserialize, Serialize};
 
 /// What every error looks like.
@@ -137,4 +137,21 @@ pub const WHO: &str = "x-posthouse-who";
 pub struct TakeOver {
     /// Although the node answers.
     pub force: bool,
+}
+
+/// The organization document.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OrgDocument {
+    /// The one that counts, as the node knows it.
+    #[serde(flatten)]
+    pub document: OrgText,
+    /// What runs where; nothing without `[cluster]`.
+    pub state: Option<Org>,
+}
+
+/// Versions of the organization document.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OrgHistory {
+    /// The newest first.
+    pub versions: Vec<OrgVersion>,
 }

@@ -219,6 +219,9 @@ pub struct NodeRecord {
     /// Version of the organization document that it runs; 0 for none.
     #[serde(default)]
     pub org: u64,
+    /// Why it does not run the version that counts; empty if it does.
+    #[serde(default)]
+    pub org_refused: String,
     /// Its health in a word: `ready`, `draining`, or why it cannot accept.
     #[serde(default)]
     pub health: String,

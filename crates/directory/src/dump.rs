@@ -2,6 +2,7 @@
 //! [`settings`](crate::settings) rows.
 
 use crate::domain::{AcceptedDomain, Deliver};
+use crate::hidden::HIDDEN;
 use crate::load::Loaded;
 use crate::node::{Cluster, Node, Peer, Peers};
 use crate::range::Ranges;
@@ -17,7 +18,7 @@ use std::fmt::Display;
 /// Whether password hashes are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Secrets {
-    /// As `(hidden)`.
+    /// As [`HIDDEN`].
     Hide,
     /// As they are, so that the documents can be loaded again.
     Show,
@@ -162,6 +163,7 @@ fn receive_value(connector: &ReceiveConnector, key: &str) -> Option<String> {
     match key {
         "name" => text(&connector.name),
         "listen" => texts(&connector.listen),
+        "nodes" => texts(connector.nodes.as_ref()?),
         "remote" => ranges(&connector.remote),
         "protocol" => text(connector.protocol.word()),
         "tls" => text(connector.tls.word()),
@@ -225,7 +227,7 @@ fn send_value(connector: &SendConnector, key: &str) -> Option<String> {
 fn user_value(user: &User, key: &str, secrets: Secrets) -> Option<String> {
     match key {
         "name" => text(&user.name),
-        "password" if secrets == Secrets::Hide => text("(hidden)"),
+        "password" if secrets == Secrets::Hide => text(HIDDEN),
         "password" => text(&user.password),
         "may_send_as" => texts(&user.may_send_as),
         _ => None,
@@ -249,7 +251,7 @@ fn retry_value(retry: &Retry, key: &str) -> Option<String> {
 }
 
 /// A basic string of TOML.
-fn quoted(value: impl Display) -> String {
+pub(crate) fn quoted(value: impl Display) -> String {
     let mut out = String::from("\"");
     for c in value.to_string().chars() {
         match c {

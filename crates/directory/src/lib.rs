@@ -8,6 +8,7 @@ mod base64;
 mod domain;
 mod dump;
 mod explain;
+mod hidden;
 mod load;
 mod node;
 mod org;
@@ -26,7 +27,8 @@ mod words;
 
 pub use domain::{AcceptedDomain, Deliver};
 pub use dump::Secrets;
-pub use load::{Loaded, Start};
+pub use hidden::{HIDDEN, fill_passwords, hide_passwords};
+pub use load::{Loaded, OrgText, Start};
 pub use node::{
     Cluster, ClusterUser, DnsServers, HttpSettings, JournalSettings, Log, LogFormat, LogLevel, Node, NodeLimits, Peer,
     Peers, Spread, TlsFiles, Trace,

@@ -3,8 +3,8 @@
 
 mod common;
 
-use common::{ARGON2ID, good};
-use directory::{Grants, Loaded, Org, Principal, RecipientAnswer, Route, SenderAnswer, Start};
+use common::{ARGON2ID, good, load};
+use directory::{Grants, Loaded, Org, OrgText, Principal, RecipientAnswer, Route, SenderAnswer, Start};
 use mail::{Mailbox, ReversePath};
 use std::net::{IpAddr, SocketAddr};
 use world::World;
@@ -240,6 +240,47 @@ fn limits_have_the_defaults_of_behaviours_1_8() {
     assert_eq!(smtp.connections_from_one_source(4_500), 10, "two per cent of the 500 that are free");
     assert_eq!(smtp.connections_from_one_source(4_999), 1, "the last place is anybody's");
     assert_eq!(smtp.connections_from_one_source(5_000), 0);
+}
+
+#[test]
+fn a_connector_is_for_the_nodes_that_it_names() {
+    let on = |nodes: &str, name: &str, port: u16| {
+        format!("[[receive_connector]]\nname = \"{name}\"\nlisten = [\"127.0.0.1:{port}\"]\n{nodes}\n")
+    };
+    let (ours, theirs) = ("nodes = [\"MX1.example.org\"]", "nodes = [\"mx2.example.org\", \"mx3.example.org\"]");
+    let loaded = good(&(on(ours, "one", 25) + &on(theirs, "two", 25) + &on("", "all", 587)));
+    let names: Vec<&str> = loaded.org.receive_connectors.iter().map(|connector| &*connector.name).collect();
+    assert_eq!(names, ["one", "all"], "one socket on two nodes, a connector for each");
+    assert!(loaded.warnings.0.is_empty(), "{}", loaded.warnings);
+    let told = |org: &str| load(None, org).map(|_| ()).unwrap_err().to_string();
+    assert!(told(&(on(theirs, "two", 25) + &on("", "all", 25))).contains("is taken by receive connector \"two\""));
+    assert!(told(&on("nodes = [\"a b\"]", "one", 25)).contains("org.toml:4:10: \"a b\" is no node's name"));
+    let none = good(&on(theirs, "two", 25));
+    assert!(none.warnings.to_string().contains("no [[receive_connector]] is for node mx1.example.org"));
+    assert!(none.org.listeners().is_empty());
+}
+
+#[test]
+fn a_document_that_is_in_no_file_has_its_name_in_problems_and_its_files_beside_the_node_document() {
+    let world = World::simulated(1).0;
+    let write = |name: &str, text: &str| {
+        world.disk.create_dir_all_durable("etc".as_ref()).unwrap();
+        world.disk.replace_durable(name.as_ref(), text.as_bytes()).unwrap();
+    };
+    write("etc/posthouse.toml", "name = \"mx1.example.org\"\n");
+    write("etc/people", "alice\n");
+    let text = "[[accepted_domain]]\nname = \"ours.example\"\nrecipients_file = \"people\"\ndeliver = \"maildir\"\n\
+                [[receive_connector]]\nname = \"in\"\nlisten = [\"127.0.0.1:25\"]\n";
+    let start = Start { config: Some("etc/posthouse.toml".into()), ..Start::default() };
+    let with = |text| Loaded::load_with(world.disk.as_ref(), &start, Some(OrgText { name: "org version 7", text }));
+    let loaded = with(text).unwrap();
+    assert_eq!(&*loaded.org_text, text);
+    assert_eq!(
+        loaded.org.recipient(&loaded.org.receive_connectors[0], &Principal::Peer, &mailbox("bob@ours.example")),
+        RecipientAnswer::UnknownUser
+    );
+    let told = with("tpyo = 1").unwrap_err().to_string();
+    assert!(told.starts_with("org version 7:1:1: unknown key \"tpyo\""), "{told}");
 }
 
 fn start(start: Start) -> Loaded {

@@ -3,11 +3,31 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use directory::{Loaded, Problems, Secrets, Start};
+use cluster::org::Document;
+use directory::{Loaded, OrgText, Problems, Secrets, Start};
 use mail::date::rfc3339;
 use world::World;
 
 use crate::view;
+
+/// Which organization document is meant.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// The one that the node was started with: a file, or what is built in.
+    Start,
+    /// A version from the cluster's etcd.
+    Version(Arc<Document>),
+}
+
+impl Source {
+    /// The version, if it is one.
+    pub fn version(&self) -> Option<&Arc<Document>> {
+        match self {
+            Source::Start => None,
+            Source::Version(document) => Some(document),
+        }
+    }
+}
 
 /// The configuration of a running node.
 pub struct Running {
@@ -18,6 +38,7 @@ pub struct Running {
 
 struct State {
     loaded: Arc<Loaded>,
+    source: Source,
     loaded_ms: u64,
 }
 
@@ -25,7 +46,7 @@ impl Running {
     /// Reads what `start` names.
     pub fn load(world: &World, start: Start) -> Result<Running, Problems> {
         let loaded = Arc::new(Loaded::load(world.disk.as_ref(), &start)?);
-        let state = State { loaded, loaded_ms: world.clock.wall_ms() };
+        let state = State { loaded, source: Source::Start, loaded_ms: world.clock.wall_ms() };
         Ok(Running { world: world.clone(), start, state: Mutex::new(state) })
     }
 
@@ -34,22 +55,48 @@ impl Running {
         self.state().loaded.clone()
     }
 
-    /// Reads the documents again. Changes nothing.
-    pub fn read(&self) -> Result<Loaded, Problems> {
-        Loaded::load(self.world.disk.as_ref(), &self.start)
+    /// Which organization document runs.
+    pub fn source(&self) -> Source {
+        self.state().source.clone()
+    }
+
+    /// The file that the node was started with, if it has one for the organization.
+    pub fn org_file(&self) -> Option<&std::path::Path> {
+        self.start.org.as_deref()
+    }
+
+    /// Reads the documents again, with the organization document that is meant. Changes nothing.
+    pub fn read(&self, source: &Source) -> Result<Loaded, Problems> {
+        match source {
+            Source::Start => self.read_text(None),
+            Source::Version(document) => {
+                let name = format!("version {} of org.toml", document.version);
+                self.read_text(Some(OrgText { name: &name, text: &document.text }))
+            }
+        }
+    }
+
+    /// The same with an organization document that is given.
+    pub fn read_text(&self, given: Option<OrgText<'_>>) -> Result<Loaded, Problems> {
+        Loaded::load_with(self.world.disk.as_ref(), &self.start, given)
+    }
+
+    /// Makes all of `next` the running configuration: for a node that does not run yet.
+    pub fn begin(&self, next: Loaded, source: Source) {
+        *self.state() = State { loaded: Arc::new(next), source, loaded_ms: self.world.clock.wall_ms() };
     }
 
     /// Makes the organization of `next` the running one. What only a start can change stays as it is, and is given back as the
     /// lines of a comparison: the node document, the retry schedule, the postmaster.
-    pub fn take(&self, mut next: Loaded) -> Vec<String> {
+    pub fn take(&self, mut next: Loaded, source: Source) -> Vec<String> {
         let mut state = self.state();
         let written = next.to_toml(Secrets::Hide);
         if let Some(org) = Arc::get_mut(&mut next.org) {
             org.retry = state.loaded.org.retry.clone();
             org.postmaster = state.loaded.org.postmaster.clone();
         }
-        let loaded = Arc::new(Loaded { node: state.loaded.node.clone(), org: next.org, warnings: next.warnings });
-        *state = State { loaded: loaded.clone(), loaded_ms: self.world.clock.wall_ms() };
+        let loaded = Arc::new(Loaded { node: state.loaded.node.clone(), ..next });
+        *state = State { loaded: loaded.clone(), source, loaded_ms: self.world.clock.wall_ms() };
         let runs = loaded.to_toml(Secrets::Hide);
         let mut after_restart = difference(&runs.0, &written.0);
         after_restart.extend(difference(&runs.1, &written.1));
@@ -58,11 +105,11 @@ impl Running {
 
     /// Reads the documents and compares them with what runs. Changes nothing.
     pub fn compare(&self) -> view::Config {
-        let (loaded, loaded_ms) = {
+        let (loaded, source, loaded_ms) = {
             let state = self.state();
-            (state.loaded.clone(), state.loaded_ms)
+            (state.loaded.clone(), state.source.clone(), state.loaded_ms)
         };
-        let difference = match self.read() {
+        let difference = match self.read(&source) {
             Err(problems) => problems.0.iter().map(|problem| problem.to_string()).collect(),
             Ok(written) => {
                 // Secrets are compared and not shown: a changed password shows as a changed line without the password.
@@ -79,8 +126,12 @@ impl Running {
             Some(path) => path.display().to_string(),
             None => format!("{what}: built in"),
         };
+        let org = match &source {
+            Source::Start => named(&self.start.org, "organization"),
+            Source::Version(document) => format!("organization: version {} in etcd", document.version),
+        };
         view::Config {
-            files: vec![named(&self.start.config, "node"), named(&self.start.org, "organization")],
+            files: vec![named(&self.start.config, "node"), org],
             loaded: rfc3339(loaded_ms),
             as_written: difference.is_empty(),
             difference,

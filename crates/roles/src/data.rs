@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use world::{Lock, Open, World};
 
+use crate::copies::Places;
+
 /// The data directory, ours alone until this is dropped.
 pub struct DataDir {
     root: PathBuf,
@@ -126,9 +128,19 @@ impl DataDir {
         self.root.join("former")
     }
 
+    /// Where journals of others, and former ones, are kept.
+    pub fn places(&self) -> Places {
+        Places { copies: self.copies(), taken: self.taken(), former: self.former() }
+    }
+
     /// Maildirs, by domain and local part.
     pub fn mail(&self) -> PathBuf {
         self.root.join("mail")
+    }
+
+    /// The organization document that ran last, of the data directory at `root`: read before the directory is opened.
+    pub fn org_cache(root: &Path) -> PathBuf {
+        root.join("org.cache")
     }
 
     /// Trace files.

@@ -13,7 +13,6 @@ use crate::view;
 /// The open sockets of a node.
 pub struct Listeners {
     receiver: Receiver,
-    from_org_file: bool,
     open: Mutex<Vec<Open>>,
 }
 
@@ -24,29 +23,34 @@ struct Open {
 }
 
 /// Sockets that have their addresses and do not listen yet.
-pub struct BoundListeners(Vec<(Listener, Bound)>);
+pub struct BoundListeners {
+    bound: Vec<(Listener, Bound)>,
+    is_written: bool,
+}
 
 impl BoundListeners {
-    /// Takes every address that `listeners` name, or says which one cannot be had.
-    pub fn bind(listeners: Vec<Listener>, from_org_file: bool) -> Result<BoundListeners, BindError> {
+    /// Takes every address that `listeners` name, or says which one cannot be had. `is_written`: they are of a document that an
+    /// operator wrote, not of the one that is built in.
+    pub fn bind(listeners: Vec<Listener>, is_written: bool) -> Result<BoundListeners, BindError> {
         let bind = |listener: Listener| {
-            let bound = Bound::bind(listener.address, &remedy(&listener, from_org_file))?;
+            let bound = Bound::bind(listener.address, &remedy(&listener, is_written))?;
             Ok((listener, bound))
         };
-        listeners.into_iter().map(bind).collect::<Result<_, _>>().map(BoundListeners)
+        let bound = listeners.into_iter().map(bind).collect::<Result<_, _>>()?;
+        Ok(BoundListeners { bound, is_written })
     }
 }
 
 impl Listeners {
     /// No socket yet.
-    pub fn new(receiver: Receiver, from_org_file: bool) -> Listeners {
-        Listeners { receiver, from_org_file, open: Mutex::default() }
+    pub fn new(receiver: Receiver) -> Listeners {
+        Listeners { receiver, open: Mutex::default() }
     }
 
     /// Starts to take mail on all of them.
     pub fn listen(&self, bound: BoundListeners) -> Result<(), BindError> {
-        for (listener, bound) in bound.0 {
-            let socket = bound.listen(&remedy(&listener, self.from_org_file))?;
+        for (listener, taken) in bound.bound {
+            let socket = taken.listen(&remedy(&listener, bound.is_written))?;
             let (stop, stopped) = watch::channel(false);
             let receiver = self.receiver.clone();
             tokio::spawn(accept_until(socket, stopped, move |stream, peer| {
@@ -63,12 +67,12 @@ impl Listeners {
         Ok(())
     }
 
-    /// Opens what is new in `org` and closes what is not in it any more. Sessions go on.
-    pub fn follow(&self, org: &Org) -> Result<(), BindError> {
+    /// Opens what is new in `org` and closes what is not in it any more. Sessions go on. `is_written` as in [`BoundListeners::bind`].
+    pub fn follow(&self, org: &Org, is_written: bool) -> Result<(), BindError> {
         let wanted = org.listeners();
         let is_open = |wanted: &Listener| self.open().iter().any(|open| open.listener.address == wanted.address);
         let added = wanted.iter().filter(|listener| !is_open(listener)).cloned().collect();
-        let bound = BoundListeners::bind(added, self.from_org_file)?;
+        let bound = BoundListeners::bind(added, is_written)?;
         self.listen(bound)?;
         let mut open = self.open();
         open.retain(|open| wanted.iter().any(|wanted| wanted.address == open.listener.address));
@@ -103,9 +107,9 @@ impl Listeners {
     }
 }
 
-fn remedy(listener: &Listener, from_org_file: bool) -> String {
+fn remedy(listener: &Listener, is_written: bool) -> String {
     let name = listener.connectors.first().map_or("", |name| name);
-    match (from_org_file, name) {
+    match (is_written, name) {
         (true, name) => format!("receive_connector '{name}' listens there, its 'listen' chooses another"),
         (false, "submission") => "--submission ADDRESS chooses another".into(),
         (false, _) => "--smtp ADDRESS chooses another".into(),

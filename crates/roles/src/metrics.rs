@@ -6,6 +6,7 @@ use spool::QueueView;
 use crate::copies::NodeCopies;
 use crate::exposition::{Exposition, Kind};
 use crate::node::Node;
+use crate::org::Heard;
 use crate::peers::Peers;
 use crate::view;
 
@@ -18,6 +19,9 @@ pub fn page(node: &Node) -> String {
     journal(&mut page, &node.spool.journal_stats());
     if let Some(links) = &node.peers {
         peers(&mut page, links);
+    }
+    if node.cluster.is_some() {
+        org(&mut page, node);
     }
     if let Some(of_node) = &node.copies {
         copies(&mut page, of_node);
@@ -109,6 +113,21 @@ fn journal(page: &mut Exposition, stats: &journal::Stats) {
     page.one("posthouse_journal_room", Kind::Gauge, "1 if new mail has room.", u8::from(stats.free_for_accept));
     let mut syncs = page.family("posthouse_journal_sync_seconds", Kind::Histogram, "Duration of a sync.");
     syncs.powers_of_two(&stats.sync_us_histogram, 1e-6, sync_seconds(stats));
+}
+
+fn org(page: &mut Exposition, node: &Node) {
+    let runs = node.config.source().version().map_or(0, |document| document.version);
+    let counts = match node.standing.heard() {
+        Heard::Version(document) => document.version,
+        _ => 0,
+    };
+    page.one(
+        "posthouse_org_version",
+        Kind::Gauge,
+        "Version of the organization document that runs here; 0 for none.",
+        runs,
+    );
+    page.one("posthouse_org_newest_version", Kind::Gauge, "The version that counts; 0 while it is not known.", counts);
 }
 
 fn copies(page: &mut Exposition, of_node: &NodeCopies) {

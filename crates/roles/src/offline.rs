@@ -72,6 +72,18 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all_at(0, &[IoSlice::new(bytes)])
 }
 
+/// Reads a text that is to be sent to a node. Bounded by what a node takes.
+pub fn read_file(path: &Path) -> io::Result<String> {
+    let bytes = World::real().disk.read_all(path)?;
+    if bytes.len() > FILE_BYTES_MAX {
+        return Err(io::Error::other(format!("longer than {FILE_BYTES_MAX} bytes")));
+    }
+    String::from_utf8(bytes).map_err(|_| io::Error::other("not UTF-8"))
+}
+
+/// No node takes a longer one.
+const FILE_BYTES_MAX: usize = cluster::org::DOCUMENT_BYTES_MAX;
+
 fn load(documents: Document) -> Result<Loaded, Problems> {
     let start = Start { config: documents.config, org: documents.org, ..Start::default() };
     Loaded::load(World::real().disk.as_ref(), &start)

@@ -1,8 +1,12 @@
 //! Owns what the API shows: plain values with the words of operators, times in RFC 3339. The command line reads them back.
 //! Knows no HTTP.
 
+mod org;
+
 use mail::date::rfc3339;
 use serde::{Deserialize, Serialize};
+
+pub use org::{Org, OrgApplied, OrgChecked, OrgDifference, OrgNode, OrgText, OrgVersion};
 
 /// The node at a glance.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -57,6 +61,9 @@ pub struct Status {
     pub events: Vec<(String, u64)>,
     /// Trace lines that were dropped.
     pub trace_dropped: u64,
+    /// The organization document that runs against the one that counts; nothing without `[cluster]`.
+    #[serde(default)]
+    pub org: Option<Org>,
     /// What runs against what is written.
     pub config: Config,
 }
@@ -148,6 +155,9 @@ pub struct TakenJournal {
     pub messages: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Messages that may have been delivered before the take-over; the log and the trace name them.
+    #[serde(default)]
+    pub possible_duplicates: u64,
 }
 
 /// The spool in a few numbers.

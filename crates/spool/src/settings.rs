@@ -90,6 +90,10 @@ pub enum Canary {
     ForgetSettle,
     /// Cleaning does not move tombstones along: what they cancel comes back.
     LoseTombstones,
+    /// A message is handed out when the record that says so is written, not when it is synced.
+    StartsUnsynced,
+    /// What waited is handed out and no record says so.
+    StartsUnnoted,
 }
 
 impl Ladder {

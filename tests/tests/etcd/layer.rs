@@ -1,10 +1,10 @@
 //! The etcd layer against a real etcd: operations, failover, leases and watches through kills, cuts and compaction.
 
-use crate::server::{Etcd, answers, clock};
 use cluster::etcd::{Access, Change, Client, Error, Follower, Keeper, LeaseState, News, Txn};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tests::etcd::{Etcd, answers, clock};
 use tokio::time::timeout;
 use world::{Clock, RealChance, RealClock};
 

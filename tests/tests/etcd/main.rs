@@ -7,4 +7,3 @@ mod nodes;
 mod organization;
 mod ownership;
 mod relay;
-mod server;

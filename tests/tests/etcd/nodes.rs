@@ -1,10 +1,10 @@
 //! Nodes in a cluster, without their journals: seats against a real etcd.
 
-use crate::server::Etcd;
 use cluster::ownership::{Effect, Event, Input, Local, Timing};
 use cluster::record::{JournalName, Member, NodeRecord, Record, Taken};
 use cluster::{Announced, Cluster, SeatHandle, Settings};
 use std::time::Duration;
+use tests::etcd::Etcd;
 use tokio::time::timeout;
 use world::World;
 

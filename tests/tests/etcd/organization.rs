@@ -1,8 +1,8 @@
 //! The organization document's versions in a real etcd.
 
-use crate::server::Etcd;
 use cluster::keys::Keys;
 use cluster::org::{DOCUMENT_BYTES_MAX, HISTORY_MAX, OrgError, OrgStore, Proposal};
+use tests::etcd::Etcd;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn versions_are_applied_one_after_the_other() {

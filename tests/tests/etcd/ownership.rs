@@ -1,12 +1,12 @@
 //! Ownership against a real etcd: claim, take-over, return, hand-over, races, and etcd that is away.
 
 use crate::nodes::{Actor, BOUND, announced, copy, journal, member, node, node_with_disk, own, record};
-use crate::server::Etcd;
 use cluster::Announced;
 use cluster::etcd::Txn;
 use cluster::ownership::{Effect, Event, Input};
 use cluster::record::{Holder, Member, Record, Taken, term};
 use std::time::Duration;
+use tests::etcd::Etcd;
 use tokio::time::{sleep, timeout};
 use world::{Clock, RealClock};
 

@@ -50,6 +50,7 @@ impl fmt::Display for Trouble {
 pub struct Client {
     url: String,
     authority: String,
+    login: String,
     who: String,
 }
 
@@ -66,7 +67,12 @@ impl Client {
             _ => format!("{authority}:80"),
         };
         let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "somebody".into());
-        Ok(Client { url, authority, who: format!("{user} by command line") })
+        Ok(Client { url, authority, who: format!("{user} by command line"), login: user })
+    }
+
+    /// Who runs this command.
+    pub fn login(&self) -> &str {
+        &self.login
     }
 
     /// Reads something.

@@ -9,6 +9,7 @@ mod json;
 mod messages;
 mod node;
 mod offline;
+mod org;
 mod pki;
 mod queues;
 mod start;
@@ -20,6 +21,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use client::{Client, Trouble};
+use org::OrgWords;
 use words::{Cli, Verb};
 
 /// The whole program.
@@ -38,6 +40,7 @@ pub fn main() -> ExitCode {
         Verb::Dev(asked) => dev::run(asked, json),
         Verb::HashPassword { scram } => offline::hash_password(scram),
         Verb::Explain(asked) if asked.documents.any() => offline::explain(asked),
+        Verb::Org(OrgWords::Validate { file, config }) => org::validate(file, config, json),
         verb => over_the_api(cli.url, verb, json),
     };
     match done {
@@ -79,6 +82,7 @@ fn over_the_api(url: Option<String>, verb: Verb, json: bool) -> Result<(), Troub
             Verb::Undrain => node::order(&client, "/undrain", json).await,
             Verb::Queue(verb) => queues::run(&client, verb, json).await,
             Verb::Message(verb) => messages::run(&client, verb, json).await,
+            Verb::Org(verb) => org::run(&client, verb, json).await,
             Verb::Journal(verb) => journals::run(&client, verb, json).await,
             Verb::Start(_)
             | Verb::Check(_)

@@ -5,6 +5,7 @@ use roles::view::{Config, Status};
 use super::client::{Client, Trouble};
 use super::journals;
 use super::json::print_json;
+use super::org;
 use super::table::{Table, duration, number, size, text, time};
 use super::words::ExplainWords;
 use crate::api::{Documents, Done, Events, ExplainQuery, Explained, TraceQuery};
@@ -47,6 +48,7 @@ pub async fn status(client: &Client, json: bool) -> Result<(), Trouble> {
     if status.peers_listen.is_some() {
         journals::print(&status);
     }
+    print_org(&status);
     print_config(&status.config);
     Ok(())
 }
@@ -76,6 +78,17 @@ fn print_peers(status: &Status) {
         ]);
     }
     table.print("no [[peer]] is in the node document");
+}
+
+fn print_org(status: &Status) {
+    let Some(state) = &status.org else { return };
+    org::print_state(state, "");
+    for other in state.nodes.iter().filter(|other| other.node != status.name) {
+        let counts = state.counts.as_ref().map_or(0, |counts| counts.version);
+        if let (true, Some(why)) = (other.runs != counts, &other.refused) {
+            println!("  {} runs version {}, {why}", other.node, other.runs);
+        }
+    }
 }
 
 fn print_config(config: &Config) {

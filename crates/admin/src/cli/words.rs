@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use roles::control::MessageFilter;
 
 use super::dev::{self, DevWords};
+use super::org::{self, OrgWords};
 use super::pki::{self, PkiWords};
 use crate::api::TraceQuery;
 
@@ -73,6 +74,9 @@ pub enum Verb {
     /// Journals: copies of this node's on others, of theirs on this one, and those that it has taken over
     #[command(subcommand)]
     Journal(JournalWords),
+    /// The organization document of a cluster: compare, apply, history, rollback
+    #[command(subcommand, after_help = org::EXAMPLES)]
+    Org(OrgWords),
     /// Print the documents that say what runs, defaults included
     Config,
     /// Take the organization document as it is written now

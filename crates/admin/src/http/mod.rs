@@ -6,6 +6,7 @@ mod events;
 mod guard;
 mod messages;
 mod node;
+mod org;
 mod page;
 mod queues;
 mod socket;
@@ -42,6 +43,7 @@ fn routes(control: Control) -> Router {
         .route("/config/check", get(node::check))
         .route("/config/reload", post(node::reload))
         .route("/journals/{node}/take-over", post(node::take_over))
+        .merge(org::routes())
         .route("/drain", post(node::drain))
         .route("/undrain", post(node::undrain));
     Router::new()

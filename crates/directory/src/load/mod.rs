@@ -30,6 +30,15 @@ pub struct Start {
     pub submission: Option<SocketAddr>,
 }
 
+/// An organization document that is in no file of this machine.
+#[derive(Clone, Copy, Debug)]
+pub struct OrgText<'a> {
+    /// Its name in problems.
+    pub name: &'a str,
+    /// What it says. Relative paths in it start at the node document's directory.
+    pub text: &'a str,
+}
+
 /// Both documents, valid.
 #[derive(Clone, Debug)]
 pub struct Loaded {
@@ -37,6 +46,8 @@ pub struct Loaded {
     pub node: Node,
     /// The organization.
     pub org: Arc<Org>,
+    /// The organization document as it is written.
+    pub org_text: Arc<str>,
     /// What is allowed but hardly meant.
     pub warnings: Problems,
 }
@@ -44,6 +55,11 @@ pub struct Loaded {
 impl Loaded {
     /// Reads the documents that `start` names, builds the rest in. All problems are found at once; nothing but reading is done.
     pub fn load(disk: &dyn Disk, start: &Start) -> Result<Loaded, Problems> {
+        Loaded::load_with(disk, start, None)
+    }
+
+    /// The same with `given` in the place of the organization document that `start` names or has built in.
+    pub fn load_with(disk: &dyn Disk, start: &Start, given: Option<OrgText<'_>>) -> Result<Loaded, Problems> {
         let mut problems = Problems::default();
         let mut warnings = Problems::default();
         let node = match start.config.as_deref() {
@@ -51,24 +67,21 @@ impl Loaded {
             None => read_node(disk, Path::new(BUILT_IN_NODE), NODE_DOCUMENT, &mut warnings),
         };
         let name = node.as_ref().map_or("localhost", |node| &node.name).to_string();
-        let org = match start.org.as_deref() {
-            Some(path) => {
-                text_of(disk, path, "--org").and_then(|text| read_org(disk, path, &text, &name, &mut warnings))
-            }
-            None => built_in_org(start)
-                .and_then(|text| read_org(disk, Path::new(BUILT_IN_ORG), &text, &name, &mut warnings)),
-        };
+        let org = org_source(disk, start, given).and_then(|(source, text)| {
+            let org = read_org(disk, &source, &text, &name, &mut warnings)?;
+            Ok((org, text))
+        });
         if start.org.is_some() && !start.relay_to.is_empty() {
             problems
                 .0
                 .push(option_problem("does not go with --org; put the smart hosts into a [[send_connector]] there"));
         }
         match (node, org) {
-            (Ok(mut node), Ok(org)) if problems.0.is_empty() => {
+            (Ok(mut node), Ok((org, text))) if problems.0.is_empty() => {
                 node.data = start.data.clone().unwrap_or(node.data);
                 node.http.listen = start.http.unwrap_or(node.http.listen);
                 http_apart(start, &node, &org)?;
-                Ok(Loaded { node, org: Arc::new(org), warnings })
+                Ok(Loaded { node, org: Arc::new(org), org_text: text.into(), warnings })
             }
             (node, org) => {
                 problems.0.extend(node.err().into_iter().chain(org.err()).flat_map(|found| found.0));
@@ -88,14 +101,42 @@ fn read_node(disk: &dyn Disk, path: &Path, text: &str, warnings: &mut Problems) 
     Ok(node)
 }
 
+/// What a document is called in problems, and where relative paths in it start.
+struct Source {
+    name: String,
+    directory: PathBuf,
+}
+
+impl Source {
+    fn file(path: &Path) -> Source {
+        Source { name: path.display().to_string(), directory: directory(Some(path)) }
+    }
+}
+
+/// The organization document: what is given, or the file, or what is built in.
+fn org_source(disk: &dyn Disk, start: &Start, given: Option<OrgText<'_>>) -> Result<(Source, String), Problems> {
+    match (given, start.org.as_deref()) {
+        (Some(given), _) => {
+            let source = Source { name: given.name.into(), directory: directory(start.config.as_deref()) };
+            Ok((source, given.text.into()))
+        }
+        (None, Some(path)) => Ok((Source::file(path), text_of(disk, path, "--org")?)),
+        (None, None) => Ok((Source::file(Path::new(BUILT_IN_ORG)), built_in_org(start)?)),
+    }
+}
+
+fn directory(file: Option<&Path>) -> PathBuf {
+    file.and_then(Path::parent).map_or_else(PathBuf::new, Path::to_path_buf)
+}
+
 fn read_org(
     disk: &dyn Disk,
-    path: &Path,
+    source: &Source,
     text: &str,
     node_name: &str,
     warnings: &mut Problems,
 ) -> Result<Org, Problems> {
-    let document = Document::parse(path, text, settings::ORG)?;
+    let document = Document::parse_in(source.name.clone(), source.directory.clone(), text, settings::ORG)?;
     let org = read::org(&document, &Context { disk, node_name }).ok_or_else(|| document.problems())?;
     warnings.0.extend(document.warnings().0);
     Ok(org)

@@ -49,6 +49,9 @@ fn names_twice(document: &Document<'_>, what: &str, names: Vec<(String, usize)>)
 
 /// Ranges of two connectors that share a socket may nest, but not cross, and only one may have each (behaviours 1.2).
 fn ranges_of_two(document: &Document<'_>, earlier: &Placed, later: &Placed) {
+    if !earlier.connector.value.may_meet(&later.connector.value) {
+        return;
+    }
     let shares = |a: SocketAddr, b: SocketAddr| socket_covers(a, b) || socket_covers(b, a);
     let pairs = || earlier.listen.iter().flat_map(|a| later.listen.iter().map(move |b| (a.value, b.value)));
     let Some((_, shared)) = pairs().find(|(a, b)| shares(*a, *b)) else { return };
@@ -80,7 +83,13 @@ fn ranges_of_two(document: &Document<'_>, earlier: &Placed, later: &Placed) {
 /// Warnings: what is allowed but hardly meant.
 pub fn warn(document: &Document<'_>, read: &Read, org: &Org) {
     for (i, connector) in read.receive.iter().enumerate() {
-        let others: Vec<&Placed> = read.receive.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, c)| c).collect();
+        let others = read.receive.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, c)| c);
+        // Only one that is on all nodes of this one takes its peers everywhere.
+        let everywhere = |other: &&Placed| {
+            let (ours, theirs) = (&connector.connector.value.nodes, &other.connector.value);
+            theirs.nodes.is_none() || ours.as_ref().is_some_and(|nodes| nodes.iter().all(|node| theirs.is_for(node)))
+        };
+        let others: Vec<&Placed> = others.filter(everywhere).collect();
         if never_matches(connector, &others) {
             let text = "no connection ever meets this connector: smaller ranges of others take all of its peers";
             document.warning(connector.connector.at, text);

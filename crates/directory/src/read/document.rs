@@ -23,10 +23,21 @@ pub struct Document<'t> {
 impl<'t> Document<'t> {
     /// Parses `text`. `file` is the name in problems; relative paths in the document start at its directory.
     pub fn parse(file: &Path, text: &'t str, sections: &'static [settings::Section]) -> Result<Document<'t>, Problems> {
+        let directory = file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+        Document::parse_in(file.display().to_string(), directory, text, sections)
+    }
+
+    /// The same for a text that is in no file of this machine: `file` is its name in problems.
+    pub fn parse_in(
+        file: String,
+        directory: PathBuf,
+        text: &'t str,
+        sections: &'static [settings::Section],
+    ) -> Result<Document<'t>, Problems> {
         let (root, errors) = DeTable::parse_recoverable(text);
         let document = Document {
-            file: file.display().to_string(),
-            directory: file.parent().map_or_else(PathBuf::new, Path::to_path_buf),
+            file,
+            directory,
             text,
             root: root.into_inner(),
             sections,

@@ -58,11 +58,14 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
     let org = Org::compile(Parts {
         postmaster: postmaster?,
         accepted_domains: arcs(read.domains.iter().map(|d| d.value.clone())),
-        receive_connectors: arcs(read.receive.iter().map(|c| c.connector.value.clone())),
+        receive_connectors: arcs(read.receive.iter().map(|c| c.connector.value.clone()).filter(|c| c.is_for(name))),
         send_connectors: arcs(read.send.iter().map(|c| c.value.clone())),
         users: arcs(read.users.iter().map(|u| u.value.clone())),
         retry,
     });
+    if org.receive_connectors.is_empty() {
+        document.warning(0, format!("no [[receive_connector]] is for node {name}: it takes no mail by SMTP"));
+    }
     checks::warn(document, &read, &org);
     Some(org)
 }

@@ -38,6 +38,7 @@ pub fn receive_connector(section: &mut Section<'_, '_>, node_name: &str) -> Opti
     let connector = ReceiveConnector {
         name: name.as_ref().map_or("", |name| &name.value).into(),
         listen: listen.iter().map(|at| at.value).collect(),
+        nodes: nodes(section),
         remote: Ranges(remote.iter().map(|at| at.value).collect()),
         protocol,
         tls: section.choice("tls", ReceiveTls::WORDS),
@@ -96,6 +97,19 @@ fn listen(section: &Section<'_, '_>) -> Vec<At<SocketAddr>> {
         found.push(At { value, at: text.at });
     }
     found
+}
+
+fn nodes(section: &Section<'_, '_>) -> Option<Vec<Box<str>>> {
+    let written = section.texts("nodes")?;
+    if written.is_empty() {
+        section.problem("nodes", "nodes is empty; name the nodes that listen, or remove it for every node");
+    }
+    for name in written.iter().filter(|name| !mail::address::is_domain(&name.value) || !name.value.is_ascii()) {
+        section
+            .document()
+            .problem(name.at, format!("\"{}\" is no node's name; write it like mx1.example.org", name.value));
+    }
+    Some(written.into_iter().map(|name| name.value.to_ascii_lowercase().into()).collect())
 }
 
 fn ranges(section: &Section<'_, '_>, key: &str) -> Vec<At<IpRange>> {

@@ -3,6 +3,7 @@
 use super::domain::address_space;
 use super::section::{At, Section};
 use crate::base64;
+use crate::hidden::HIDDEN;
 use crate::user::{Password, SenderPattern, User};
 use mail::Mailbox;
 
@@ -39,6 +40,12 @@ fn sender(section: &Section<'_, '_>, text: &At<String>) -> Option<SenderPattern>
 /// Reads a hash; the error says what is wrong and never repeats it.
 pub fn parse_password(text: &str) -> Result<Password, String> {
     const HINT: &str = "make one with `posthouse hash-password`";
+    if text == HIDDEN {
+        return Err(format!(
+            "password is {HIDDEN}, which stands for the password that a user of this name has in the running document, \
+             and there is none; {HINT}"
+        ));
+    }
     if let Some(rest) = text.strip_prefix("$argon2id$") {
         let parts: Vec<&str> = rest.split('$').collect();
         let whole = matches!(parts[..], ["v=19", costs, salt, hash]

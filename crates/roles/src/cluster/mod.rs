@@ -3,11 +3,21 @@
 //! Owns the place in etcd, and the disk's number that goes with the name. Knows no journal's bytes. Always holds: a node with another
 //! disk is another member; what the others are shown of this node is what it is.
 
+mod choice;
+mod claim;
 mod disk;
+mod door;
 mod etcd;
+mod former;
+mod journals;
+mod say;
+mod tenure;
 
 use std::sync::Arc;
 
+use cluster::etcd::Client;
+use cluster::keys::Keys;
+use cluster::org::OrgStore;
 use cluster::record::{Member, NodeRecord};
 use cluster::view::View;
 use cluster::{Announced, Cluster};
@@ -16,11 +26,13 @@ use world::World;
 
 use crate::data::DataDir;
 use crate::peers::Peers;
+pub use claim::{Claimed, claim};
+pub use journals::{Journals, Parts};
 
 /// A node's place in its cluster.
 pub struct InCluster {
     /// The tasks that keep it, and the way to etcd.
-    pub cluster: Cluster,
+    pub cluster: Arc<Cluster>,
 }
 
 /// Why a node cannot be in its cluster; for the operator.
@@ -48,7 +60,7 @@ impl InCluster {
         };
         let cluster = Cluster::start(settings, world.clone(), me, record)
             .map_err(|what| ClusterError(format!("posthouse.toml: [cluster]: {what}")))?;
-        Ok(Some(InCluster { cluster }))
+        Ok(Some(InCluster { cluster: Arc::new(cluster) }))
     }
 
     /// Who we are.
@@ -84,6 +96,14 @@ impl InCluster {
             }
         });
     }
+}
+
+/// The organization document in etcd, for a node that is not in its cluster yet.
+pub fn org_store(world: &World, written: &directory::Cluster) -> Result<OrgStore, ClusterError> {
+    let settings = etcd::settings(world, written).map_err(ClusterError)?;
+    let client =
+        Client::new(settings.access).map_err(|what| ClusterError(format!("posthouse.toml: [cluster]: {what}")))?;
+    Ok(OrgStore::new(client, Keys::new(&settings.prefix)))
 }
 
 /// The nodes of the document, and those that etcd shows besides.

@@ -3,6 +3,7 @@
 //! Owns the answers as plain values ([`view`]) and refusals that say what to do. Knows no HTTP. The command line and the page can do
 //! nothing that is not here.
 
+mod org;
 mod verbs;
 
 use std::fmt;
@@ -20,6 +21,7 @@ use crate::metrics;
 use crate::node::{Node, Running};
 use crate::trace::{Filter, TraceEvent};
 use crate::view;
+pub use org::{OrgComparison, OrgDraft, OrgProposal, OrgRollback};
 pub use verbs::{MessageFilter, MessageVerb, QueueVerb, parse_since};
 
 /// A handle on a running node. Cheap to clone.
@@ -135,6 +137,7 @@ impl Control {
             journal: node.spool.journal_stats().into(),
             events: node.trace.counts().map(|(kind, count)| (kind.word().to_string(), count)).collect(),
             trace_dropped: node.trace.dropped(),
+            org: self.org(),
             config: view::Config::default(),
         }
     }
@@ -212,7 +215,16 @@ impl Control {
             let error = format!("{node} is up and owns its journal");
             return Err(Refusal::busy(error, "stop it first; or say --force, and it ends by itself"));
         }
-        let taken = copies.take_over(&node, &self.node.places());
+        if self.node.cluster.is_some() {
+            let error = String::from(
+                "this node is in a cluster: journals are taken over by themselves when their owner's lease ends",
+            );
+            return Err(Refusal::bad(
+                error,
+                "posthouse cluster status shows who owns what; posthouse node drain hands one over",
+            ));
+        }
+        let taken = copies.take_over_alone(&self.node.world, &node, &self.node.places());
         let messages = taken.map_err(|error| Refusal::failed(error, "posthouse journal list shows the copies here"))?;
         tracing::warn!("{who} had this node take over the journal of {node}: {messages} messages");
         Ok(messages)

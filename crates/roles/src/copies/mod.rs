@@ -1,18 +1,20 @@
-//! Copies of journals: ours on other nodes, theirs on this one.
+//! Copies of journals: ours on other nodes, theirs on this one, and the journals that are delivered from here instead of there.
 //!
-//! Owns which links carry copies, the threads that work on them, and which copies count where no etcd says so. Knows no mail.
-//! Always holds: a copy counts only while it is level and answers; a node writes only copies of the journals of the node at the other
+//! Owns which links carry copies, and the threads that work on them. Knows no mail. Who decides which copies count and who takes over
+//! is [`alone`] where there is no etcd, and `crate::cluster` where there is.
+//! Always holds: a copy counts only while it is level and answers; a node writes only copies of journals whose owner is at the other
 //! end of the link.
 
+pub mod alone;
 mod drive;
 pub mod former;
 mod gate;
-mod held;
+pub mod held;
 mod note;
-mod owned;
+pub mod owned;
 mod shown;
-mod standing;
-mod taken;
+pub mod standing;
+pub mod taken;
 
 use std::io;
 use std::path::PathBuf;
@@ -29,6 +31,7 @@ pub use held::HeldCopies;
 pub use note::TakeNote;
 pub use owned::OwnCopies;
 pub use taken::TakenJournals;
+use taken::{OpenAs, WhenEmpty};
 
 /// What all threads that work on copies share.
 #[derive(Clone)]
@@ -58,22 +61,25 @@ pub struct NodeCopies {
     pub own: OwnCopies,
     /// Of the journals of others.
     pub held: HeldCopies,
-    /// Those that are owned here now.
-    pub taken: TakenJournals,
+    /// Those that are delivered from here now.
+    pub taken: Arc<TakenJournals>,
 }
 
-/// Where copies and taken journals are kept.
+/// Where journals of others, and former ones, are kept.
+#[derive(Clone)]
 pub struct Places {
     /// Copies, by node.
     pub copies: PathBuf,
-    /// Taken journals, by node and epoch.
+    /// Taken journals, by node.
     pub taken: PathBuf,
+    /// Journals that others have taken from this node, by node.
+    pub former: PathBuf,
 }
 
 impl NodeCopies {
-    /// Keeps copies for others, goes on with journals that were taken over, and has `holders` keep copies of the journal behind `copies`.
-    /// Blocks for reading; call it inside a tokio runtime.
-    pub fn start(
+    /// Without etcd: keeps copies for others, goes on with journals that were taken over, and has `holders` keep copies of the journal
+    /// behind `copies`. Blocks for reading; call it inside a tokio runtime.
+    pub fn alone(
         kit: Kit,
         places: &Places,
         settings: spool::Settings,
@@ -82,20 +88,26 @@ impl NodeCopies {
         peers: &Peers,
     ) -> io::Result<NodeCopies> {
         let world = kit.world.clone();
-        let held = HeldCopies::start(&world, &places.copies, &places.taken, settings.journal.clone(), peers)?;
+        let (journals, door) = (alone::journals(&world, places)?, alone::Gatekeeper::new(&world, &places.copies));
+        let held = HeldCopies::start(&world, &places.copies, &journals, settings.journal.clone(), peers, door)?;
         former::answer(&world, places.copies.clone(), peers);
-        let taken = TakenJournals::start(kit, settings, &places.taken)?;
-        let own = OwnCopies::start(&world, copies, holders, peers)?;
+        let taken = Arc::new(TakenJournals::new(kit, settings));
+        taken::go_on_alone(&taken, &world, &places.taken)?;
+        let own = OwnCopies::new(&world, copies, &spool_of(peers.node()), peers);
+        alone::keep_level(&own, holders)?;
         Ok(NodeCopies { own, held, taken })
     }
 
-    /// Takes over the journal of `node` from the copy on this node. Says how many messages are in it. Blocks. The error is for people.
-    pub fn take_over(&self, node: &str, places: &Places) -> Result<u64, String> {
-        let note = self.held.take_out(node, &places.taken)?;
-        self.taken.own(node, note.epoch)
+    /// Takes over the journal of `node` from the copy on this node, because a person says so. Says how many messages are in it. Blocks.
+    /// The error is for people.
+    pub fn take_over_alone(&self, world: &World, node: &str, places: &Places) -> Result<u64, String> {
+        let note = alone::take_out(world, &self.held, node, places)?;
+        let as_ = OpenAs { journal: spool_of(node), epoch: note.epoch, taken: None, when_empty: WhenEmpty::Remove };
+        let spool = self.taken.open(&places.taken.join(node).join(note.epoch.to_string()), as_)?;
+        Ok(spool.totals().messages)
     }
 
-    /// Ends the work on all of them. Blocks.
+    /// Ends the work on them. Blocks.
     pub fn stop(&self) {
         self.own.settle(SETTLE_MAX);
         self.own.stop();
@@ -103,7 +115,7 @@ impl NodeCopies {
     }
 }
 
-/// The name of a node's journal of accepted mail, on links and in `copies/`.
+/// The name of a node's journal of accepted mail where there is no etcd, on links and in `copies/`.
 pub fn spool_of(node: &str) -> String {
     format!("{node}/{SPOOL}")
 }
@@ -112,7 +124,7 @@ pub fn spool_of(node: &str) -> String {
 const SETTLE_MAX: Duration = Duration::from_secs(2);
 /// The last part of that name.
 const SPOOL: &str = "spool";
-/// The kind of channel that carries a copy; its name is the journal's.
+/// The kind of channel that carries a copy; its name says which journal's.
 const CHANNEL: &str = "copy";
 /// Bytes that may be under way to one end. A slower end is sent segments later, so this bounds memory and costs no mail.
 const WINDOW_BYTES: u32 = 4 << 20;

@@ -1,45 +1,87 @@
-//! Owns the copies of this node's journal on other nodes: one thread a holder, and the look at how they stand.
+//! Owns the copies of one journal of ours on other nodes: one thread a holder. Knows neither how holders are chosen nor whose copies
+//! count: whoever decides that says [`OwnCopies::follow`] and [`OwnCopies::set_level`].
+//! Always holds: a holder that was let go is sent nothing more, and what it has acknowledged counts no more.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use journal::copies::{Copies, CopyState};
 use tokio::sync::watch;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 use world::World;
 
 use super::drive::{drive, wake_of_this_thread};
-use super::standing::{Change, Standing};
-use super::{CHANNEL, Shop, WINDOW_BYTES, spool_of};
+use super::{CHANNEL, Shop, WINDOW_BYTES};
 use crate::peers::Peers;
 
-/// The copies of this node's journal.
+/// The copies of one journal.
 #[derive(Clone)]
 pub struct OwnCopies {
     shop: Shop,
     copies: Copies,
     journal: Arc<str>,
     deposed: Arc<watch::Sender<bool>>,
+    kept: Arc<Mutex<Kept>>,
+}
+
+/// Who keeps a copy now, each with the number of its thread.
+#[derive(Default)]
+struct Kept {
+    threads: u64,
+    by_holder: BTreeMap<Arc<str>, u64>,
+}
+
+/// Where a copy is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HolderAt {
+    /// Who holds it: the name by which its copy counts.
+    pub holder: Arc<str>,
+    /// The node to whom the link goes.
+    pub node: String,
+    /// Name of the channel.
+    pub channel: String,
 }
 
 impl OwnCopies {
-    /// Has `holders` keep copies of this node's journal.
-    pub fn start(world: &World, copies: Copies, holders: &[String], peers: &Peers) -> io::Result<OwnCopies> {
-        let own = OwnCopies {
+    /// Of `journal`; nobody keeps one yet.
+    pub fn new(world: &World, copies: Copies, journal: &str, peers: &Peers) -> OwnCopies {
+        OwnCopies {
             shop: Shop::new(world, peers),
             copies,
-            journal: spool_of(peers.node()).into(),
+            journal: journal.into(),
             deposed: Arc::new(watch::Sender::new(false)),
-        };
-        for holder in holders {
-            let (own, to) = (own.clone(), holder.clone());
-            thread::Builder::new().name(format!("copy-on-{holder}")).spawn(move || own.keep_on(&to))?;
+            kept: Arc::default(),
         }
-        let watching = own.clone();
-        thread::Builder::new().name("copies-watch".into()).spawn(move || watching.watch())?;
-        Ok(own)
+    }
+
+    /// Has these, and nobody else, keep copies.
+    pub fn follow(&self, holders: &[HolderAt]) -> io::Result<()> {
+        let mut kept = self.kept();
+        let stays = |holder: &Arc<str>| holders.iter().any(|at| at.holder == *holder);
+        let gone: Vec<Arc<str>> = kept.by_holder.keys().filter(|holder| !stays(holder)).cloned().collect();
+        for holder in gone {
+            kept.by_holder.remove(&holder);
+            self.copies.detach(&holder);
+        }
+        for at in holders {
+            if kept.by_holder.contains_key(&at.holder) {
+                continue;
+            }
+            kept.threads += 1;
+            let (own, at, number) = (self.clone(), at.clone(), kept.threads);
+            let (name, holder) = (format!("copy-on-{}", at.node), at.holder.clone());
+            thread::Builder::new().name(name).spawn(move || own.keep_on(&at, number))?;
+            kept.by_holder.insert(holder, number);
+        }
+        Ok(())
+    }
+
+    /// Names the copies that commits wait for, and how many of them count as protection.
+    pub fn set_level(&self, holders: &[&str], counted: usize) {
+        self.copies.set_level(holders, counted);
     }
 
     /// How each copy is.
@@ -47,19 +89,39 @@ impl OwnCopies {
         self.copies.states()
     }
 
-    /// Waits until another node has taken this node's journal over.
+    /// The journal's name.
+    pub fn journal(&self) -> &str {
+        &self.journal
+    }
+
+    /// Where the log ends.
+    pub fn tail(&self) -> u64 {
+        self.copies.tail().0
+    }
+
+    /// Another node owns the journal under this epoch: nothing is promised any more.
+    pub fn depose(&self, epoch: u32) {
+        self.copies.depose(epoch);
+        self.deposed.send_replace(true);
+    }
+
+    /// Waits until another node has taken this journal over.
     pub async fn deposed(&self) {
         // The sender lives as long as we do.
         let _ = self.deposed.subscribe().wait_for(|deposed| *deposed).await;
     }
 
-    /// Waits until all copies that count have everything, for at most `patience`. Blocks.
-    pub fn settle(&self, patience: Duration) {
+    /// Waits until all copies that count have everything, for at most `patience`; says whether they have. Blocks.
+    pub fn settle(&self, patience: Duration) -> bool {
         let until_ms = self.shop.world.clock.mono_ms() + patience.as_millis() as u64;
         let lacks = |copy: &CopyState| copy.in_level_set && copy.lag_bytes > 0;
-        while self.states().iter().any(lacks) && self.shop.world.clock.mono_ms() < until_ms {
+        while self.states().iter().any(lacks) {
+            if self.shop.world.clock.mono_ms() >= until_ms {
+                return false;
+            }
             thread::park_timeout(Duration::from_millis(5));
         }
+        true
     }
 
     /// Ends the work on them.
@@ -67,27 +129,42 @@ impl OwnCopies {
         self.shop.stop();
     }
 
-    /// The body of one holder's thread: link after link.
-    fn keep_on(&self, holder: &str) {
-        let mut said = String::new();
-        while !self.shop.is_stopping() {
-            if let Ok(channel) = self.shop.peers.open(holder, CHANNEL, &self.journal, WINDOW_BYTES) {
-                let link = self.copies.attach(&self.journal, holder, wake_of_this_thread());
+    /// Whether the work on them goes on.
+    pub fn is_stopping(&self) -> bool {
+        self.shop.is_stopping()
+    }
+
+    pub(super) fn now_ms(&self) -> u64 {
+        self.shop.world.clock.mono_ms()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The body of one holder's thread: link after link, until another thread does it or nobody shall.
+    fn keep_on(&self, at: &HolderAt, number: u64) {
+        let is_ours = || self.kept().by_holder.get(&at.holder) == Some(&number);
+        let (mut said, node) = (String::new(), at.node.as_str());
+        while !self.shop.is_stopping() && is_ours() {
+            if let Ok(channel) = self.shop.peers.open(node, CHANNEL, &at.channel, WINDOW_BYTES) {
+                let link = self.copies.attach(&self.journal, &at.holder, wake_of_this_thread());
                 let why = drive(&self.shop, &link, &channel);
-                let why = match self.states().into_iter().find(|copy| copy.holder == holder).and_then(|copy| copy.error)
-                {
+                let state = self.states().into_iter().find(|copy| *copy.holder == *at.holder);
+                let why = match state.and_then(|copy| copy.error) {
                     Some(error) => format!("{why}: {error}"),
                     None => why,
                 };
                 // One that refuses us does so each time.
-                if said != why {
-                    info!(holder, "no link for the copy on {holder} any more: {why}");
+                if said != why && is_ours() {
+                    info!(holder = node, "no link for the copy on {node} any more: {why}");
                     said = why;
                 }
                 if let Some(epoch) = self.copies.deposed_by() {
                     error!(
-                        holder,
-                        "{holder} has taken this node's journal over (epoch {epoch}): this node promises and delivers no mail any more"
+                        holder = node,
+                        "{} was taken over (epoch {epoch}): this node promises and delivers no mail of it any more",
+                        self.journal
                     );
                     self.deposed.send_replace(true);
                     return;
@@ -96,31 +173,7 @@ impl OwnCopies {
             thread::park_timeout(AGAIN_AFTER);
         }
     }
-
-    /// The body of the thread that sees who counts.
-    fn watch(&self) {
-        let mut standing = Standing::default();
-        while !self.shop.is_stopping() {
-            let changes = standing.step(self.shop.world.clock.mono_ms(), &self.copies.states());
-            if !changes.is_empty() {
-                let counting = standing.counting();
-                self.copies.set_level(&counting, counting.len());
-            }
-            for change in changes {
-                match change {
-                    Change::Counts(holder) => info!(holder, "the copy on {holder} is level: it counts from now on"),
-                    Change::CountsNoMore(holder, why) => warn!(
-                        holder,
-                        "the copy on {holder} counts no more: {why}; connectors that want it refuse mail with 451, \
-                         or take it without, until it is level again"
-                    ),
-                }
-            }
-            thread::park_timeout(WATCH_EVERY);
-        }
-    }
 }
 
 /// Wait before a link that ended, or could not be had, is made again.
 const AGAIN_AFTER: Duration = Duration::from_millis(300);
-const WATCH_EVERY: Duration = Duration::from_millis(100);

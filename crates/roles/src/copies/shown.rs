@@ -14,7 +14,7 @@ impl OwnCopies {
             lag_bytes: copy.lag_bytes,
             lag_ms: copy.lag_ms,
             last_error: copy.error,
-            holder: copy.holder,
+            holder: plain(&copy.holder).into(),
         };
         self.states().into_iter().map(shown).collect()
     }
@@ -34,6 +34,11 @@ impl HeldCopies {
         };
         states.map(shown).collect()
     }
+}
+
+/// In a cluster a holder's name has the number of its disk behind it.
+pub fn plain(holder: &str) -> &str {
+    holder.split_once('@').map_or(holder, |(node, _)| node)
 }
 
 fn word(stage: CopyStage) -> &'static str {

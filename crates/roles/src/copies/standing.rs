@@ -29,6 +29,12 @@ impl Standing {
     /// Looks at all copies of one journal.
     pub fn step(&mut self, now_ms: u64, states: &[CopyState]) -> Vec<Change> {
         let mut changes = Vec::new();
+        let asked = |holder: &String| states.iter().any(|state| state.holder == *holder);
+        let gone: Vec<String> = self.counting.keys().filter(|holder| !asked(holder)).cloned().collect();
+        for holder in gone {
+            self.counting.remove(&holder);
+            changes.push(Change::CountsNoMore(holder, String::from("it is not asked to keep one any more")));
+        }
         for state in states {
             let Some(late_since) = self.counting.get_mut(&state.holder) else {
                 if state.stage == CopyStage::Level {
@@ -102,6 +108,8 @@ mod tests {
         let late = standing.step(2 * PATIENCE_MS + 9, &copy(CopyStage::Level, LAG_MS_MAX + 1));
         assert!(matches!(&late[..], [Change::CountsNoMore(_, why)] if why.contains("lacks")), "{late:?}");
         assert!(standing.counting().is_empty());
+        standing.step(20_000, &copy(CopyStage::Level, 0));
+        assert_eq!(standing.step(20_000, &[]).len(), 1, "it was let go");
         standing.step(20_000, &copy(CopyStage::Level, 0));
         assert_eq!(standing.step(20_001, &copy(CopyStage::Refused, 0)).len(), 1, "no patience with a refusal");
     }

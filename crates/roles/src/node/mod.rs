@@ -2,6 +2,7 @@
 //!
 //! Owns the parts and the order in which they start ([`start`]) and stop ([`run`]). Knows no HTTP.
 
+mod organization;
 mod run;
 mod settings;
 mod start;
@@ -18,7 +19,7 @@ use transport::swap::Swap;
 use world::World;
 
 use crate::certificates::ServedCertificate;
-use crate::cluster::InCluster;
+use crate::cluster::{InCluster, Journals};
 use crate::config;
 use crate::copies::{NodeCopies, Places};
 use crate::counted::Counted;
@@ -26,10 +27,12 @@ use crate::data::DataDir;
 use crate::dispatch::Kit;
 use crate::health::Health;
 use crate::listeners::Listeners;
+use crate::org::Standing;
 use crate::peers::Peers;
 use crate::timers::Alarm;
 use crate::trace::Trace;
 
+use organization::Changes;
 pub use run::{Ended, Running};
 pub use start::{StartError, start};
 
@@ -58,6 +61,12 @@ pub struct Node {
     pub(crate) copies: Option<NodeCopies>,
     /// The place in the cluster, if the node document has `[cluster]`.
     pub(crate) cluster: Option<InCluster>,
+    /// The tasks of its journals in the cluster.
+    pub(crate) journals: Option<Journals>,
+    /// What is known of the organization document's versions; of use in a cluster only.
+    pub(crate) standing: Standing,
+    /// Where changes of the organization are asked for.
+    changes: Changes,
     alarm: Arc<Alarm>,
 }
 
@@ -69,7 +78,7 @@ impl Node {
 
     /// Where copies and taken journals are kept.
     pub(crate) fn places(&self) -> Places {
-        Places { copies: self.data.copies(), taken: self.data.taken() }
+        self.data.places()
     }
 
     /// Whether there is a connector whose mail can have the copies that it asks for now.
@@ -89,22 +98,11 @@ impl Node {
         self.world.clock.mono_ms().saturating_sub(self.started_mono_ms)
     }
 
-    /// Looks at the certificate, and takes the organization document as it is written now. The error says what is wrong; nothing was changed then. Blocks.
+    /// Looks at the certificate, and takes the organization document as it is written now: the file, or in a cluster the version that
+    /// counts, with the files that it names. The error says what is wrong; nothing was changed then. Blocks.
     pub(crate) fn reload(&self) -> Result<(), String> {
         self.renew_certificates();
-        let next = self.config.read().map_err(|problems| problems.to_string())?;
-        self.listeners.follow(&next.org).map_err(|error| error.to_string())?;
-        let after_restart = self.config.take(next);
-        self.org.store(self.config.loaded().org.clone());
-        self.spool.reroute();
-        if let Some(copies) = &self.copies {
-            copies.taken.reroute();
-        }
-        tracing::info!("the organization document was loaded again");
-        for line in after_restart {
-            tracing::warn!("counts from the next start on: {line}");
-        }
-        Ok(())
+        self.changes.ask()
     }
 
     /// Looks at the files of certificates; those that changed and are sound are used from now on. Blocks.

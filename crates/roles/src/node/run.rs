@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
-use super::Node;
+use super::{Node, organization};
 use crate::health::Phase;
 use crate::timers::Timers;
 
@@ -21,6 +21,7 @@ pub struct Running {
     pub(super) timers: Timers,
     pub(super) http: Option<TcpListener>,
     pub(super) signals: Signals,
+    pub(super) changes: organization::Asked,
 }
 
 /// How a node ended.
@@ -50,7 +51,7 @@ impl Signals {
         })
     }
 
-    async fn end(&mut self) {
+    pub(super) async fn end(&mut self) {
         tokio::select! { _ = self.term.recv() => {}, _ = self.int.recv() => {} }
     }
 }
@@ -65,6 +66,7 @@ impl Running {
     pub async fn run(mut self) -> Ended {
         tell_manager(&[NotifyState::Ready]);
         let housekeeping = tokio::spawn(housekeeping(self.node.clone()));
+        let changes = tokio::spawn(organization::follow(self.node.clone(), self.changes));
         let mut ended = Ended::Orderly;
         loop {
             tokio::select! {
@@ -86,6 +88,7 @@ impl Running {
         }
         info!("stopping: no new mail, what is in flight is finished");
         tell_manager(&[NotifyState::Stopping]);
+        changes.abort();
         let Running { node, timers, mut signals, .. } = self;
         tokio::select! {
             () = stop(node, timers) => {

@@ -20,11 +20,12 @@ use transport::receive::{Receiver, Shared};
 use transport::swap::Swap;
 use world::World;
 
+use super::organization::{self, Changes};
 use super::run::{Running, Signals, tell_manager};
 use super::settings::spool_settings;
 use super::{Node, SessionReadiness};
 use crate::certificates::{CertificateError, CertificateFiles, ServedCertificate};
-use crate::cluster::{ClusterError, InCluster};
+use crate::cluster::{Claimed, ClusterError, InCluster, Journals, Parts, claim};
 use crate::config;
 use crate::copies::{NodeCopies, TakeNote, former};
 use crate::counted::Counted;
@@ -32,10 +33,12 @@ use crate::data::{DataDir, DataError};
 use crate::dispatch::{Kit, NodeWake};
 use crate::health::{Health, Phase};
 use crate::listen::{BindError, Bound};
-use crate::listeners::{BoundListeners, Listeners};
+use crate::listeners::Listeners;
 use crate::logging;
 use crate::maildir::Maildirs;
+use crate::org::Standing;
 use crate::peers::{LinkTls, Peers};
+use crate::repeats;
 use crate::timers::{Alarm, Timers};
 use crate::trace::Trace;
 
@@ -77,7 +80,6 @@ impl std::error::Error for StartError {}
 /// Starts a node. Call it inside a tokio runtime. When it returns, mail is taken.
 pub async fn start(start: Start) -> Result<Running, StartError> {
     let world = World::real();
-    let from_org_file = start.org.is_some();
     let config = config::Running::load(&world, start).map_err(StartError::Documents)?;
     let loaded = config.loaded();
     logging::start(&loaded.node.log);
@@ -85,8 +87,9 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     loaded.warnings.0.iter().for_each(|warning| warn!("{warning}"));
 
     // Nothing is touched before all of this is had.
-    let signals = Signals::new().map_err(|error| StartError::Io("signals", error))?;
-    let bound = BoundListeners::bind(loaded.org.listeners(), from_org_file).map_err(StartError::Bind)?;
+    let mut signals = Signals::new().map_err(|error| StartError::Io("signals", error))?;
+    let bound = organization::begin(&world, &config).await?;
+    let loaded = config.loaded();
     let http = Bound::bind(loaded.node.http.listen, HTTP_REMEDY).map_err(StartError::Bind)?;
     let links =
         loaded.node.peers.as_ref().map(|peers| BoundLinks::bind(&world, peers, &loaded.node.name)).transpose()?;
@@ -107,25 +110,35 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     if let (Some(cluster), Some(links), Some(peers)) = (&cluster, &links, &loaded.node.peers) {
         cluster.link_to_all(links, peers.known.clone());
     }
-    let note = former_take_over(&loaded, links.as_ref()).await;
-    let assemble = || {
-        let tenure = Tenure::of(&world, &data.spool(), loaded.node.keeps_copies(), note)?;
-        assemble(world, config, &loaded, data, certificate, from_org_file, tenure)
+    let (tenure, claimed) = match &cluster {
+        Some(place) => tokio::select! {
+            claimed = claim_own(&world, place, &data, &loaded) => claimed?,
+            () = signals.end() => return Err(StartError::Cluster("stopped before this node had its journal".into())),
+        },
+        None => {
+            let note = former_take_over(&loaded, links.as_ref()).await;
+            (Tenure::of(&world, &data.spool(), loaded.node.keeps_copies(), note)?, None)
+        }
     };
+    let assemble = || assemble(world, config, &loaded, data, certificate, tenure);
     let node = tokio::task::block_in_place(assemble);
     progress.abort();
     let mut node = node?;
     node.cluster = cluster;
+    let changes;
+    (node.changes, changes) = Changes::new();
     let timers = Timers::start(&node.world, node.spool.clone(), node.alarm.clone());
     let timers = timers.map_err(|error| StartError::Io("timers", error))?;
     node.health.enter(Phase::Serving);
     let http = http.listen(HTTP_REMEDY).map_err(StartError::Bind)?;
     if let (Some(links), Some(peers)) = (links, &loaded.node.peers) {
-        node.copies = Some(tokio::task::block_in_place(|| start_copies(&node, &loaded, peers, &links))?);
+        let start = || start_copies(&node, &loaded, peers, &links, claimed);
+        let (journals, copies) = tokio::task::block_in_place(start)?;
+        (node.journals, node.copies) = (journals, Some(copies));
         node.peers = Some(links);
     }
     node.listeners.listen(bound).map_err(StartError::Bind)?;
-    Ok(Running { node: Arc::new(node), timers, http: Some(http), signals })
+    Ok(Running { node: Arc::new(node), timers, http: Some(http), signals, changes })
 }
 
 /// Where links come in and by which certificates, before anything is touched.
@@ -181,22 +194,44 @@ impl Tenure {
     }
 }
 
+/// In a cluster, etcd says under which epoch this node writes its journal.
+async fn claim_own(
+    world: &World,
+    place: &InCluster,
+    data: &DataDir,
+    loaded: &Loaded,
+) -> Result<(Tenure, Option<Claimed>), StartError> {
+    let settings = spool_settings(loaded).journal;
+    let claimed = claim(world, &place.cluster, &data.places(), &data.spool(), &settings).await;
+    let claimed = claimed.map_err(StartError::Cluster)?;
+    Ok((Tenure { epoch: claimed.epoch, taken: None }, Some(claimed)))
+}
+
 fn start_copies(
     node: &Node,
     loaded: &Loaded,
     peers: &directory::Peers,
     links: &Peers,
-) -> Result<NodeCopies, StartError> {
-    let places = node.places();
-    NodeCopies::start(
-        node.kit.clone(),
-        &places,
-        spool_settings(loaded),
-        node.spool.copies(),
-        &peers.copy_holders(),
-        links,
-    )
-    .map_err(|error| StartError::Io("copies of journals", error))
+    claimed: Option<Claimed>,
+) -> Result<(Option<Journals>, NodeCopies), StartError> {
+    let (kit, places, settings) = (node.kit.clone(), node.places(), spool_settings(loaded));
+    let failed = |error| StartError::Io("copies of journals", error);
+    let (Some(place), Some(claimed)) = (&node.cluster, claimed) else {
+        let holders = peers.copy_holders();
+        let copies = NodeCopies::alone(kit, &places, settings, node.spool.copies(), &holders, links);
+        return Ok((None, copies.map_err(failed)?));
+    };
+    let (org, by_default) = (node.org.clone(), u8::from(loaded.node.keeps_copies()));
+    // At least one: a journal without a copy is lost with its machine.
+    let wanted = move || {
+        let org = org.load();
+        let rules = org.receive_connectors.iter().map(|connector| connector.protection(by_default).copies);
+        usize::from(rules.max().unwrap_or(0).max(1))
+    };
+    let (peers, node_document) = (links.clone(), loaded.node.clone());
+    let parts = Parts { kit, places, settings, peers, wanted: Box::new(wanted), node: node_document };
+    let (journals, copies) = Journals::start(place, parts, claimed, &node.spool).map_err(failed)?;
+    Ok((Some(journals), copies))
 }
 
 /// Puts the parts together; mail that waits begins to move.
@@ -206,7 +241,6 @@ fn assemble(
     loaded: &Loaded,
     data: DataDir,
     certificate: ServedCertificate,
-    from_org_file: bool,
     tenure: Tenure,
 ) -> Result<Node, StartError> {
     let (started_ms, started_mono_ms) = (world.clock.wall_ms(), world.clock.mono_ms());
@@ -247,7 +281,7 @@ fn assemble(
         doors: Doors::new(limits.connections_max, limits.connection_rate_per_minute),
         passwords: Passwords::new(&*world.chance),
     }));
-    let listeners = Listeners::new(receiver.clone(), from_org_file);
+    let listeners = Listeners::new(receiver.clone());
     Ok(Node {
         world,
         data,
@@ -268,6 +302,9 @@ fn assemble(
         peers: None,
         copies: None,
         cluster: None,
+        journals: None,
+        standing: Standing::default(),
+        changes: Changes::new().0,
         alarm,
     })
 }
@@ -310,6 +347,7 @@ fn open_spool(
     if messages > 0 || ms > 1_000 {
         info!(messages, ms, "the spool was recovered");
     }
+    repeats::tell("this node's journal", &spool);
     Ok(spool)
 }
 

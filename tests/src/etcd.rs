@@ -1,11 +1,11 @@
 //! etcd as real processes: one member or three, on loopback ports that were free, data in a temporary folder.
 
+use crate::free_port;
+use crate::process::Process;
 use cluster::etcd::{Access, Client, Endpoint, Trust};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
-use tests::free_port;
-use tests::process::Process;
 use world::{Clock, RealClock};
 
 /// Certificates for an etcd with TLS.

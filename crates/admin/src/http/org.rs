@@ -1,0 +1,82 @@
+//! The organization document over HTTP.
+
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::HeaderMap;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use roles::control::{Control, OrgComparison, OrgDraft, OrgProposal, OrgRollback};
+use roles::view::{OrgApplied, OrgChecked, OrgDifference, OrgText};
+
+use super::answer::Answer;
+use super::messages::who;
+use crate::api::{OrgDocument, OrgHistory};
+
+/// All below `/org`: requests may carry a document.
+pub fn routes() -> Router<Control> {
+    Router::new()
+        .route("/org", get(show).post(apply))
+        .route("/org/validate", post(validate))
+        .route("/org/diff", post(diff))
+        .route("/org/history", get(history))
+        .route("/org/history/{version}", get(version))
+        .route("/org/rollback", post(rollback))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+}
+
+/// `GET /api/v1/org`
+async fn show(State(control): State<Control>) -> Answer<OrgDocument> {
+    Ok(Json(OrgDocument { document: control.org_text(), state: control.org() }))
+}
+
+/// `POST /api/v1/org/validate`
+async fn validate(State(control): State<Control>, draft: Result<Json<OrgDraft>, JsonRejection>) -> Answer<OrgChecked> {
+    Ok(Json(control.org_validate(draft?.0).await?))
+}
+
+/// `POST /api/v1/org/diff`
+async fn diff(
+    State(control): State<Control>,
+    asked: Result<Json<OrgComparison>, JsonRejection>,
+) -> Answer<OrgDifference> {
+    Ok(Json(control.org_diff(asked?.0).await?))
+}
+
+/// `POST /api/v1/org`
+async fn apply(
+    State(control): State<Control>,
+    headers: HeaderMap,
+    asked: Result<Json<OrgProposal>, JsonRejection>,
+) -> Answer<OrgApplied> {
+    let Json(mut asked) = asked?;
+    if asked.who.is_empty() {
+        asked.who = who(&headers);
+    }
+    Ok(Json(control.org_apply(asked).await?))
+}
+
+/// `GET /api/v1/org/history`
+async fn history(State(control): State<Control>) -> Answer<OrgHistory> {
+    Ok(Json(OrgHistory { versions: control.org_history().await? }))
+}
+
+/// `GET /api/v1/org/history/{version}`
+async fn version(State(control): State<Control>, Path(version): Path<u64>) -> Answer<OrgText> {
+    Ok(Json(control.org_version(version).await?))
+}
+
+/// `POST /api/v1/org/rollback`
+async fn rollback(
+    State(control): State<Control>,
+    headers: HeaderMap,
+    asked: Result<Json<OrgRollback>, JsonRejection>,
+) -> Answer<OrgApplied> {
+    let Json(mut asked) = asked?;
+    if asked.who.is_empty() {
+        asked.who = who(&headers);
+    }
+    Ok(Json(control.org_rollback(asked).await?))
+}
+
+/// A document of the largest size that etcd takes, written as JSON, and what stands beside it.
+const BODY_BYTES_MAX: usize = 1 << 20;
