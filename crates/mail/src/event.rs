@@ -23,6 +23,8 @@ pub enum EventKind {
     Dsn,
     /// The message was set aside because it took the process down.
     Poison,
+    /// It is tried although a next hop may have it already: its node died, or its journal was taken over, before the outcome was known.
+    Repeat,
     /// An operator did something to it; `context` says what and who.
     Admin,
     /// Removed without delivery and without a notification.
@@ -41,6 +43,7 @@ impl EventKind {
             EventKind::Fail => "FAIL",
             EventKind::Dsn => "DSN",
             EventKind::Poison => "POISON",
+            EventKind::Repeat => "REPEAT",
             EventKind::Admin => "ADMIN",
             EventKind::Drop => "DROP",
         }

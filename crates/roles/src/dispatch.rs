@@ -14,6 +14,7 @@ use transport::swap::Swap;
 use world::World;
 
 use crate::maildir::Maildirs;
+use crate::repeats;
 use crate::timers::{Alarm, Timers};
 use crate::trace::Trace;
 
@@ -60,12 +61,13 @@ impl Kit {
         }
     }
 
-    /// Opens the spool in `dir` and delivers from it. Blocks for reading it; call it inside a tokio runtime. The error is for people.
-    pub fn open(&self, dir: &Path, settings: spool::Settings) -> Result<Dispatch, String> {
+    /// Opens the spool in `dir`, which people know as `journal`, and delivers from it. Blocks for reading it; call it inside a tokio runtime. The error is for people.
+    pub fn open(&self, dir: &Path, journal: &str, settings: spool::Settings) -> Result<Dispatch, String> {
         let (bell, alarm) = (Arc::new(Bell::new()), Arc::new(Alarm::default()));
         let wake = Arc::new(NodeWake::new(bell.clone(), alarm.clone()));
         let spool = Spool::open(&self.world, dir, settings, self.trace.clone(), self.categorizer.clone(), wake)
             .map_err(|error| format!("{}: {error}", dir.display()))?;
+        repeats::tell(journal, &spool);
         let deliverer = Deliverer::start(&bell, self.parts(&spool)).map_err(|error| error.to_string())?;
         let timers = Timers::start(&self.world, spool.clone(), alarm).map_err(|error| error.to_string())?;
         Ok(Dispatch { spool, deliverer, timers })

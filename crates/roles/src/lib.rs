@@ -25,6 +25,7 @@ pub mod offline;
 mod org;
 pub mod peers;
 pub mod pki;
+mod repeats;
 mod timers;
 pub mod trace;
 pub mod view;

@@ -155,6 +155,9 @@ pub struct TakenJournal {
     pub messages: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Messages that may have been delivered before the take-over; the log and the trace name them.
+    #[serde(default)]
+    pub possible_duplicates: u64,
 }
 
 /// The spool in a few numbers.

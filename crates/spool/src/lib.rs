@@ -22,6 +22,7 @@ mod settler;
 mod shared;
 mod slab;
 mod tick;
+mod underway;
 mod verbs;
 mod view;
 mod words;

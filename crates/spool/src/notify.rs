@@ -179,7 +179,8 @@ fn notice(
     packed::pack(&envelope, &mut packed);
     trace(inner, &report, to, body.len() as u64);
     let hops = inner.route(&envelope);
-    Notice { id, body: Arc::new(body), envelope: Arc::new(envelope), packed, hops }
+    let at_once = inner.book().goes_at_once(&hops);
+    Notice { id, body: Arc::new(body), envelope: Arc::new(envelope), packed, hops, at_once }
 }
 
 fn trace(inner: &Inner, report: &Report<'_>, to: &Mailbox, size_bytes: u64) {

@@ -96,16 +96,29 @@ fn open(
         return Err(bad(problem));
     }
     let mut effects = Effects::default();
-    let (mut book, leftovers) =
+    let (mut book, mut leftovers) =
         scan.rebuild.finish(&mut |envelope| hops(route.as_ref(), envelope), now_ms, &mut effects).map_err(bad)?;
     for (id, position) in &leftovers.copies {
         book.add_copy(*id, journal.segment_of(*position));
     }
     let settler = Settler::default();
-    let parts =
-        Parts { world: world.clone(), settings, recorder, route, wake, journal, processing, book, settler, timeline };
+    let possible_duplicates = std::mem::take(&mut leftovers.under_way);
+    let parts = Parts {
+        world: world.clone(),
+        settings,
+        recorder,
+        route,
+        wake,
+        journal,
+        processing,
+        book,
+        settler,
+        timeline,
+        possible_duplicates,
+    };
     let spool = Spool { inner: Arc::new(Inner::new(parts)) };
     spool.inner.bury_again(leftovers, scan.graves, scan.notes);
+    spool.inner.name_possible_duplicates();
     spool.inner.suspect(suspects);
     spool.inner.tell(effects, Some(0));
     Ok(spool)

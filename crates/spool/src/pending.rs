@@ -192,12 +192,16 @@ impl Pending {
         }
         let body = Arc::new(std::mem::take(&mut self.buffer));
         let has_rest = !body.is_empty();
+        let inner = self.inner.clone();
+        let hops = inner.route(&envelope);
+        let at_once = inner.book().goes_at_once(&hops);
         let mark = Accept {
             id: self.id,
             size_bytes: self.size_bytes,
             chunks: self.sent.len() as u32 + u32::from(has_rest),
             hops: facts.hops,
             priority: facts.priority,
+            at_once,
             received_from: &facts.received_from,
             envelope: &packed,
         };
@@ -207,8 +211,6 @@ impl Pending {
             batch.push(record::CHUNK, &head, body.clone());
         }
         batch.push(record::ACCEPT, &mark.write(), ());
-        let inner = self.inner.clone();
-        let hops = inner.route(&envelope);
         let chunks: Vec<Extent> = self.sent.drain(..).filter_map(Sent::landed).collect();
         let written = inner.progress.written.load(Ordering::Acquire);
         let when = match self.protection.copies {
@@ -227,6 +229,7 @@ impl Pending {
             accept: Extent::default(),
             last_chunk: has_rest.then(Extent::default),
             chunks,
+            at_once,
             hot: is_whole.then(|| Hot { body, envelope: Arc::new(envelope), turn: 0 }),
         };
         Ok(Marked { inner, commit: Some(commit), arrival: Some(arrival), hops, written, protection: self.protection })

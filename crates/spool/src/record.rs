@@ -78,6 +78,8 @@ pub struct Accept<'a> {
     pub hops: u8,
     /// Its priority.
     pub priority: Priority,
+    /// It is under way from the start: no other record will say so before it is handed to a next hop.
+    pub at_once: bool,
     /// How the client named itself.
     pub received_from: &'a str,
     /// See [`packed`].
@@ -95,6 +97,8 @@ pub struct State {
     pub poison: bool,
     /// The delay notice was sent.
     pub delay_told: bool,
+    /// It may be with a next hop from here on.
+    pub under_way: bool,
     /// Ends of the process with it in hand.
     pub crashes: u8,
     /// Where an operator redirected it.
@@ -127,11 +131,12 @@ impl<'a> Accept<'a> {
         out.extend_from_slice(&self.size_bytes.to_le_bytes());
         out.extend_from_slice(&self.chunks.to_le_bytes());
         out.push(self.hops);
-        out.push(match self.priority {
+        let priority = match self.priority {
             Priority::High => 0,
             Priority::Normal => 1,
             Priority::Low => 2,
-        });
+        };
+        out.push(priority | if self.at_once { AT_ONCE } else { 0 });
         out.push(from.len() as u8);
         out.extend_from_slice(from.as_bytes());
         out.extend_from_slice(self.envelope);
@@ -153,7 +158,8 @@ impl<'a> Accept<'a> {
             size_bytes,
             chunks,
             hops,
-            priority: match priority {
+            at_once: priority & AT_ONCE != 0,
+            priority: match priority & !AT_ONCE {
                 0 => Priority::High,
                 1 => Priority::Normal,
                 _ => Priority::Low,
@@ -171,7 +177,8 @@ impl State {
         out.push(VERSION);
         out.extend_from_slice(&id.to_bytes());
         out.extend_from_slice(&self.seq.to_le_bytes());
-        out.push(u8::from(self.suspended) | u8::from(self.poison) << 1 | u8::from(self.delay_told) << 2);
+        let flags = [self.suspended, self.poison, self.delay_told, self.under_way];
+        out.push(flags.iter().rev().fold(0, |byte, flag| byte << 1 | u8::from(*flag)));
         out.push(self.crashes);
         write_hop(self.redirect.as_ref(), &mut out);
         for index in &self.settled {
@@ -194,6 +201,7 @@ impl State {
             suspended: flags & 1 != 0,
             poison: flags & 2 != 0,
             delay_told: flags & 4 != 0,
+            under_way: flags & 8 != 0,
             crashes,
             redirect,
             settled: bytes.0.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect(),
@@ -282,6 +290,8 @@ impl<'a> Reader<'a> {
 }
 
 const VERSION: u8 = 1;
+/// In the byte of the priority.
+const AT_ONCE: u8 = 0x10;
 
 #[cfg(test)]
 mod tests {
@@ -296,6 +306,7 @@ mod tests {
             chunks: 3,
             hops: 7,
             priority: Priority::Low,
+            at_once: true,
             received_from: "client.example",
             envelope: b"packed",
         };
@@ -308,7 +319,8 @@ mod tests {
             seq: 2,
             suspended: true,
             poison: false,
-            delay_told: true,
+            delay_told: false,
+            under_way: true,
             crashes: 1,
             redirect: Some(HopKey::Mx { connector: "out".into(), domain: "example.org".into() }),
             settled: vec![0, 300],

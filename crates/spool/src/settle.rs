@@ -73,6 +73,7 @@ impl Inner {
 
     /// Deals with flights that have landed, and releases what is synced.
     pub fn settle_landed(&self) {
+        self.starts_landed();
         loop {
             let landed = self.settler().landed();
             let Some(landed) = landed else { break };
@@ -175,6 +176,7 @@ impl Notice {
             accept,
             last_chunk: Some(chunk),
             chunks: Vec::new(),
+            at_once: self.at_once,
             hot: Some(Hot { body: self.body, envelope: self.envelope, turn: 0 }),
         };
         (arrival, self.hops)

@@ -12,6 +12,7 @@ use mail::{Envelope, MessageId};
 use crate::book::{Arrival, Finished};
 use crate::hop::HopKey;
 use crate::record::{self, Accept, State};
+use crate::underway::Start;
 use crate::words::Priority;
 
 /// Settle records, and those who wait for them.
@@ -33,6 +34,8 @@ pub struct Settler {
     pub orphans: Vec<Commit>,
     /// Marks whose session went away before their sync.
     pub abandoned: Vec<Abandoned>,
+    /// Messages that are to be under way.
+    pub starts: Vec<Start>,
 }
 
 /// A mark that nobody waits for any more.
@@ -78,6 +81,8 @@ pub struct Notice {
     pub packed: Vec<u8>,
     /// Where it goes.
     pub hops: Vec<HopKey>,
+    /// Its mark says that it is under way.
+    pub at_once: bool,
 }
 
 /// A bundle that was appended.
@@ -179,6 +184,7 @@ impl Notice {
             chunks: 1,
             hops: 0,
             priority: Priority::Normal,
+            at_once: self.at_once,
             received_from: "",
             envelope: &self.packed,
         }

@@ -1,7 +1,7 @@
 //! Owns what all parts of an open spool share: journal, book, settler, time, names. Knows no verbs and no deliverers.
 //! Always holds: no lock is held over I/O; the book's lock is never taken inside the settler's.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use journal::{Extent, Journal, Room};
@@ -39,6 +39,8 @@ pub(crate) struct Inner {
     /// When the owner of the timer was last told to come, in the book's time; `u64::MAX` = never.
     told_due_ms: AtomicU64,
     pub progress: Progress,
+    /// What was under way when the spool was opened.
+    pub possible_duplicates: Vec<MessageId>,
 }
 
 /// How far settle records have come. Numbers count flights of the settler.
@@ -48,6 +50,8 @@ pub(crate) struct Progress {
     pub written: AtomicU64,
     /// Flights that are synced: a durable batch that was appended after they were written is confirmed.
     pub synced: AtomicU64,
+    /// Batches of messages that are to be under way.
+    pub starting: AtomicUsize,
 }
 
 /// The spool's time: the wall clock when it was opened, and the monotonic clock since.
@@ -76,6 +80,7 @@ pub(crate) struct Parts {
     pub book: Book,
     pub settler: Settler,
     pub timeline: Timeline,
+    pub possible_duplicates: Vec<MessageId>,
 }
 
 impl Timeline {
@@ -112,6 +117,7 @@ impl Inner {
             timeline: parts.timeline,
             told_due_ms: AtomicU64::new(u64::MAX),
             progress: Progress::default(),
+            possible_duplicates: parts.possible_duplicates,
         }
     }
 

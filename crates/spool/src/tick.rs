@@ -54,6 +54,7 @@ impl Spool {
     pub fn stop(&self) {
         self.stop_accepting();
         let inner = &self.inner;
+        inner.rest_all();
         let written = inner.progress.written.load(Ordering::Acquire);
         {
             let mut settler = inner.settler();
@@ -123,7 +124,10 @@ impl Inner {
         let settler = self.settler();
         let delay_ms = self.settings.settle_delay_ms;
         let pending = (!settler.pending.is_empty()).then_some(settler.pending_since_ms + delay_ms);
-        let flying = !settler.flights.is_empty() || !settler.orphans.is_empty() || !settler.abandoned.is_empty();
+        let flying = !settler.flights.is_empty()
+            || !settler.starts.is_empty()
+            || !settler.orphans.is_empty()
+            || !settler.abandoned.is_empty();
         let landing = flying.then_some(settler.looked_ms + delay_ms);
         let refused = (!settler.refused.is_empty()).then_some(settler.looked_ms + REFUSED_RETRY_MS);
         let sync = settler.unsynced.front().map(|first| first.since_ms + self.settings.journal.lazy_sync_ms);

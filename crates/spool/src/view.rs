@@ -206,6 +206,10 @@ pub struct Totals {
     pub finished: u64,
     /// DSNs made since the start.
     pub dsns: u64,
+    /// Messages under way: a next hop may have them. After a crash just now they would be the possible duplicates.
+    pub under_way: u64,
+    /// Messages handed out since the start although a full journal could not note that they are under way.
+    pub unnoted: u64,
     /// Settle records that wait for company, or for room in the journal. A crash would repeat what they settle.
     pub unwritten: u64,
 }

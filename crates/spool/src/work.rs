@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mail::{Envelope, EventKind, MessageId, Recipient, Reply};
 
 use crate::body::Body;
-use crate::book::{Effects, Indexes, Place, Settled, Subject, Taken};
+use crate::book::{Effects, Indexes, Place, Purpose, Settled, Subject, Taken};
 use crate::hop::{HopId, HopKey};
 use crate::notify::{self, About};
 use crate::packed;
@@ -23,6 +23,7 @@ pub struct Work {
     indexes: Indexes,
     about: About,
     slot: Slot,
+    repeat: bool,
     in_hand: bool,
 }
 
@@ -63,6 +64,11 @@ impl Work {
         self.attempts
     }
 
+    /// It may have been delivered before: it was under way when the spool was opened, or was tried since.
+    pub fn may_be_repeat(&self) -> bool {
+        self.repeat || self.attempts > 0
+    }
+
     /// The content.
     pub fn body(&self) -> &Body {
         &self.about.body
@@ -79,11 +85,28 @@ impl Drop for Work {
 }
 
 impl Spool {
-    /// Takes up to `max` ready messages of a hop, higher priority first, oldest first. Empty: nothing is ready, the hop is
-    /// suspended or waits on its ladder; [`crate::Wake::ready`] will tell when there is something again.
+    /// Takes up to `max` ready messages of a hop, higher priority first, oldest first, to be sent: the journal says of each, durably
+    /// here and on the copies that count, that it is under way. Less than `max`: nothing more is ready, the journal is still to say so
+    /// of the next ones, the hop is suspended or waits on its ladder; [`crate::Wake::ready`] will tell when there is something again.
     pub fn take(&self, hop: HopId, max: usize) -> Vec<Work> {
+        self.inner.starts_landed();
+        let purpose = match self.inner.settings.canary {
+            Canary::StartsUnnoted => Purpose::Failing,
+            _ => Purpose::Sending,
+        };
+        let works = self.take_for(hop, max, purpose);
+        self.inner.start_next(hop);
+        works
+    }
+
+    /// The same for a deliverer that will not send them, but fail them or let them wait.
+    pub fn take_unsent(&self, hop: HopId, max: usize) -> Vec<Work> {
+        self.take_for(hop, max, Purpose::Failing)
+    }
+
+    fn take_for(&self, hop: HopId, max: usize, purpose: Purpose) -> Vec<Work> {
         let mut taken = Vec::new();
-        self.inner.book().take(hop, max, &mut taken);
+        self.inner.book().take(hop, max, purpose, &mut taken);
         if taken.is_empty() {
             return Vec::new();
         }
@@ -92,9 +115,9 @@ impl Spool {
     }
 
     fn work(&self, hop: HopId, taken: Taken, slot: Slot) -> Work {
-        let Taken { leg, attempts, indexes, subject } = taken;
+        let Taken { leg, attempts, indexes, repeat, subject } = taken;
         let about = self.inner.about(subject);
-        Work { inner: self.inner.clone(), leg, hop, attempts, indexes, about, slot, in_hand: true }
+        Work { inner: self.inner.clone(), leg, hop, attempts, indexes, about, slot, repeat, in_hand: true }
     }
 
     /// Says what became of recipients of `work`: pairs of the index that [`Work::recipients`] gave and its outcome. Those not
@@ -151,6 +174,7 @@ impl Spool {
         }
         // Dropped after the hop was closed: they wait with it, and nobody is woken.
         drop(works);
+        inner.rest_hop(hop);
         inner.tell(Effects::default(), due_ms);
     }
 

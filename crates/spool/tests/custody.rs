@@ -178,7 +178,7 @@ fn g8_a_full_disk_refuses_and_heals() {
     };
     assert_eq!((refused, refused.reply().code), (Refused::Full, 452));
     assert!(taken > 10);
-    for work in node.spool.take(node.hop("a.test"), 1000) {
+    for work in node.take("a.test", 1000) {
         node.spool.settle(work, &Attempt::default(), &[(0, delivered())]);
     }
     node.rest();
@@ -215,7 +215,7 @@ fn g9_kill_under_load_sets_nothing_aside() {
         node.accept(envelope("s@here.test", &[&format!("{n}@a.test")]), BODY);
     }
     for _ in 0..5 {
-        let works = node.spool.take(node.hop("a.test"), 100);
+        let works = node.take("a.test", 100);
         node.die(false);
         works.into_iter().for_each(std::mem::forget);
     }
@@ -223,7 +223,7 @@ fn g9_kill_under_load_sets_nothing_aside() {
     let mut seen = 0;
     for _ in 0..100 {
         node.spool.tick();
-        for work in node.spool.take(node.hop("a.test"), 100) {
+        for work in node.take("a.test", 100) {
             node.spool.settle(work, &Attempt::default(), &[(0, delivered())]);
             seen += 1;
         }
@@ -245,7 +245,7 @@ fn g9_a_delivery_that_panics_is_counted_at_once() {
         assert!(crash.is_err());
     }
     assert_eq!(node.spool.message(id).unwrap().held, Some(Held::Poison));
-    assert!(node.spool.take(node.hop("a.test"), 9).is_empty());
+    assert!(node.take("a.test", 9).is_empty());
 }
 
 #[test]
@@ -310,7 +310,7 @@ fn g11_cleaning_moves_what_lives_and_loses_nothing() {
     assert!(stats.segments <= 3, "20 messages of 5 KB live in {} segments of 256 KiB", stats.segments);
     node.die(true);
     assert_eq!(node.messages(), kept);
-    let works = node.spool.take(node.hop("dead.test"), 100);
+    let works = node.take("dead.test", 100);
     assert_eq!(works.len(), kept.len());
     for work in works {
         assert_eq!(work.recipients().map(|(index, _)| index).collect::<Vec<_>>(), [0]);
@@ -351,7 +351,7 @@ fn g11_mail_that_waits_keeps_no_more_than_its_own_segments() {
     node.die(true);
     waiting.sort_unstable();
     assert_eq!(node.messages(), waiting, "what was settled stays settled");
-    for work in node.spool.take(node.hop("dead.test"), 100) {
+    for work in node.take("dead.test", 100) {
         assert_eq!(node.content(&work).len(), 5000);
         node.spool.settle(work, &Attempt::default(), &[(0, delivered())]);
     }
@@ -380,7 +380,7 @@ fn g12_one_hop_that_fails_waits_alone() {
     node.sim.clock.advance_ms(60_000);
     node.spool.tick();
     assert!(node.outside.ready.lock().unwrap().contains(&a), "the deliverer is told when the hop is to be tried");
-    assert_eq!(node.spool.take(a, 9).len(), 1);
+    assert_eq!(node.take("a.test", 9).len(), 1);
 }
 
 /// What a timer that sleeps until `next_due` and then calls `tick` gets done, as the node's does, and nobody else does anything.
@@ -411,7 +411,7 @@ fn the_timer_alone_brings_everything_forward() {
     assert_eq!((node.spool.totals().unwritten, node.spool.journal_stats().live_bytes), (0, 0));
     node.accept(envelope("s@here.test", &["r@nowhere.test"]), BODY);
     run(49 * HOUR_MS);
-    let works = node.spool.take(node.hop("here.test"), 9);
+    let works = node.take("here.test", 9);
     assert_eq!(works.len(), 2, "a delay notice and a failure");
     drop(works);
     run(60 * HOUR_MS);

@@ -1,6 +1,6 @@
 //! What the world outside knows of each message: what was promised, and what became of it. The judge of the simulation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mail::MessageId;
 
@@ -98,6 +98,30 @@ impl Ledger {
             }
         }
         Ok(())
+    }
+
+    /// After a restart, before [`Ledger::check_after_restart`]: whatever somebody may get for the second time was named.
+    pub fn check_named(
+        &self,
+        found: &BTreeMap<MessageId, Vec<bool>>,
+        named: &BTreeSet<MessageId>,
+        in_hand: &BTreeSet<MessageId>,
+    ) -> Result<(), String> {
+        for (id, open) in found.iter().filter(|(id, _)| !named.contains(id)) {
+            let fates = self.entries.get(id).map(|entry| &entry.recipients[..]).unwrap_or_default();
+            if let Some(index) = (0..fates.len()).find(|i| open[*i] && fates[*i].outcome == Some(Outcome::Delivered)) {
+                return Err(format!(
+                    "{id}/{index} was delivered, is open again, and is not named a possible duplicate"
+                ));
+            }
+            if in_hand.contains(id) {
+                return Err(format!("{id} was in a deliverer's hand, and is not named a possible duplicate"));
+            }
+        }
+        match named.iter().find(|id| !found.contains_key(id)) {
+            Some(id) => Err(format!("{id} is named a possible duplicate, and is not there")),
+            None => Ok(()),
+        }
     }
 
     /// At the end, when the spool is empty.

@@ -30,6 +30,8 @@ pub struct Machine {
     hands: Vec<Work>,
     /// Notices by name: about whom.
     died_since: BTreeSet<(MessageId, usize)>,
+    /// The possible duplicates that the spool named when it was opened.
+    named: BTreeSet<MessageId>,
     full: bool,
     pub restarts: u32,
     log: Vec<String>,
@@ -97,6 +99,7 @@ impl Machine {
             arriving: Vec::new(),
             hands: Vec::new(),
             died_since: BTreeSet::new(),
+            named: BTreeSet::new(),
             full: false,
             restarts: 0,
             log: Vec::new(),
@@ -519,7 +522,13 @@ impl Machine {
             self.ledger.synced();
         }
         self.note("a clean stop");
-        self.restart(|sim| if well { sim.disk.restart_process() } else { sim.disk.reboot() })
+        let clean = well && self.spool().totals().unwritten == 0;
+        let before = self.named.clone();
+        self.restart(|sim| if well { sim.disk.restart_process() } else { sim.disk.reboot() })?;
+        match self.named.iter().find(|id| clean && !before.contains(id)) {
+            Some(id) => Err(format!("{id} is named a possible duplicate after a clean stop")),
+            None => Ok(()),
+        }
     }
 
     fn kill(&mut self) -> Result<(), String> {
@@ -540,6 +549,8 @@ impl Machine {
         self.ledger.died();
         // The process is gone before anything it holds is dropped: nothing of that may reach the disk.
         self.sim.disk.crash();
+        let unnoted = self.spool().totals().unnoted;
+        let in_hand = self.hands.iter().map(Work::id).collect();
         self.spool = None;
         self.hands.clear();
         self.arriving.clear();
@@ -553,6 +564,11 @@ impl Machine {
             self.died_since.extend((0..entry.recipients.len()).filter(|i| unsettled(entry, *i)).map(|i| (*id, i)));
         }
         let found = self.found()?;
+        self.named = self.spool().possible_duplicates().iter().copied().collect();
+        // What a full journal could not note has left all the same.
+        if unnoted == 0 {
+            self.ledger.check_named(&found, &self.named, &in_hand)?;
+        }
         self.ledger.check_after_restart(&found)
     }
 

@@ -41,8 +41,14 @@ fn every_seed_keeps_every_promise() {
 
 #[test]
 fn a_broken_spool_is_caught() {
-    let canaries =
-        [Canary::ReceiptBeforeSync, Canary::ReleaseBeforeSettle, Canary::ForgetSettle, Canary::LoseTombstones];
+    let canaries = [
+        Canary::ReceiptBeforeSync,
+        Canary::ReleaseBeforeSettle,
+        Canary::ForgetSettle,
+        Canary::LoseTombstones,
+        Canary::StartsUnsynced,
+        Canary::StartsUnnoted,
+    ];
     for canary in canaries {
         let caught = (0..200).find_map(|seed| run(seed, 150, canary).err());
         println!("{canary:?}: {}", caught.as_deref().unwrap_or("-").lines().next().unwrap_or("-"));

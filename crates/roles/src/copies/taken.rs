@@ -62,11 +62,18 @@ impl TakenJournals {
         let OpenAs { journal, epoch, taken, when_empty } = as_;
         let mut settings = self.settings.clone();
         (settings.journal.epoch, settings.taken) = (epoch, taken);
-        let dispatch = self.kit.open(dir, settings)?;
+        let dispatch = self.kit.open(dir, &journal, settings)?;
         let spool = dispatch.spool.clone();
         spool.stop_accepting();
         let messages = spool.totals().messages;
-        info!(journal, epoch, messages, "{journal} is delivered from here: {messages} messages");
+        let doubtful = spool.possible_duplicates().len();
+        info!(
+            journal,
+            epoch,
+            messages,
+            doubtful,
+            "{journal} is delivered from here: {messages} messages, {doubtful} of which may have been delivered before"
+        );
         self.running().insert(dir.into(), Running { dispatch, journal, epoch, when_empty });
         Ok(spool)
     }
@@ -120,6 +127,7 @@ impl TakenJournals {
                 epoch: running.epoch,
                 messages: totals.messages,
                 bytes: totals.bytes,
+                possible_duplicates: running.dispatch.spool.possible_duplicates().len() as u64,
             }
         };
         self.running().values().map(shown).collect()

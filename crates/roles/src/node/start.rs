@@ -39,6 +39,7 @@ use crate::logging;
 use crate::maildir::Maildirs;
 use crate::org::Standing;
 use crate::peers::{LinkTls, Peers};
+use crate::repeats;
 use crate::timers::{Alarm, Timers};
 use crate::trace::Trace;
 
@@ -348,6 +349,7 @@ fn open_spool(
     if messages > 0 || ms > 1_000 {
         info!(messages, ms, "the spool was recovered");
     }
+    repeats::tell("this node's journal", &spool);
     Ok(spool)
 }
 

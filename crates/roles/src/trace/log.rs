@@ -45,7 +45,7 @@ impl EventLog {
 
 fn level_of(kind: EventKind) -> Level {
     match kind {
-        EventKind::Poison => Level::WARN,
+        EventKind::Poison | EventKind::Repeat => Level::WARN,
         EventKind::Defer | EventKind::Fail | EventKind::Dsn | EventKind::Admin | EventKind::Drop => Level::INFO,
         // One line for each message that goes well is what the trace is for.
         EventKind::Receive | EventKind::Refuse | EventKind::Send | EventKind::Deliver => Level::DEBUG,

@@ -112,7 +112,7 @@ impl Drop for Trace {
 }
 
 /// Every kind, in the order of the metrics page.
-const KINDS: [EventKind; 10] = [
+const KINDS: [EventKind; 11] = [
     EventKind::Receive,
     EventKind::Refuse,
     EventKind::Defer,
@@ -121,6 +121,7 @@ const KINDS: [EventKind; 10] = [
     EventKind::Fail,
     EventKind::Dsn,
     EventKind::Poison,
+    EventKind::Repeat,
     EventKind::Admin,
     EventKind::Drop,
 ];

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use journal::Extent;
 use mail::{Envelope, MessageId};
 
-use super::message::{LATE_EXPIRY, LATE_NOTICE, LegState};
+use super::message::{LATE_EXPIRY, LATE_NOTICE, LegState, UnderWay};
 use super::{Book, Effects, End};
 use crate::hop::HopId;
 use crate::slab::NONE;
@@ -19,8 +19,19 @@ pub struct Taken {
     pub attempts: u32,
     /// The recipients of it that are not settled.
     pub indexes: Indexes,
+    /// It may have been delivered before.
+    pub repeat: bool,
     /// The message.
     pub subject: Subject,
+}
+
+/// What legs are taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be sent: only what is under way.
+    Sending,
+    /// To be failed or deferred without having been sent.
+    Failing,
 }
 
 /// A whole message in the spool's own hand: nobody else can touch it.
@@ -89,17 +100,23 @@ impl Indexes {
 }
 
 impl Book {
-    /// Takes up to `max` ready legs of a hop into `out`, higher priority first, oldest first.
-    pub fn take(&mut self, hop: HopId, max: usize, out: &mut Vec<Taken>) {
+    /// Takes up to `max` ready legs of a hop into `out`, higher priority first, oldest first; for sending, up to the first one whose
+    /// message is not under way.
+    pub fn take(&mut self, hop: HopId, max: usize, purpose: Purpose, out: &mut Vec<Taken>) {
         let Some(hop) = self.hop(hop) else { return };
         let queue = &mut self.queues[hop];
         if !queue.is_open() {
             queue.told = false;
             return;
         }
-        for priority in [Priority::High, Priority::Normal, Priority::Low] {
+        'all: for priority in [Priority::High, Priority::Normal, Priority::Low] {
             while out.len() < max {
                 let queue = &mut self.queues[hop];
+                let Some(leg) = self.legs.get(queue.ready_mut(priority).head()) else { break };
+                if purpose == Purpose::Sending && self.messages[leg.message].under_way != UnderWay::Yes {
+                    queue.told = false;
+                    break 'all;
+                }
                 let Some(leg) = queue.ready_mut(priority).pop_front(&mut self.legs) else { break };
                 queue.in_hand += 1;
                 self.legs[leg].state = LegState::InHand;
@@ -176,6 +193,7 @@ impl Book {
             1 => Indexes::One(0),
             all => Indexes::Many((0..all).filter(|i| message.leg_of(*i) == Some(leg_of.ordinal)).collect()),
         };
-        Taken { leg, attempts: leg_of.attempts.into(), indexes, subject: self.subject(leg_of.message) }
+        let (attempts, repeat) = (leg_of.attempts.into(), message.repeat);
+        Taken { leg, attempts, indexes, repeat, subject: self.subject(leg_of.message) }
     }
 }

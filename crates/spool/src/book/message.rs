@@ -32,6 +32,9 @@ pub struct Message {
     pub open: u16,
     pub priority: Priority,
     pub flags: u8,
+    pub under_way: UnderWay,
+    /// It was under way when the spool was opened: its next delivery may be the second one.
+    pub repeat: bool,
 }
 
 /// What is kept of a message that came a moment ago.
@@ -75,6 +78,17 @@ pub struct Leg {
     pub open: u16,
     pub attempts: u16,
     pub state: LegState,
+}
+
+/// Whether the journal says that a message may be with a next hop. What it says so of is a possible duplicate at the next start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnderWay {
+    /// It does not: nobody may get it.
+    No,
+    /// The record is on its way, and not durable.
+    Asked,
+    /// Durably.
+    Yes,
 }
 
 /// Which list a leg is in.
@@ -124,6 +138,8 @@ impl Message {
             open: recipients,
             priority: Priority::Normal,
             flags: 0,
+            under_way: UnderWay::No,
+            repeat: false,
         }
     }
 

@@ -12,13 +12,14 @@ mod relocate;
 mod settle;
 mod show;
 mod time;
+mod underway;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use journal::{Committed, Extent};
 use mail::MessageId;
 
-pub use claim::{Claim, Indexes, Place, Subject, Taken};
+pub use claim::{Claim, Indexes, Place, Purpose, Subject, Taken};
 pub use message::{Hot, Message};
 pub use rebuild::{Found, Leftovers, Rebuild};
 pub use settle::{Finished, Settled};
@@ -31,7 +32,7 @@ use crate::settings::Settings;
 use crate::slab::{NONE, Slab};
 use crate::view::Totals;
 use crate::words::Priority;
-use message::{Leg, LegState};
+use message::{Leg, LegState, UnderWay};
 use queue::Queue;
 
 /// The schedule.
@@ -87,6 +88,8 @@ pub struct Arrival {
     pub chunks: Vec<Extent>,
     /// To be kept in memory for a while.
     pub hot: Option<Hot>,
+    /// Its mark says that it is under way.
+    pub at_once: bool,
 }
 
 impl Arrival {
@@ -144,6 +147,9 @@ impl Book {
             message.set_chunk(ordinal as u32, *extent);
         }
         let at = self.messages.insert(message);
+        if arrival.at_once {
+            self.set_under_way(at, UnderWay::Yes);
+        }
         self.by_id.insert(arrival.id, at);
         self.totals.messages += 1;
         self.totals.bytes += arrival.size_bytes;
@@ -161,6 +167,11 @@ impl Book {
     /// Counts notifications that were made.
     pub fn count_notices(&mut self, n: usize) {
         self.totals.dsns += n as u64;
+    }
+
+    /// Counts messages that are handed out and could not be noted.
+    pub fn count_unnoted(&mut self, n: usize) {
+        self.totals.unnoted += n as u64;
     }
 
     /// The place of a message.
@@ -293,7 +304,7 @@ impl Book {
     /// Tells that a hop has work, once until somebody has found it empty.
     fn announce(&mut self, hop: u32, effects: &mut Effects) {
         let queue = &mut self.queues[hop];
-        if !queue.told && queue.is_open() && queue.ready_len() > 0 {
+        if !queue.told && !queue.starting && queue.is_open() && queue.ready_len() > 0 {
             queue.told = true;
             effects.ready.push(queue.id);
         }

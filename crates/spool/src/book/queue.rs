@@ -25,6 +25,8 @@ pub struct Queue {
     pub last_attempt_ms: Option<u64>,
     /// Somebody was told that there is work, and has not found the ready lists empty since.
     pub told: bool,
+    /// Messages at its front were asked to be under way, and the answer is not there: nobody is told of work before it is.
+    pub starting: bool,
     /// The time under which it stands in the book's timers.
     pub timer_ms: Option<u64>,
     /// When it became empty.
@@ -50,6 +52,7 @@ impl Queue {
             last_error: None,
             last_attempt_ms: None,
             told: false,
+            starting: false,
             timer_ms: None,
             idle_since_ms: now_ms,
             incoming: Rate::default(),

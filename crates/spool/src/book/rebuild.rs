@@ -7,7 +7,7 @@ use std::collections::hash_map::Entry;
 use journal::{Extent, Position};
 use mail::MessageId;
 
-use super::message::{DELAY_TOLD, Extra, POISON, SUSPENDED};
+use super::message::{DELAY_TOLD, Extra, POISON, SUSPENDED, UnderWay};
 use super::{Book, Effects, Finished, Message};
 use crate::hop::HopKey;
 use crate::packed;
@@ -23,6 +23,8 @@ pub struct Leftovers {
     pub buried: Vec<(MessageId, Position)>,
     /// Older copies of the accept records of messages that are not finished.
     pub copies: Vec<(MessageId, Position)>,
+    /// Messages that may have been delivered already, oldest first.
+    pub under_way: Vec<MessageId>,
 }
 
 /// Gives one key per recipient of a packed envelope, or one for all.
@@ -110,6 +112,9 @@ impl Rebuild {
         message.set_accept(extent);
         message.size_bytes = accept.size_bytes;
         message.priority = accept.priority;
+        if accept.at_once {
+            message.under_way = UnderWay::Yes;
+        }
         Ok(())
     }
 
@@ -157,6 +162,11 @@ impl Rebuild {
                 None => route(envelope).map_err(|Unknown(what)| (accept_position, what))?,
             };
             let (flags, size) = (message.flags, message.size_bytes);
+            if message.under_way == UnderWay::Yes {
+                message.repeat = true;
+                self.leftovers.under_way.push(message.id);
+                self.book.totals.under_way += 1;
+            }
             self.book.totals.messages += 1;
             self.book.totals.bytes += size;
             self.book.count_held(0, flags);
@@ -237,6 +247,7 @@ fn apply(message: &mut Message, state: State, extent: Extent) {
     extra.redirect = state.redirect;
     let flag = |on: bool, bit: u8| if on { bit } else { 0 };
     message.flags = flag(state.suspended, SUSPENDED) | flag(state.poison, POISON) | flag(state.delay_told, DELAY_TOLD);
+    message.under_way = if state.under_way { UnderWay::Yes } else { UnderWay::No };
     for index in state.settled {
         message.set_settled(index);
     }

@@ -3,7 +3,7 @@
 use journal::Extent;
 use mail::MessageId;
 
-use super::message::{Extra, OUT_OF_AGES, POISON, SUSPENDED};
+use super::message::{Extra, OUT_OF_AGES, POISON, SUSPENDED, UnderWay};
 use super::{Book, Claim, Effects, End, bounded};
 use crate::record::State;
 use crate::slab::NONE;
@@ -63,7 +63,7 @@ impl Book {
             return Settled::Finished(self.end(at));
         }
         self.returned(at);
-        if done == 0 {
+        if done == 0 && !self.may_rest(at) {
             return Settled::Nothing;
         }
         Settled::Partly(self.next_state(at))
@@ -82,7 +82,11 @@ impl Book {
     }
 
     /// The state of a message as it is to be written now, with a new number.
+    /// What waits is under way no more.
     pub fn next_state(&mut self, at: u32) -> State {
+        if self.may_rest(at) {
+            self.set_under_way(at, UnderWay::No);
+        }
         let message = &mut self.messages[at];
         let extra = message.extra.get_or_insert_default();
         extra.state_seq += 1;
@@ -92,6 +96,7 @@ impl Book {
             suspended: message.flags & SUSPENDED != 0,
             poison: message.flags & POISON != 0,
             delay_told: message.flags & super::message::DELAY_TOLD != 0,
+            under_way: message.under_way != UnderWay::No,
             crashes,
             redirect,
             settled: message.settled(),
@@ -113,6 +118,7 @@ impl Book {
     fn end(&mut self, at: u32) -> Finished {
         self.drop_hot(at);
         self.leave_ages(at);
+        self.set_under_way(at, UnderWay::No);
         let Some(message) = self.messages.remove(at) else { return Finished::default() };
         self.by_id.remove(message.id, at);
         self.totals.messages -= 1;

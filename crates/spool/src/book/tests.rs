@@ -33,6 +33,7 @@ fn arrival(n: u8, recipients: u16, priority: Priority) -> Arrival {
         last_chunk: None,
         chunks: Vec::new(),
         hot: None,
+        at_once: true,
     }
 }
 
@@ -43,7 +44,7 @@ fn names(taken: &[Taken]) -> Vec<u8> {
 /// Takes and gives what was taken and whether anybody was told before.
 fn take(book: &mut Book, hop: HopId, max: usize) -> Vec<Taken> {
     let mut taken = Vec::new();
-    book.take(hop, max, &mut taken);
+    book.take(hop, max, Purpose::Sending, &mut taken);
     taken
 }
 
@@ -152,7 +153,7 @@ fn any_order_of_events_keeps_the_book_whole() {
             }
             3 | 4 => {
                 for hop in book.hops() {
-                    book.take(hop, hands.len() + below(4) as usize, &mut hands);
+                    book.take(hop, hands.len() + below(4) as usize, Purpose::Failing, &mut hands);
                 }
             }
             5..=7 if !hands.is_empty() => {

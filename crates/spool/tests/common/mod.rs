@@ -150,8 +150,19 @@ impl Node {
         self.spool.queue_named(&format!("mx:out:{domain}")).unwrap()
     }
 
+    /// What has waited comes when the journal says that it is under way.
+    pub fn take(&self, domain: &str, max: usize) -> Vec<Work> {
+        let mut works = self.spool.take(self.hop(domain), max);
+        for _ in 0..6 {
+            self.spool.pump();
+            let left = max - works.len();
+            works.extend(self.spool.take(self.hop(domain), left));
+        }
+        works
+    }
+
     pub fn take_one(&self, domain: &str) -> Work {
-        let mut works = self.spool.take(self.hop(domain), 10);
+        let mut works = self.take(domain, 10);
         assert_eq!(works.len(), 1);
         works.pop().unwrap()
     }

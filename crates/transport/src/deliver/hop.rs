@@ -220,12 +220,7 @@ impl Hop {
             return;
         }
         state.limit = LIMIT_FIRST.min(state.limit_max);
-        if state.stash.is_empty() {
-            self.refill(state, BATCH);
-            state = self.lock();
-        }
-        let works = Vec::from(std::mem::take(&mut state.stash));
-        drop(state);
+        let works = self.take_unsent(state);
         if !works.is_empty() {
             tracing::info!(hop = %self.key, peer = attempt.peer, %reply, "next hop cannot be reached");
             self.center.spool.hop_failed(self.id, works, attempt, reply);
@@ -235,8 +230,8 @@ impl Hop {
     /// Nothing of this hop can ever be delivered (no such domain, null MX): its messages fail, one by one.
     pub fn fail_all(self: &Arc<Hop>, reply: &Reply) {
         loop {
-            let works = self.next_batch(BATCH);
-            if works.is_empty() {
+            let works = self.take_unsent(self.lock());
+            if works.is_empty() || self.center.is_stopping() {
                 return;
             }
             for work in works {
@@ -305,9 +300,20 @@ impl Hop {
         drop(state);
         let works = self.center.spool.take(self.id, max);
         let mut state = self.lock();
-        // Less than asked for: the spool has seen its queue empty and will ring again.
+        // Less than asked for: the spool rings again when there is more.
         state.rung |= works.len() >= max;
         state.stash.extend(works);
+    }
+
+    /// Work that nobody will send: what was taken already, or what the spool has. It must not get into the stash.
+    fn take_unsent(&self, mut state: MutexGuard<'_, State>) -> Vec<Work> {
+        let works = Vec::from(std::mem::take(&mut state.stash));
+        if !works.is_empty() {
+            return works;
+        }
+        state.rung = false;
+        drop(state);
+        self.center.spool.take_unsent(self.id, BATCH)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
