@@ -20,6 +20,7 @@ use transport::receive::{Receiver, Shared};
 use transport::swap::Swap;
 use world::World;
 
+use super::hand_over::HandOver;
 use super::organization::{self, Changes};
 use super::run::{Running, Signals, tell_manager};
 use super::settings::spool_settings;
@@ -300,6 +301,7 @@ fn assemble(
         copies: None,
         cluster: None,
         journals: None,
+        hand_over: HandOver::default(),
         standing: Standing::default(),
         changes: Changes::new().0,
         alarm,
