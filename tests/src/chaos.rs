@@ -77,12 +77,17 @@ pub struct Source {
 impl Source {
     /// Starts one; `prefix` is what its message ids begin with, `options` are those of `mail-source`.
     pub fn start(dir: &Path, port: u16, prefix: &str, options: &[&str]) -> Source {
+        let command = Command::new(binary("mail-source"));
+        Source::start_by(command, dir, &format!("127.0.0.1:{port}"), prefix, options)
+    }
+
+    /// The same by a command that ends with the generator's name, at any address.
+    pub fn start_by(mut command: Command, dir: &Path, to: &str, prefix: &str, options: &[&str]) -> Source {
         let file = |what: &str| dir.join(format!("source-{prefix}.{what}"));
         let (ledger, doubts) = (file("ledger"), file("doubts"));
         fs::write(&ledger, "").unwrap();
         fs::write(&doubts, "").unwrap();
-        let mut command = Command::new(binary("mail-source"));
-        command.args(["--to", &format!("127.0.0.1:{port}"), "--id-prefix", prefix]).args(options);
+        command.args(["--to", to, "--id-prefix", prefix]).args(options);
         command.arg("--ledger").arg(&ledger).arg("--doubts").arg(&doubts);
         let process = Process::start(&mut command, &file("log"));
         Source { ledger, doubts, process }
@@ -124,7 +129,8 @@ pub struct Arrivals {
 }
 
 impl Arrivals {
-    fn read(ledger: &Path) -> Arrivals {
+    /// Reads a sink's ledger.
+    pub fn read(ledger: &Path) -> Arrivals {
         let mut arrivals = Arrivals::default();
         for line in whole_lines(&fs::read_to_string(ledger).unwrap_or_default()) {
             let (Some(id), Some(digest), Some(state), Some(outcome)) =

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used, missing_docs)] // tests touch the real world
 
 pub mod chaos;
+pub mod cluster;
 pub mod dialog;
 pub mod etcd;
 pub mod next_hop;

@@ -3,10 +3,13 @@
 use crate::{binary, eventually, free_port};
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// A child process with its output in a file; killed and reaped on drop.
 pub struct Process {
@@ -202,13 +205,39 @@ fn greets_after(port: u16, header: &[u8], bound: Duration) -> bool {
 
 /// GET over HTTP/1.1: status and body.
 pub fn http_get(port: u16, path: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n").unwrap();
+    http_get_at(([127, 0, 0, 1], port).into(), path)
+}
+
+/// The same at any address.
+pub fn http_get_at(at: SocketAddr, path: &str) -> (u16, String) {
+    try_http_get(at, path).unwrap()
+}
+
+fn try_http_get(at: SocketAddr, path: &str) -> std::io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect_timeout(&at, Duration::from_secs(10))?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n")?;
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
+    stream.read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer).into_owned();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split_whitespace().nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
-    (status, body.to_string())
+    Ok((status, body.to_string()))
+}
+
+/// The same on loopback of a network namespace; nothing if nobody answers.
+pub fn http_get_within(namespace: &str, port: u16, path: &str) -> Option<(u16, String)> {
+    within(namespace, || try_http_get(([127, 0, 0, 1], port).into(), path).ok())
+}
+
+/// Does something in a network namespace: its sockets are that one's.
+pub fn within<T: Send>(namespace: &str, act: impl FnOnce() -> T + Send) -> T {
+    let there = File::open(format!("/run/netns/{namespace}")).unwrap();
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(move || {
+            move_into_link_name_space(there.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+            act()
+        });
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }

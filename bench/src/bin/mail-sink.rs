@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 const PROGRAM: &str = "mail-sink";
 const KNOWN: &[Known] = &[
-    ("listen", "where, e.g. 127.0.0.1:10026; loopback only"),
+    ("listen", "where, e.g. 127.0.0.1:10026; loopback, or 198.18.0.0/15 in a test's own network"),
     ("count-exit", "end after so many accepted messages; 0: never [0]"),
     ("ledger", "file that gets a line per message before its answer: ID DIGEST ok|BAD|none OUTCOME RECIPIENTS"),
     (

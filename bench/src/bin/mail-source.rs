@@ -7,7 +7,7 @@ use bench::source::{Options, Pipelining, run};
 
 const PROGRAM: &str = "mail-source";
 const KNOWN: &[Known] = &[
-    ("to", "the server, e.g. 127.0.0.1:2525; loopback only"),
+    ("to", "the server, e.g. 127.0.0.1:2525; loopback, or 198.18.0.0/15 in a test's own network"),
     ("sessions", "parallel sessions [1]"),
     ("messages", "messages in all; 0: as many as fit in --seconds [1]"),
     ("size", "bytes of each body [10240]"),

@@ -103,7 +103,8 @@ pub struct Successor {
 pub struct Taken {
     /// Where the copy ended. A position.
     pub at: u64,
-    /// The highest epoch that the copy had heard of.
+    /// The highest epoch of which the copy has everything before that position; it may have heard of a higher one and not have
+    /// compared its log with that owner's yet.
     pub epoch: u32,
 }
 

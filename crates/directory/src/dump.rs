@@ -5,6 +5,7 @@ use crate::domain::{AcceptedDomain, Deliver};
 use crate::hidden::HIDDEN;
 use crate::load::Loaded;
 use crate::node::{Cluster, Node, Peer, Peers};
+use crate::quoted::quoted;
 use crate::range::Ranges;
 use crate::receive::ReceiveConnector;
 use crate::retry::Retry;
@@ -249,20 +250,6 @@ fn retry_value(retry: &Retry, key: &str) -> Option<String> {
         "postmaster_copy" => texts(&retry.postmaster_copy),
         _ => None,
     }
-}
-
-/// A basic string of TOML.
-pub(crate) fn quoted(value: impl Display) -> String {
-    let mut out = String::from("\"");
-    for c in value.to_string().chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            c if c.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(c))),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
 }
 
 fn text(value: impl Display) -> Option<String> {

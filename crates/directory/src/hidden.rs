@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::dump::quoted;
+use crate::quoted::quoted;
 use toml::de::{DeTable, DeValue};
 
 /// What stands in the place of a password hash. Given back, it means: the password that this user has.

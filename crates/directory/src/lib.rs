@@ -14,6 +14,7 @@ mod node;
 mod org;
 mod permission;
 mod problem;
+mod quoted;
 mod range;
 mod read;
 mod receive;

@@ -48,8 +48,8 @@ pub struct Settings {
 pub struct Taken {
     /// Where it ended.
     pub at: journal::Position,
-    /// The highest epoch that it had heard of. A journal that goes on after a power cut may use positions again, under a higher
-    /// epoch: what the copy has at such a position is something else.
+    /// The highest epoch of which it has everything before that. A journal that goes on after a power cut may use positions again,
+    /// under a higher epoch: what the copy has at such a position is something else.
     pub epoch: u32,
 }
 

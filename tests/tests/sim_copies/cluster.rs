@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use journal::copies::{CopyStage, HeldCopy};
+use journal::copies::HeldCopy;
 use journal::{Canary, SegmentNo, When};
 use world::Chance;
 use world::sim::{Faults, SimChance};
@@ -10,7 +10,7 @@ use world::sim::{Faults, SimChance};
 use crate::ledger::Ledger;
 use crate::net::Net;
 use crate::node::{Node, Role, SEGMENT, Then, WINDOW};
-use crate::register::{Entry, Register};
+use crate::register::Register;
 
 pub struct Cluster {
     pub nodes: Vec<Node>,
@@ -19,10 +19,10 @@ pub struct Cluster {
     pub ledger: Ledger,
     pub chance: SimChance,
     pub now_us: u64,
-    canary: Canary,
+    pub canary: Canary,
     trace: bool,
     /// Since when a member of the level set has not been level.
-    late: BTreeMap<usize, u64>,
+    pub late: BTreeMap<usize, u64>,
     /// No more faults.
     pub quiet: bool,
 }
@@ -44,7 +44,8 @@ impl Cluster {
             late: BTreeMap::new(),
             quiet: false,
         };
-        cluster.own(0, 1)?;
+        let epoch = cluster.register.truth().epoch;
+        cluster.own(0, epoch, true)?;
         for n in 1..cluster.nodes.len() {
             cluster.nodes[n].start(canary)?;
         }
@@ -56,40 +57,19 @@ impl Cluster {
     }
 
     /// Says what happens, when one seed is looked at (`TRACE=1`).
-    fn tell(&self, what: impl FnOnce() -> String) {
+    pub fn tell(&self, what: impl FnOnce() -> String) {
         if self.trace {
             println!("{:>9} {}", self.now_us / 1000, what());
         }
     }
 
-    fn any(&self) -> usize {
+    pub fn any(&self) -> usize {
         self.below(self.nodes.len() as u64) as usize
     }
 
-    /// Whether a node is what it thinks: the owner of the highest epoch.
-    fn is_true_owner(&self, n: usize) -> bool {
-        let truth = self.register.truth();
-        self.nodes[n].owner().is_some_and(|owner| owner.epoch == truth.epoch && truth.owner == n)
-    }
-
-    /// Opens the journal on a node, which the register says is its owner.
-    fn own(&mut self, n: usize, epoch: u32) -> Result<(), String> {
-        let Some(shown) = self.nodes[n].own(epoch, self.canary)? else {
-            self.die(n, false);
-            return Ok(());
-        };
-        self.register.opened(n, epoch)?;
-        let ids = shown.iter().filter_map(|s| Some(u64::from_le_bytes(*s.payload.first_chunk()?)));
-        self.tell(|| format!("{n} owns epoch {epoch} and sees {:?}", ids.collect::<Vec<_>>()));
-        let level = self.register.truth().level.clone();
-        if let Role::Owner(owner) = &mut self.nodes[n].role {
-            owner.level = level;
-            owner.tell();
-            self.ledger.opened(&shown, epoch)?;
-            self.ledger.apply_tombstones(&owner.journal);
-        }
-        self.late.clear();
-        Ok(())
+    /// Whether a node is what it thinks: the owner.
+    pub fn is_true_owner(&self, n: usize) -> bool {
+        self.nodes[n].owner().is_some_and(|owner| self.register.is_true(n, owner.epoch))
     }
 
     /// A node's process ends, perhaps with the power.
@@ -111,7 +91,10 @@ impl Cluster {
             }
             82..83 => self.advance(400 + self.below(1500)),
             83..93 => self.govern()?,
-            93..98 => self.check_copies()?,
+            93..98 => {
+                self.check_copies()?;
+                self.check_frozen()?;
+            }
             _ if self.quiet => {}
             _ => self.fault()?,
         }
@@ -142,8 +125,8 @@ impl Cluster {
         Ok(())
     }
 
-    fn harvest(&mut self, n: usize, was_down: bool) -> Result<(), String> {
-        let current = self.is_true_owner(n);
+    pub fn harvest(&mut self, n: usize, was_down: bool) -> Result<(), String> {
+        let current = self.is_true_owner(n).then(|| self.register.truth().level.len());
         if let Role::Owner(owner) = &mut self.nodes[n].role {
             owner.harvest(&mut self.ledger, was_down, current)?;
             for state in owner.journal.copies().states() {
@@ -195,116 +178,6 @@ impl Cluster {
         self.harvest(n, was_down)
     }
 
-    /// A node looks at the register, and does what follows.
-    pub fn govern(&mut self) -> Result<(), String> {
-        let n = self.any();
-        if matches!(self.nodes[n].role, Role::Down) {
-            if self.quiet || self.below(3) == 0 {
-                self.nodes[n].start(self.canary)?;
-            }
-            return Ok(());
-        }
-        let Some(entry) = self.register.read(n) else { return Ok(()) };
-        match &self.nodes[n].role {
-            Role::Owner(owner) if entry.owner != n || entry.epoch != owner.epoch => {
-                // Somebody has taken over: from now on this is a copy of his journal.
-                self.tell(|| format!("{n} steps down"));
-                self.net.drop_conns(&self.chance, |c| c.owner == n || c.holder == n);
-                self.nodes[n].role = Role::Down;
-                self.nodes[n].start(self.canary)?;
-            }
-            Role::Owner(_) => self.govern_level(n, &entry),
-            Role::Holder(_) if entry.owner == n => self.resume(n, &entry)?,
-            Role::Holder(_) if entry.level.contains(&n) => self.try_take_over(n, entry)?,
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// An owner decides which copies count: in here first and there later, out there first and here later.
-    fn govern_level(&mut self, n: usize, entry: &Entry) {
-        let Role::Owner(owner) = &mut self.nodes[n].role else { return };
-        let mut wanted = entry.level.clone();
-        let mut local = owner.level.clone();
-        let states = owner.journal.copies().states();
-        let state = |h: usize| states.iter().find(|s| s.holder == h.to_string());
-        for h in (0..16).filter(|h| *h != n) {
-            let state = state(h);
-            let level = state.is_some_and(|s| s.stage == CopyStage::Level);
-            match (local.contains(&h), level) {
-                (false, true) => drop(local.insert(h)),
-                (true, true) => {
-                    self.late.remove(&h);
-                    if state.is_some_and(|s| s.counts) {
-                        wanted.insert(h);
-                    }
-                }
-                (true, false) => {
-                    let since = *self.late.entry(h).or_insert(self.now_us);
-                    if self.now_us > since + 2_000_000 {
-                        wanted.remove(&h);
-                    }
-                }
-                (false, false) => {}
-            }
-        }
-        let added: Vec<usize> = wanted.difference(&entry.level).copied().collect();
-        if wanted != entry.level && !self.register.swap(n, entry, Entry { level: wanted.clone(), ..entry.clone() }) {
-            return;
-        }
-        added.into_iter().for_each(|h| self.nodes[h].lost = false);
-        // Whoever is not in the register and not level need not be waited for.
-        local.retain(|h| wanted.contains(h) || state(*h).is_some_and(|s| s.stage == CopyStage::Level));
-        if let Role::Owner(owner) = &mut self.nodes[n].role
-            && local != owner.level
-        {
-            owner.level = local;
-            owner.tell();
-            let level = owner.level.clone();
-            self.tell(|| format!("{n} waits for {level:?}, the register says {wanted:?}"));
-        }
-    }
-
-    /// The register says that this node is the owner: it is back, or was about to open the journal when it died.
-    fn resume(&mut self, n: usize, entry: &Entry) -> Result<(), String> {
-        let Some(copy) = self.nodes[n].copy().cloned() else { return Ok(()) };
-        let opened_before = copy.state().epoch == entry.epoch;
-        if !opened_before && copy.hand_over().is_err() {
-            return Ok(());
-        }
-        copy.close();
-        if self.nodes[n].is_down() {
-            return Ok(());
-        }
-        self.net.drop_conns(&self.chance, |c| c.owner == n || c.holder == n);
-        drop(copy);
-        self.nodes[n].role = Role::Down;
-        self.own(n, entry.epoch)
-    }
-
-    fn try_take_over(&mut self, n: usize, entry: Entry) -> Result<(), String> {
-        let owner_is_up = self.is_true_owner(entry.owner);
-        if (owner_is_up && (self.quiet || self.below(12) != 0))
-            || !self.nodes[n].copy().is_some_and(|c| c.state().level)
-        {
-            return Ok(());
-        }
-        let mut level = entry.level.clone();
-        level.remove(&n);
-        let new = Entry { owner: n, epoch: entry.epoch + 1, level };
-        if !self.register.swap(n, &entry, new.clone()) {
-            return Ok(());
-        }
-        self.ledger.take_overs += 1;
-        self.tell(|| format!("{n} takes over: {new:?}"));
-        if self.below(6) == 0 && !self.quiet {
-            // It dies between the register and the disk.
-            self.die(n, self.below(2) == 0);
-            return Ok(());
-        }
-        self.resume(n, &new)
-    }
-
     fn fault(&mut self) -> Result<(), String> {
         let (n, other) = (self.any(), self.any());
         match self.below(40) {
@@ -349,43 +222,6 @@ impl Cluster {
         Ok(())
     }
 
-    /// Each copy is equal to its owner's log up to what it has acknowledged.
-    pub fn check_copies(&mut self) -> Result<(), String> {
-        let truth = self.register.truth().clone();
-        let Some(owner) = self.nodes[truth.owner].owner() else { return Ok(()) };
-        if !self.is_true_owner(truth.owner) || self.nodes[truth.owner].is_down() {
-            return Ok(());
-        }
-        let states = owner.journal.copies().states();
-        let ours = self.nodes[truth.owner].segments();
-        for state in states.iter().filter(|s| matches!(s.stage, CopyStage::Live | CopyStage::Level)) {
-            let h: usize = state.holder.parse().map_err(|_| "a holder's name")?;
-            if self.nodes[h].copy().is_none() || self.nodes[h].is_down() {
-                continue;
-            }
-            let theirs: BTreeMap<u64, Vec<u8>> = self.nodes[h].segments().into_iter().collect();
-            for (start, bytes) in &ours {
-                let len = records_before(bytes, state.acked.0.saturating_sub(*start));
-                if len == 0 {
-                    continue;
-                }
-                match theirs.get(start) {
-                    Some(copy) if copy[..len] == bytes[..len] => {}
-                    Some(copy) => {
-                        let at = copy.iter().zip(bytes).take_while(|(a, b)| a == b).count();
-                        return Err(format!(
-                            "copy {h} differs from its owner at {start:x}+{at:x} of {len:x} in {state:?}"
-                        ));
-                    }
-                    None => {
-                        return Err(format!("copy {h} lacks segment {start:x} that it has acknowledged: {state:?}"));
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// All is well again: everybody comes back, becomes level, and what was released is gone everywhere.
     pub fn epilogue(&mut self) -> Result<(), String> {
         self.quiet = true;
@@ -417,29 +253,5 @@ impl Cluster {
         let names = |n: usize| self.nodes[n].segments().into_iter().map(|(start, _)| start).collect::<Vec<_>>();
         let ours = names(truth.owner);
         (0..self.nodes.len()).all(|n| names(n) == ours)
-    }
-}
-
-/// Bytes of the whole records of a segment that end before offset `until`.
-fn records_before(bytes: &[u8], until: u64) -> usize {
-    let mut at = 0;
-    while let Some(header) = bytes.get(at..at + 32) {
-        let len = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;
-        if &header[8..10] != b"PH" || (at + 32 + len) as u64 > until {
-            break;
-        }
-        at += 32 + len;
-        if header[10] == 240 {
-            break;
-        }
-    }
-    at
-}
-
-impl crate::node::Owner {
-    /// Tells the journal which copies count.
-    pub fn tell(&self) {
-        let names: Vec<String> = self.level.iter().map(usize::to_string).collect();
-        self.journal.copies().set_level(&names.iter().map(String::as_str).collect::<Vec<_>>(), names.len());
     }
 }

@@ -49,6 +49,7 @@ pub struct Ledger {
     /// Commits that were protected, for the test that there were any.
     pub protected: u64,
     pub take_overs: u64,
+    pub raises: u64,
 }
 
 impl Ledger {
@@ -125,9 +126,8 @@ impl Ledger {
     }
 
     /// Compares what the opening of `epoch` showed with what must and what may be there.
-    pub fn opened(&mut self, shown: &[Shown], epoch: u32) -> Result<(), String> {
-        // The owner is the one before: it must have what it had synced, too.
-        let again = self.shown.contains_key(&epoch);
+    /// `again`: the owner is the one before, so it must have what it had synced, too.
+    pub fn opened(&mut self, shown: &[Shown], epoch: u32, again: bool) -> Result<(), String> {
         let mut seen: BTreeMap<Id, Extent> = BTreeMap::new();
         for record in shown {
             let id = self.identify(record)?;

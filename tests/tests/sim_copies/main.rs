@@ -3,11 +3,13 @@
 //! `SEEDS` says how many runs, `SEED` runs one.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)] // a test
 
+mod checks;
 mod cluster;
 mod ledger;
 mod net;
 mod node;
 mod register;
+mod reign;
 mod stories;
 
 use cluster::Cluster;
@@ -17,6 +19,7 @@ use journal::Canary;
 struct Tally {
     protected: u64,
     take_overs: u64,
+    raises: u64,
 }
 
 fn run(seed: u64, canary: Canary) -> Result<Tally, String> {
@@ -26,7 +29,8 @@ fn run(seed: u64, canary: Canary) -> Result<Tally, String> {
         cluster.step()?;
     }
     cluster.epilogue()?;
-    Ok(Tally { protected: cluster.ledger.protected, take_overs: cluster.ledger.take_overs })
+    let ledger = &cluster.ledger;
+    Ok(Tally { protected: ledger.protected, take_overs: ledger.take_overs, raises: ledger.raises })
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -37,19 +41,24 @@ fn number(name: &str) -> Option<u64> {
 fn what_is_protected_is_with_the_owner_whoever_that_is() {
     let seeds = number("SEED").map_or(0..number("SEEDS").unwrap_or(200), |seed| seed..seed + 1);
     let count = seeds.end - seeds.start;
-    let mut sum = Tally { protected: 0, take_overs: 0 };
+    let mut sum = Tally { protected: 0, take_overs: 0, raises: 0 };
     for seed in seeds {
         match run(seed, Canary::None) {
             Ok(tally) => {
                 sum.protected += tally.protected;
                 sum.take_overs += tally.take_overs;
+                sum.raises += tally.raises;
             }
             Err(violation) => panic!("seed {seed}: {violation}"),
         }
     }
-    println!("{count} seeds: {} protected commits, {} take-overs", sum.protected, sum.take_overs);
+    println!(
+        "{count} seeds: {} protected commits, {} take-overs, {} raised epochs",
+        sum.protected, sum.take_overs, sum.raises
+    );
     // A simulation in which nothing happens proves nothing.
-    assert!(count < 20 || (sum.protected > count * 20 && sum.take_overs > count), "too little happened");
+    let enough = sum.protected > count * 20 && sum.take_overs > count && sum.raises > count;
+    assert!(count < 20 || enough, "too little happened");
 }
 
 /// What the checker says about the first seeds that it finds something wrong with.
@@ -75,6 +84,20 @@ fn canary_listening_to_lower_epochs_is_caught() {
 #[test]
 fn canary_waiting_for_one_of_the_level_copies_is_caught() {
     let violations = caught(Canary::AnyCopyIsEnough);
+    println!("{violations:#?}");
+    assert!(!violations.is_empty());
+}
+
+#[test]
+fn canary_a_frozen_copy_that_listens_is_caught() {
+    let violations = caught(Canary::FrozenListens);
+    println!("{violations:#?}");
+    assert!(!violations.is_empty());
+}
+
+#[test]
+fn canary_a_raised_epoch_that_is_not_written_down_is_caught() {
+    let violations = caught(Canary::EpochBeforeMeta);
     println!("{violations:#?}");
     assert!(!violations.is_empty());
 }

@@ -21,8 +21,8 @@ pub struct Conn {
 
 enum Far {
     Copy(HeldLink),
-    /// The node there owns the journal itself, under this epoch.
-    Owner(u32, Decoder),
+    /// The node there owns the journal itself.
+    Owner(Decoder),
 }
 
 /// Whether it was on its way to the holder, and its bytes.
@@ -51,7 +51,7 @@ impl Net {
                 let far = match &other.role {
                     Role::Down => continue,
                     Role::Holder(copy) => Far::Copy(copy.link(Arc::new(|| ()))),
-                    Role::Owner(other) => Far::Owner(other.epoch, Decoder::default()),
+                    Role::Owner(_) => Far::Owner(Decoder::default()),
                 };
                 let link = owner.journal.copies().attach(NAME, &h.to_string(), Arc::new(|| ()));
                 self.conns.push(Conn { owner: o, holder: h, link, far, there: VecDeque::new(), back: VecDeque::new() });
@@ -90,7 +90,7 @@ impl Net {
             if there { conn.there.push_front((now_us, frame)) } else { conn.back.push_front((now_us, frame)) }
         }
         let moved = conn.owner_works(nodes, now_us, chance, self.cut.contains(&(h, o)));
-        let moved = moved.and_then(|()| conn.holder_works(now_us, chance, self.cut.contains(&(o, h))));
+        let moved = moved.and_then(|()| conn.holder_works(nodes, now_us, chance, self.cut.contains(&(o, h))));
         if moved.is_err() {
             self.drop_conns(chance, |c| (c.owner, c.holder) == (o, h));
         }
@@ -119,15 +119,16 @@ impl Conn {
         Ok(())
     }
 
-    fn holder_works(&mut self, now_us: u64, chance: &SimChance, deaf: bool) -> Result<(), Malformed> {
+    fn holder_works(&mut self, nodes: &[Node], now_us: u64, chance: &SimChance, deaf: bool) -> Result<(), Malformed> {
         while !deaf && self.there.front().is_some_and(|(at, _)| *at <= now_us) {
             let Some((_, bytes)) = self.there.pop_front() else { break };
             match &mut self.far {
                 Far::Copy(link) => in_pieces(&bytes, chance, |piece| link.receive(piece))?,
-                Far::Owner(epoch, decoder) => {
+                Far::Owner(decoder) => {
                     decoder.push(&bytes);
+                    let epoch = nodes[self.holder].owner().map_or(0, |owner| owner.epoch);
                     while let Some(frame) = decoder.next_frame()? {
-                        if let Some(answer) = refuse(&frame, *epoch) {
+                        if let Some(answer) = refuse(&frame, epoch) {
                             push(&mut self.back, answer.encode(), now_us, chance);
                         }
                     }
@@ -143,6 +144,9 @@ impl Conn {
             }
             while let Some(frame) = link.output() {
                 push(&mut self.back, frame.to_vec(), now_us, chance);
+            }
+            if link.is_over() && self.back.is_empty() {
+                return Err(Malformed("over"));
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use journal::copies::HeldCopy;
+use journal::copies::{Frozen, HeldCopy};
 use journal::{Batch, Canary, Commit, Journal, Mode, OpenError, Seen, Settings, When};
 use world::sim::SimHandle;
 use world::{Chance, Disk, World};
@@ -20,6 +20,8 @@ pub struct Node {
     pub role: Role,
     /// Its disk was lost, and its copy has not counted since.
     pub lost: bool,
+    /// Its copy is closed to its owner, and this is what it said.
+    pub frozen: Option<Frozen>,
 }
 
 pub enum Role {
@@ -34,8 +36,12 @@ pub enum Role {
 pub struct Owner {
     pub journal: Journal,
     pub epoch: u32,
-    /// The level set here, by node; never less than what the register says while this one is the true owner.
+    /// Whether the register has confirmed it since this process began.
+    pub confirmed: bool,
+    /// Whom commits wait for, by node; never less than what the register says while this one is the true owner and confirmed.
     pub level: std::collections::BTreeSet<usize>,
+    /// How many of them the register names.
+    pub counted: usize,
     pub waiting: Vec<Waiting>,
 }
 
@@ -72,7 +78,7 @@ pub fn settings(epoch: u32, canary: Canary) -> Settings {
 impl Node {
     pub fn new(seed: u64) -> Node {
         let (world, sim) = World::simulated(seed);
-        Node { world, sim, role: Role::Down, lost: false }
+        Node { world, sim, role: Role::Down, lost: false, frozen: None }
     }
 
     pub fn is_down(&self) -> bool {
@@ -95,6 +101,7 @@ impl Node {
 
     /// Starts the process: it looks at its copy. `Ok(false)`: a fault hit it.
     pub fn start(&mut self, canary: Canary) -> Result<bool, String> {
+        self.frozen = None;
         match HeldCopy::open(&self.world, Path::new(DIR), NAME, settings(0, canary)) {
             Ok(copy) => self.role = Role::Holder(copy),
             Err(OpenError::Io { .. }) => return Ok(false),
@@ -110,8 +117,8 @@ impl Node {
         let settings = settings(epoch, canary);
         match Journal::open_inline(&self.world, Path::new(DIR), settings, Mode::Serve, &mut visit) {
             Ok(journal) => {
-                let owner = Owner { journal, epoch, level: Default::default(), waiting: Vec::new() };
-                self.role = Role::Owner(Box::new(owner));
+                let (confirmed, level, counted, waiting) = (false, Default::default(), 0, Vec::new());
+                self.role = Role::Owner(Box::new(Owner { journal, epoch, confirmed, level, counted, waiting }));
                 Ok(Some(shown))
             }
             Err(OpenError::Io { .. }) => Ok(None),
@@ -124,7 +131,7 @@ impl Node {
         if power_cut {
             self.sim.disk.crash();
         }
-        self.role = Role::Down;
+        (self.role, self.frozen) = (Role::Down, None);
         match self.sim.disk.crashed() {
             true => self.sim.disk.reboot(),
             false => self.sim.disk.restart_process(),
@@ -154,8 +161,14 @@ impl Owner {
         self.waiting.push(Waiting { commit, ids, when, then });
     }
 
-    /// What the answers mean. `current`: this is the true owner.
-    pub fn harvest(&mut self, ledger: &mut Ledger, was_down: bool, current: bool) -> Result<(), String> {
+    /// Tells the journal whom to wait for, and how many of them count.
+    pub fn tell(&self) {
+        let names: Vec<String> = self.level.iter().map(usize::to_string).collect();
+        self.journal.copies().set_level(&names.iter().map(String::as_str).collect::<Vec<_>>(), self.counted);
+    }
+
+    /// What the answers mean. `current`: this is the true owner, and so many copies count by the register.
+    pub fn harvest(&mut self, ledger: &mut Ledger, was_down: bool, current: Option<usize>) -> Result<(), String> {
         let mut i = 0;
         while i < self.waiting.len() {
             let Some(outcome) = self.waiting[i].commit.try_take() else {
@@ -166,8 +179,11 @@ impl Owner {
             if was_down && outcome.is_ok() {
                 return Err(format!("records {:?} were confirmed after a failed sync", done.ids));
             }
-            ledger.answered(&done.ids, done.when, &outcome, self.epoch, current)?;
-            if let (Ok(committed), true) = (outcome, current) {
+            ledger.answered(&done.ids, done.when, &outcome, self.epoch, current.is_some())?;
+            if let (Ok(committed), Some(level)) = (outcome, current) {
+                if usize::from(committed.copies) > level {
+                    return Err(format!("{} copies were promised, {level} count: {:?}", committed.copies, done.ids));
+                }
                 match done.then {
                     Then::Nothing => {}
                     Then::Cancel(target) => ledger.cancel(&self.journal, done.ids[0], committed.extent(0), target),

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cluster::record::next_term;
+
 /// What is written down.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -12,6 +14,8 @@ pub struct Entry {
 
 pub struct Register {
     entry: Entry,
+    /// The first epoch of the present owner; what it claims later is higher.
+    reign: u32,
     /// Nodes that cannot reach it.
     pub cut: BTreeSet<usize>,
     /// Who has opened the journal under which epoch.
@@ -20,8 +24,8 @@ pub struct Register {
 
 impl Register {
     pub fn new(owner: usize) -> Register {
-        let entry = Entry { owner, epoch: 1, level: BTreeSet::new() };
-        Register { entry, cut: BTreeSet::new(), openers: BTreeMap::new() }
+        let entry = Entry { owner, epoch: next_term(0, 0), level: BTreeSet::new() };
+        Register { reign: entry.epoch, entry, cut: BTreeSet::new(), openers: BTreeMap::new() }
     }
 
     /// What a node reads, if it can.
@@ -38,12 +42,30 @@ impl Register {
     pub fn swap(&mut self, node: usize, known: &Entry, new: Entry) -> bool {
         let can = !self.cut.contains(&node) && self.entry == *known;
         if can {
+            if new.owner != self.entry.owner {
+                self.reign = new.epoch;
+            }
             self.entry = new;
         }
         can
     }
 
-    /// Notes that a node has opened the journal as its owner.
+    /// Whether a node that writes under `epoch` is the owner; the register may have given it a higher one that it has not heard of yet.
+    pub fn is_true(&self, node: usize, epoch: u32) -> bool {
+        self.entry.owner == node && epoch >= self.reign
+    }
+
+    /// Whether a node has written under `epoch`.
+    pub fn has_opened(&self, node: usize, epoch: u32) -> bool {
+        self.openers.get(&epoch) == Some(&node)
+    }
+
+    /// Whether the present owner has written anything as such.
+    pub fn has_begun(&self) -> bool {
+        self.openers.range(self.reign..).any(|(_, node)| *node == self.entry.owner)
+    }
+
+    /// Notes that a node has opened the journal as its owner, or goes on under that epoch.
     pub fn opened(&mut self, node: usize, epoch: u32) -> Result<(), String> {
         match self.openers.insert(epoch, node) {
             Some(other) if other != node => Err(format!("nodes {other} and {node} both own epoch {epoch}")),

@@ -1,6 +1,7 @@
 //! `posthouse start`: runs a node and tells what to type next.
 
-use std::process::ExitCode;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use roles::control::Control;
@@ -49,14 +50,23 @@ pub fn run(asked: StartWords) -> ExitCode {
             runtime.shutdown_timeout(SHUTDOWN_MAX);
             ExitCode::SUCCESS
         }
-        // What starts it again (systemd does) makes it go on.
         Ok(Ended::Deposed) => {
             eprintln!(
-                "posthouse: another node has taken this node's journal over; started again, this node takes mail, \
-                 and delivers what that node cannot have"
+                "posthouse: another node has taken this node's journal over; this node starts again: it takes mail, and delivers \
+                 what that node cannot have"
             );
             runtime.shutdown_timeout(SHUTDOWN_MAX);
-            ExitCode::from(DEPOSED)
+            again()
+        }
+        Ok(Ended::HandedOver) => {
+            eprintln!("posthouse: handed over; it stays down until somebody starts it");
+            runtime.shutdown_timeout(SHUTDOWN_MAX);
+            ExitCode::from(HANDED_OVER)
+        }
+        Ok(Ended::NotHandedOver) => {
+            eprintln!("posthouse: not handed over; this node starts again and goes on");
+            runtime.shutdown_timeout(SHUTDOWN_MAX);
+            again()
         }
         // Somebody asked twice: nothing is waited for. What was promised is in the journal.
         Ok(Ended::AtOnce) => std::process::exit(1),
@@ -68,6 +78,18 @@ pub fn run(asked: StartWords) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The same program with the same arguments takes the place of this process: nothing of the old life is kept but its number. Where that
+/// fails (the program was replaced), the exit code says that it is to be started again.
+fn again() -> ExitCode {
+    let mut arguments = std::env::args_os();
+    let program = std::env::current_exe().ok().or_else(|| arguments.next().map(Into::into));
+    if let Some(program) = program {
+        let error = Command::new(program).args(std::env::args_os().skip(1)).exec();
+        eprintln!("posthouse: cannot start again by itself: {error}");
+    }
+    ExitCode::from(AGAIN)
 }
 
 /// What a person wants to know who has just started a node.
@@ -112,4 +134,6 @@ const BLOCKING_THREAD_IDLE: Duration = Duration::from_secs(2);
 const SHUTDOWN_MAX: Duration = Duration::from_secs(2);
 
 /// EX_TEMPFAIL of sysexits: to be started again.
-const DEPOSED: u8 = 75;
+const AGAIN: u8 = 75;
+/// Not to be started again by itself; `dist/posthouse.service` knows it.
+const HANDED_OVER: u8 = 77;

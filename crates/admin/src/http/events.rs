@@ -12,7 +12,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{self, Stream};
 use roles::control::Control;
 use roles::trace::TraceEvent;
-use roles::view::{HeldCopy, OwnCopy, Peer, Queue, Spool, TakenJournal};
+use roles::view::{HeldCopy, Org, OwnCopy, Peer, Queue, Spool, TakenJournal};
 use serde::Serialize;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -34,6 +34,7 @@ struct Pulse {
     copies: Vec<OwnCopy>,
     held: Vec<HeldCopy>,
     taken: Vec<TakenJournal>,
+    org: Option<Org>,
 }
 
 /// `GET /api/v1/events`
@@ -85,6 +86,7 @@ impl Reader {
             copies: pulse.copies,
             held: pulse.held,
             taken: pulse.taken,
+            org: pulse.org,
             queues: super::page::largest(self.control.queues()),
         }
     }

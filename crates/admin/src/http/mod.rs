@@ -45,6 +45,7 @@ fn routes(control: Control) -> Router {
         .route("/journals/{node}/take-over", post(node::take_over))
         .merge(org::routes())
         .route("/drain", post(node::drain))
+        .route("/hand-over", post(node::hand_over))
         .route("/undrain", post(node::undrain));
     Router::new()
         .route("/", get(page::page))

@@ -100,7 +100,7 @@ pub enum Input {
     Frozen {
         /// The number that came with it.
         turn: u32,
-        /// Where the copy ends, synced, and the highest epoch that it has heard of.
+        /// Where the copy ends, synced, and the highest epoch of which it has everything before that.
         end: Taken,
         /// The wall clock, for people.
         wall_ms: u64,

@@ -85,7 +85,8 @@ pub struct HeldState {
 pub struct Frozen {
     /// Where it ends, synced. Nothing that any owner was told to be here lies behind.
     pub at: Position,
-    /// What an owner has written before that position under this epoch or a lower one, the copy has.
+    /// What its owner wrote before that position under this epoch or a lower one, it has. Not more may be claimed: an owner may have
+    /// introduced itself under a higher epoch, and have written something else where the copy still has an old owner's tail.
     pub epoch: u32,
     /// The highest epoch that it has heard of: its next owner needs a higher one.
     pub heard: u32,
@@ -166,7 +167,7 @@ impl HeldCopy {
             return Err(HandOverError::NotLevel);
         }
         store.sync().map_err(|_| HandOverError::Dead)?;
-        let frozen = Frozen { at: store.tail(), epoch: store.epoch(), heard: store.epoch() };
+        let frozen = Frozen { at: store.tail(), epoch: store.proven(), heard: store.epoch() };
         if self.held.settings.canary == Canary::FrozenListens {
             return Ok(frozen);
         }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cluster::ownership::{Effect, Input, Local};
@@ -12,7 +12,7 @@ use cluster::record::{JournalName, Member, NodeRecord, Taken};
 use cluster::view::View;
 use cluster::{Cluster, SeatHandle};
 use directory::Spread;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 use world::World;
 
@@ -42,6 +42,8 @@ pub struct Ground {
     rack: String,
     spread: Spread,
     runtime: tokio::runtime::Handle,
+    /// Where each journal that is ours takes orders.
+    offices: Mutex<BTreeMap<JournalName, mpsc::Sender<HandOver>>>,
 }
 
 /// What a node brings along to have its journals in a cluster.
@@ -62,7 +64,7 @@ pub struct Parts {
 
 /// The journals of a node in a cluster, running.
 pub struct Journals {
-    hand_over: mpsc::Sender<HandOver>,
+    ground: Arc<Ground>,
 }
 
 impl Journals {
@@ -98,6 +100,7 @@ impl Journals {
             rack: written.map(|cluster| cluster.rack.clone()).unwrap_or_default(),
             spread: written.map_or(Spread::Any, |cluster| cluster.spread),
             runtime: tokio::runtime::Handle::current(),
+            offices: Mutex::default(),
             places: places.clone(),
         });
         let journals: Vec<String> = found(&world, &places.copies)?
@@ -119,22 +122,35 @@ impl Journals {
         });
         let Claimed { name, seat, .. } = claimed;
         let own = OwnCopies::new(&world, spool.copies(), &name.to_string(), &peers);
-        let (hand_over, orders) = mpsc::channel(1);
+        let orders = ground.office(&name);
         tokio::spawn(Tenure::new(&ground, name, seat, spool, own.clone(), false).run(orders));
-        Ok((Journals { hand_over }, NodeCopies { own, held, taken }))
+        Ok((Journals { ground }, NodeCopies { own, held, taken }))
     }
 
-    /// Hands the node's own journal over, once nothing is written to it any more. Says who has it now; the error is for people.
-    pub async fn hand_over(&self, to: Option<String>) -> Result<Member, String> {
-        let (done, answer) = tokio::sync::oneshot::channel();
-        let gone = || String::from("the journal is not this node's any more");
-        self.hand_over.send(HandOver { to, done }).await.map_err(|_| gone())?;
-        match tokio::time::timeout(HAND_OVER_MAX, answer).await {
-            Ok(answer) => answer.unwrap_or_else(|_| Err(gone())),
-            Err(_) => Err(String::from(
-                "nobody has taken it in time; it stays here, and is taken over when this node's lease ends",
-            )),
+    /// Hands all journals of this node over, once nothing is written to them any more. Says for each who has it now, or why nobody; for
+    /// people.
+    pub async fn hand_over(&self, to: Option<&str>) -> Result<Vec<String>, String> {
+        let offices = std::mem::take(&mut *self.ground.offices());
+        let mut said = Vec::new();
+        let mut failed = Vec::new();
+        for (name, office) in offices {
+            match ask(&office, to).await {
+                Ok(member) => said.push(format!("{name} is {member}'s now")),
+                Err(what) => failed.push(format!("{name} is still here: {what}")),
+            }
         }
+        if failed.is_empty() { Ok(said) } else { Err(failed.join("; ")) }
+    }
+}
+
+/// Asks for one journal's hand-over.
+async fn ask(office: &mpsc::Sender<HandOver>, to: Option<&str>) -> Result<Member, String> {
+    let (done, answer) = oneshot::channel();
+    let gone = || String::from("it is not this node's any more");
+    office.send(HandOver { to: to.map(String::from), done }).await.map_err(|_| gone())?;
+    match tokio::time::timeout(HAND_OVER_MAX, answer).await {
+        Ok(answer) => answer.unwrap_or_else(|_| Err(gone())),
+        Err(_) => Err(String::from("nobody has taken it in time; it is taken over when this node's lease ends")),
     }
 }
 
@@ -161,6 +177,17 @@ impl Ground {
 
     fn taken_dir(&self, name: &JournalName) -> PathBuf {
         self.places.taken.join(&name.node).join(&name.journal)
+    }
+
+    /// A journal of ours takes orders from now on.
+    fn office(&self, name: &JournalName) -> mpsc::Receiver<HandOver> {
+        let (office, orders) = mpsc::channel(1);
+        self.offices().insert(name.clone(), office);
+        orders
+    }
+
+    fn offices(&self) -> MutexGuard<'_, BTreeMap<JournalName, mpsc::Sender<HandOver>>> {
+        self.offices.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Goes on with a journal that was taken over before this process began.
@@ -201,11 +228,13 @@ impl Ground {
             Err(_) => return,
         };
         let own = OwnCopies::new(&self.world, spool.copies(), &name.to_string(), &self.peers);
-        // Nobody sends orders; it is handed over with the node's lease.
-        let (_orders, none) = mpsc::channel(1);
-        let ended = Tenure::new(&self, name.clone(), seat, &spool, own.clone(), true).run(none).await;
+        let orders = self.office(&name);
+        let ended = Tenure::new(&self, name.clone(), seat, &spool, own.clone(), true).run(orders).await;
         own.stop();
+        self.offices().remove(&name);
         match ended {
+            // All of it is there, and nothing was written since.
+            Ended::Lost { handed_over: true, .. } => self.blocking(move |ground| ground.drop_taken(&name)).await,
             Ended::Lost { epoch, taken, .. } => self.lay_down(name, epoch, taken).await,
             Ended::Finished => self.blocking(move |ground| ground.taken.finish(&ground.taken_dir(&name))).await,
             Ended::Stopped => {}

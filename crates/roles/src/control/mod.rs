@@ -230,6 +230,14 @@ impl Control {
         Ok(messages)
     }
 
+    /// Finishes what is in flight, gives the node's journals to nodes with copies (`to`, or whoever comes first), and ends the node. Says who
+    /// has them.
+    pub async fn hand_over(&self, to: Option<String>) -> Result<String, Refusal> {
+        let to = to.map(|to| to.to_ascii_lowercase());
+        let given = self.node.hand_over(to).await;
+        given.map_err(|what| Refusal::busy(what, "posthouse journal list shows the copies; nothing is lost"))
+    }
+
     fn enter(&self, phase: Phase) -> Result<(), Refusal> {
         match self.node.health.phase() {
             Phase::Serving | Phase::Draining => {

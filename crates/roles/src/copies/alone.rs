@@ -108,7 +108,7 @@ pub fn take_out(world: &World, held: &HeldCopies, node: &str, places: &Places) -
     let dir = held.dir(&journal);
     let identity = journal::identity(world, &dir).map_err(|error| error.to_string())?;
     let identity = identity.ok_or_else(|| format!("the copy of {node}'s journal is empty"))?;
-    let taken_at = copy.hand_over().map_err(|why| match why {
+    let frozen = copy.freeze().and_then(|frozen| copy.hand_over().map(|_| frozen)).map_err(|why| match why {
         HandOverError::NotLevel => {
             format!("the copy of {node}'s journal has never been level: mail would be lost; bring {node} back instead")
         }
@@ -118,7 +118,7 @@ pub fn take_out(world: &World, held: &HeldCopies, node: &str, places: &Places) -
     held.forget(&journal);
     // An owner that is cut off counts on within its term, each time it starts: the next term is above all of that.
     let epoch = next_term(identity.epoch, 0);
-    let note = TakeNote { salt: identity.salt, epoch, copy_epoch: identity.epoch, taken_at: taken_at.0 };
+    let note = TakeNote { salt: identity.salt, epoch, copy_epoch: frozen.epoch, taken_at: frozen.at.0 };
     let moved = note.write(world, &places.copies.join(node)).and_then(|()| finish_take_out(world, node, places));
     moved.map_err(|error| format!("{}: {error}; try again after a restart of this node", dir.display()))?;
     Ok(note)

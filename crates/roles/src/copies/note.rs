@@ -18,7 +18,7 @@ pub struct TakeNote {
     pub salt: u32,
     /// The taker's epoch; owners of lower ones, and of this one, are refused.
     pub epoch: u32,
-    /// The highest epoch that the copy had heard of.
+    /// What the old owner wrote under a higher epoch the taker does not have.
     pub copy_epoch: u32,
     /// Where the copy ended: what the old owner wrote behind it, the taker does not have.
     pub taken_at: u64,

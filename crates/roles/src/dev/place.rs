@@ -181,6 +181,8 @@ impl Place {
 
     /// Changes the state file, alone.
     pub fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> Result<T, DevError> {
+        // Where no state file is, no lock is left either.
+        self.state()?;
         let file = self.dir.join("state.lock");
         let lock = self.lock(&file, LOCK_TRIES)?;
         let mut state = self.state()?;

@@ -2,6 +2,7 @@
 //!
 //! Owns the parts and the order in which they start ([`start`]) and stop ([`run`]). Knows no HTTP.
 
+mod hand_over;
 mod organization;
 mod run;
 mod settings;
@@ -32,6 +33,7 @@ use crate::peers::Peers;
 use crate::timers::Alarm;
 use crate::trace::Trace;
 
+use hand_over::HandOver;
 use organization::Changes;
 pub use run::{Ended, Running};
 pub use start::{StartError, start};
@@ -63,6 +65,8 @@ pub struct Node {
     pub(crate) cluster: Option<InCluster>,
     /// The tasks of its journals in the cluster.
     pub(crate) journals: Option<Journals>,
+    /// The wish to hand them over, and what became of it.
+    pub(crate) hand_over: HandOver,
     /// What is known of the organization document's versions; of use in a cluster only.
     pub(crate) standing: Standing,
     /// Where changes of the organization are asked for.

@@ -11,6 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
+use super::hand_over::Wish;
 use super::{Node, organization};
 use crate::health::Phase;
 use crate::timers::Timers;
@@ -33,6 +34,10 @@ pub enum Ended {
     AtOnce,
     /// Another node has taken this node's journal over. Started again, it delivers what that node cannot have, and takes mail again.
     Deposed,
+    /// As planned, other nodes have all journals of this one: it may be switched off.
+    HandedOver,
+    /// It should have been handed over, and was not: started again, the node goes on.
+    NotHandedOver,
 }
 
 /// Those that a node listens to.
@@ -68,8 +73,13 @@ impl Running {
         let housekeeping = tokio::spawn(housekeeping(self.node.clone()));
         let changes = tokio::spawn(organization::follow(self.node.clone(), self.changes));
         let mut ended = Ended::Orderly;
+        let mut wish = None;
         loop {
             tokio::select! {
+                wanted = self.node.hand_over.wanted() => {
+                    wish = Some(wanted);
+                    break;
+                }
                 () = deposed(&self.node) => {
                     ended = Ended::Deposed;
                     break;
@@ -91,9 +101,13 @@ impl Running {
         changes.abort();
         let Running { node, timers, mut signals, .. } = self;
         tokio::select! {
-            () = stop(node, timers) => {
+            handed_over = stop(node, timers, wish) => {
                 housekeeping.abort();
-                ended
+                match handed_over {
+                    None => ended,
+                    Some(true) => Ended::HandedOver,
+                    Some(false) => Ended::NotHandedOver,
+                }
             }
             () = signals.end() => Ended::AtOnce,
         }
@@ -108,8 +122,9 @@ async fn deposed(node: &Node) {
     }
 }
 
-/// The orderly end: first no new mail, then what is in flight, then the disk.
-async fn stop(node: Arc<Node>, timers: Timers) {
+/// The orderly end: first no new mail, then what is in flight, then the disk, and the journals if they shall go elsewhere: says whether
+/// they went.
+async fn stop(node: Arc<Node>, timers: Timers, wish: Option<Wish>) -> Option<bool> {
     node.health.enter(Phase::Stopping);
     node.listeners.stop();
     node.receiver.stop(GRACE);
@@ -122,10 +137,19 @@ async fn stop(node: Arc<Node>, timers: Timers) {
     if let Some(copies) = &node.copies {
         copies.taken.stop(GRACE).await;
     }
+    let stopping = node.clone();
+    // It fails only by a panic, which ends the process.
+    let _ = spawn_blocking(move || {
+        timers.stop();
+        stopping.spool.stop();
+    })
+    .await;
+    let mut handed_over = None;
+    if let Some(wish) = wish {
+        handed_over = Some(node.give_journals(&wish).await);
+    }
     let peers = node.peers.clone();
     let ended = spawn_blocking(move || {
-        timers.stop();
-        node.spool.stop();
         if let Some(copies) = &node.copies {
             copies.stop();
         }
@@ -133,12 +157,12 @@ async fn stop(node: Arc<Node>, timers: Timers) {
         node.trace.close();
         info!(messages, "stopped; all accepted mail is synced");
     });
-    // It fails only by a panic, which ends the process.
     let _ = ended.await;
     // Last, so that copies get what was written last.
     if let Some(peers) = peers {
         peers.stop().await;
     }
+    handed_over
 }
 
 /// What must be looked at again and again.

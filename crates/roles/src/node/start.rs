@@ -20,6 +20,7 @@ use transport::receive::{Receiver, Shared};
 use transport::swap::Swap;
 use world::World;
 
+use super::hand_over::HandOver;
 use super::organization::{self, Changes};
 use super::run::{Running, Signals, tell_manager};
 use super::settings::spool_settings;
@@ -245,8 +246,7 @@ fn assemble(
 ) -> Result<Node, StartError> {
     let (started_ms, started_mono_ms) = (world.clock.wall_ms(), world.clock.mono_ms());
     let counted = Counted::install();
-    let trace = Trace::open(&world, &data.trace(), loaded.node.trace.keep_bytes);
-    let trace = Arc::new(trace.map_err(|error| StartError::Io("trace", error))?);
+    let trace = open_trace(&world, &data, loaded)?;
     let org = Arc::new(Swap::new(loaded.org.clone()));
     let categorizer = Arc::new(Categorizer::new(org.clone()));
     let (bell, alarm) = (Arc::new(Bell::new()), Arc::new(Alarm::default()));
@@ -254,14 +254,12 @@ fn assemble(
     let mut settings = spool_settings(loaded);
     (settings.journal.epoch, settings.taken) = (tenure.epoch, tenure.taken);
     let spool = open_spool(&world, &data, settings, trace.clone(), categorizer.clone(), wake)?;
-    let resolver = Resolver::new(&DnsSettings { servers: loaded.node.dns.servers.clone(), timeout: DNS_TIMEOUT });
-    let resolver = resolver.map_err(|error| StartError::Io("name servers", io::Error::other(error.0)))?;
     let kit = Kit {
         world: world.clone(),
         trace: trace.clone(),
         org: org.clone(),
         categorizer: categorizer.clone(),
-        resolver,
+        resolver: resolver(loaded)?,
         store: Arc::new(maildirs(&world, &data, loaded, org.clone())),
         own_names: own_names(loaded),
         connections_max: loaded.node.limits.outbound_connections_max as usize,
@@ -303,6 +301,7 @@ fn assemble(
         copies: None,
         cluster: None,
         journals: None,
+        hand_over: HandOver::default(),
         standing: Standing::default(),
         changes: Changes::new().0,
         alarm,
@@ -313,6 +312,16 @@ fn assemble(
 fn maildirs(world: &World, data: &DataDir, loaded: &Loaded, org: Arc<Swap<Org>>) -> Maildirs {
     let window_ms = loaded.node.maildir.duplicate_window_ms;
     Maildirs::new(world, data.mail(), &loaded.node.name, window_ms, org)
+}
+
+fn open_trace(world: &World, data: &DataDir, loaded: &Loaded) -> Result<Arc<Trace>, StartError> {
+    let trace = Trace::open(world, &data.trace(), loaded.node.trace.keep_bytes);
+    Ok(Arc::new(trace.map_err(|error| StartError::Io("trace", error))?))
+}
+
+fn resolver(loaded: &Loaded) -> Result<Resolver, StartError> {
+    let settings = DnsSettings { servers: loaded.node.dns.servers.clone(), timeout: DNS_TIMEOUT };
+    Resolver::new(&settings).map_err(|error| StartError::Io("name servers", io::Error::other(error.0)))
 }
 
 /// While a long recovery goes on: a line for people and a plea for patience to the service manager, every two seconds.

@@ -81,6 +81,7 @@ impl Keeper {
         }
         if self.plan.etcd && state.etcd_wanted && !self.children.contains_key(&ETCD) {
             self.spawn_etcd()?;
+            events.push("etcd is started again".into());
         }
         for (node, number) in state.node.iter().zip(1..) {
             if node.wanted && !self.children.contains_key(&number) {
@@ -99,13 +100,18 @@ impl Keeper {
         Ok(())
     }
 
-    /// Records that a child has ended; what is to be told if nobody here asked for it.
+    /// Records that a child has ended; what is to be told beside what the nodes say.
     fn ended(&self, state: &mut State, number: u16, status: ExitStatus) -> Option<String> {
         let log = self.place.log((number != ETCD).then_some(number));
         let how = |what: &str| format!("{what} has ended by itself ({status}); {} may say why", log.display());
         if number == ETCD {
             state.etcd_pid = None;
-            return std::mem::take(&mut state.etcd_wanted).then(|| how("etcd"));
+            let by_itself = std::mem::take(&mut state.etcd_wanted);
+            return Some(if by_itself {
+                how("etcd")
+            } else {
+                "etcd is down: nothing is taken over until it is back".into()
+            });
         }
         let node = state.node_mut(number)?;
         node.pid = None;

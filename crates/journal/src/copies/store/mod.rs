@@ -99,6 +99,11 @@ impl Store {
         self.format.map_or(0, |f| f.epoch)
     }
 
+    /// Whatever its owner wrote before the tail under this epoch or a lower one is here.
+    pub(crate) fn proven(&self) -> u32 {
+        self.notes.proven
+    }
+
     /// Size of its segments, once that is known.
     pub(crate) fn segment_bytes(&self) -> Option<u64> {
         self.format.map(|f| f.segment_bytes)

@@ -16,6 +16,9 @@ pub(super) struct Notes {
     pub(super) level: bool,
     /// Everything that the copy holds below is known to be synced.
     pub(super) mark: Position,
+    /// Up to the copy's end it has everything that its owner wrote under this epoch or a lower one. That may be lower than the highest epoch
+    /// heard of: a new owner has introduced itself, and what it has in the place of an old owner's tail is not compared yet.
+    pub(super) proven: u32,
 }
 
 /// Reads them; a copy without has nothing to know.
@@ -39,7 +42,8 @@ fn path(dir: &Path) -> PathBuf {
 }
 
 fn render(notes: &Notes) -> Vec<u8> {
-    let text = format!("posthouse-copy\nlevel {}\nmark {}\n", u8::from(notes.level), notes.mark);
+    let text =
+        format!("posthouse-copy\nlevel {}\nmark {}\nepoch {}\n", u8::from(notes.level), notes.mark, notes.proven);
     format!("{text}check {:08x}\n", crc32c::crc32c(text.as_bytes())).into_bytes()
 }
 
@@ -47,7 +51,7 @@ fn parse(bytes: &[u8]) -> Option<Notes> {
     let text = std::str::from_utf8(bytes).ok()?;
     let line = |name: &str| text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(' '));
     let mark = Position(u64::from_str_radix(line("mark")?, 16).ok()?);
-    let notes = Notes { level: line("level")? == "1", mark };
+    let notes = Notes { level: line("level")? == "1", mark, proven: line("epoch")?.parse().ok()? };
     // Rendering it again compares the check line and every other byte.
     (render(&notes) == bytes).then_some(notes)
 }
@@ -58,7 +62,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_and_nothing_else() {
-        let notes = Notes { level: true, mark: Position(0x1234) };
+        let notes = Notes { level: true, mark: Position(0x1234), proven: 7 };
         let bytes = render(&notes);
         assert_eq!(parse(&bytes), Some(notes));
         for at in 0..bytes.len() {

@@ -86,7 +86,7 @@ impl Store {
         // The mark stands behind everything that is there: the newest segment has lost its name.
         intact &= self.tail() >= self.notes.mark;
         if !intact && self.notes.level {
-            match self.note(Notes { level: false, mark: self.notes.mark }) {
+            match self.note(Notes { level: false, ..self.notes }) {
                 Ok(()) => {}
                 Err(StoreError::Io(error)) => return Err(error),
                 Err(_) => return Err(io::ErrorKind::StorageFull.into()),

@@ -58,9 +58,13 @@ impl Store {
         if self.segments.len() as u64 != wanted || !self.segments.iter().all(whole) || self.tail() != tail {
             return Err(StoreError::Misfit("the copy is not level although all was sent"));
         }
-        match self.notes.level {
-            true => self.mark(),
-            false => self.note(Notes { level: true, mark: tail }),
+        if self.notes.level && self.notes.proven == format.epoch {
+            return self.mark();
+        }
+        match self.note(Notes { level: true, mark: tail, proven: format.epoch }) {
+            // What it knew before is true still.
+            Err(StoreError::Full) if self.notes.level => Ok(()),
+            noted => noted,
         }
     }
 

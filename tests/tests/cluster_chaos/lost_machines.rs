@@ -1,0 +1,76 @@
+//! A machine dies together with its disk: kill -9, and its data directory is removed.
+
+use std::time::{Duration, Instant};
+
+use tests::chaos::Dice;
+use tests::cluster::{Cluster, Load, Place, TTL_S};
+
+use super::{STEADY, rounds, settle_accounts, wait};
+
+#[test]
+fn machines_are_lost_with_their_disks() {
+    let Some(mut cluster) = Cluster::started(3) else { return };
+    let (mut dice, mut load, mut slowest) = (Dice::new(), Load::default(), Duration::ZERO);
+    for round in 1..=rounds() {
+        let victim = 1 + dice.roll(3) as usize;
+        let prefixes = load.start(&cluster.net, &cluster.dir(), &[1, 2, 3], STEADY);
+        wait(0.8);
+        dice.nap(700);
+        // From here on mail waits: it is on the victim and in its copy only.
+        cluster.sink.behave("tempfail");
+        wait(0.7);
+        let silent = round % 2 == 0;
+        if silent {
+            // No reset reaches anybody: a machine that lost its power.
+            cluster.net.unplug(Place::Node(victim));
+        }
+        let killed = Instant::now();
+        cluster.node(victim).kill();
+        cluster.node(victim).lose_disk();
+        cluster.sink.behave("accept");
+        wait(0.2);
+        // What it had in hand has arrived by now; all further mail of its comes from the one that took its journal over.
+        let mark = cluster.sink.mark();
+        let early = round % 3 == 0;
+        if early {
+            // The new machine of that name is there before anybody has taken anything over.
+            cluster.net.plug(Place::Node(victim));
+            cluster.node(victim).start_only();
+        }
+        let prefix = format!("{}-", prefixes[victim - 1]);
+        let took = first_of(&mut cluster, mark, &prefix, killed);
+        slowest = slowest.max(took);
+        if !early {
+            cluster.net.plug(Place::Node(victim));
+            cluster.node(victim).start_only();
+        }
+        println!(
+            "cluster chaos: round {round}: n{victim} lost{}{}; its first message left its taker after {:.1} s (lease {TTL_S} s)",
+            if silent { " without a word" } else { "" },
+            if early { ", a new one started at once" } else { "" },
+            took.as_secs_f64(),
+        );
+        settle_accounts(&mut cluster, &mut load, &format!("{round} machines lost with their disks"), round);
+    }
+    assert!(load.tally().promised.len() > rounds() * 200, "there was load: {}", load.tally().promised.len());
+    let most = Duration::from_secs(TTL_S + 2);
+    println!(
+        "cluster chaos: slowest take-over {:.1} s, to be at most {:.1} s",
+        slowest.as_secs_f64(),
+        most.as_secs_f64()
+    );
+    assert!(slowest <= most, "the slowest take-over took {slowest:?}; at most {most:?} are allowed");
+}
+
+/// How long after `since` the first message of the dead node arrived.
+fn first_of(cluster: &mut Cluster, mark: u64, prefix: &str, since: Instant) -> Duration {
+    while !cluster.sink.has_since(mark, prefix) {
+        cluster.start_deposed();
+        if since.elapsed() > Duration::from_secs(30) {
+            cluster.tell();
+            panic!("nobody delivers what {prefix} was promised");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    since.elapsed()
+}

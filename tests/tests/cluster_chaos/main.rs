@@ -1,0 +1,55 @@
+//! A cluster as real processes, each node in a network namespace of its own, with three members of etcd: machines are lost with their
+//! disks, cut off, frozen, filled up, and restarted one by one, all under load. Afterwards the generators' ledgers of promises are held
+//! against the sink's ledger of what came. Needs root, iproute2 and etcd; `./test cluster` installs them.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used)] // tests touch the real world
+
+mod cuts;
+mod etcd_away;
+mod etcd_members;
+mod frozen;
+mod full_disk;
+mod lost_machines;
+mod rolling;
+
+use std::time::Duration;
+
+use tests::chaos::Arrivals;
+use tests::cluster::{CONNECTIONS, Cluster, Load};
+
+/// So many machines are lost with their disks.
+fn rounds() -> usize {
+    std::env::var("CLUSTER_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(2)
+}
+
+/// What a generator of steady load is told.
+const STEADY: &[&str] = &["--messages", "0", "--rate", "150", "--reconnect"];
+
+/// Ends all load, waits until the cluster is well and everything promised has come, and says what came twice.
+fn settle_accounts(cluster: &mut Cluster, load: &mut Load, what: &str, deaths: usize) -> Arrivals {
+    load.end(&[1, 2, 3]);
+    let again = cluster.healthy();
+    let arrivals = match load.all_arrive(&cluster.sink, Duration::from_secs(60)) {
+        Ok(arrivals) => arrivals,
+        Err(why) => {
+            cluster.tell();
+            panic!("{what}: {why}");
+        }
+    };
+    let tally = load.tally();
+    // Sent again by a generator after a doubt, or by a taker because the old owner was between a dot and the record of its 250.
+    let explained = tally.doubts + deaths * CONNECTIONS * 2;
+    println!(
+        "cluster chaos: {what}: promised {}, lost 0, duplicates {} (at most {explained}, {} of them doubts of the generators), \
+         nodes that found themselves deposed {again}",
+        tally.promised.len(),
+        arrivals.duplicates(),
+        tally.doubts,
+    );
+    assert!(arrivals.duplicates() <= explained, "{what}: {} duplicates, {explained} explained", arrivals.duplicates());
+    arrivals
+}
+
+/// Sleeps.
+fn wait(seconds: f64) {
+    std::thread::sleep(Duration::from_secs_f64(seconds));
+}
