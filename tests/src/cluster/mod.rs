@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 pub use etcd::EtcdMembers;
 pub use load::{ClusterSink, Load, Tally};
-pub use net::{Net, Place};
+pub use net::{ETCDS, Net, Place};
 pub use node::{CONNECTIONS, ClusterNode};
 
 use crate::two::pki;

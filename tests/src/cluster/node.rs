@@ -132,6 +132,20 @@ impl ClusterNode {
         http_get_within(&self.namespace, HTTP, path)
     }
 
+    /// Whether another node has a level copy of a journal that this one took over, as its log says.
+    pub fn copied(&self, journal: &str) -> bool {
+        let log = self.log();
+        log.lines().any(|line| line.contains(journal) && line.contains("copies that count: n"))
+    }
+
+    /// Whether a copy of its own journal counts that is not on this node.
+    pub fn is_protected_without(&self, dead: &str) -> bool {
+        let Some(status) = self.status() else { return false };
+        let counts =
+            |copy: &Value| copy["counts"] == true && !copy["holder"].as_str().unwrap_or(dead).starts_with(dead);
+        status["copies"].as_array().is_some_and(|copies| copies.iter().any(counts))
+    }
+
     /// POST over HTTP: status and body, if it answers.
     pub fn post(&self, path: &str, body: &str) -> Option<(u16, String)> {
         http_post_within(&self.namespace, HTTP, path, body)

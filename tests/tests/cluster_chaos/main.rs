@@ -3,6 +3,7 @@
 //! against the sink's ledger of what came. Needs root, iproute2 and etcd; `./test cluster` installs them.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used)] // tests touch the real world
 
+mod all_at_once;
 mod cuts;
 mod etcd_away;
 mod etcd_members;
@@ -11,6 +12,7 @@ mod full_disk;
 mod handed_over;
 mod lost_machines;
 mod rolling;
+mod taker_dies;
 
 use std::time::Duration;
 
