@@ -110,9 +110,11 @@ pub struct Peers {
 }
 
 impl Node {
-    /// Whether other nodes keep copies of this node's journal: then mail asks for one where its connector does not say.
+    /// Whether other nodes keep copies of this node's journal: then mail asks for one where its connector does not say. In a cluster
+    /// they do.
     pub fn keeps_copies(&self) -> bool {
-        self.peers.as_ref().is_some_and(|peers| peers.known.iter().any(|peer| peer.keeps_copy))
+        self.cluster.is_some()
+            || self.peers.as_ref().is_some_and(|peers| peers.known.iter().any(|peer| peer.keeps_copy))
     }
 }
 

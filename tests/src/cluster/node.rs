@@ -1,6 +1,7 @@
 //! One node of the cluster, alone in its namespace.
 
 use std::fs;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use super::TTL_S;
 use super::net::{ETCDS, Net, Place};
 use crate::process::{Process, greets, http_get_within};
 use crate::two::pki;
+use crate::wire::Wire;
 use crate::{binary, eventually};
 
 /// A node: its documents, its data directory, its process.
@@ -151,6 +153,23 @@ impl ClusterNode {
         let out = self.command(binary("posthouse")).args(arguments).output().unwrap();
         let text = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
         (out.status.code().unwrap_or(-1), text)
+    }
+
+    /// What it says to a message in the end: to the content, or to what came before if that was refused. Empty if nobody answers.
+    pub fn mail_answer(&self, net: &Net) -> String {
+        net.within(Place::Node(self.number), || {
+            let Ok(stream) = TcpStream::connect(("127.0.0.1", SMTP)) else { return String::new() };
+            let mut wire = Wire::over(stream);
+            wire.reply();
+            let words = ["EHLO app.test", "MAIL FROM:<app@app.test>", "RCPT TO:<bob@far.test>", "DATA"];
+            for word in words {
+                let answer = wire.command(word);
+                if !answer.starts_with(['2', '3']) {
+                    return answer;
+                }
+            }
+            wire.command("Subject: is anybody there\r\n\r\nHello.\r\n.")
+        })
     }
 
     /// It says 220.
