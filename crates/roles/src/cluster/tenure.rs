@@ -230,14 +230,10 @@ impl Tenure {
             node: member.node.clone(),
             channel: format!("{}@{:016x}", self.name, member.disk),
         };
-        match self.own.follow(&chosen.iter().map(at).collect::<Vec<_>>()) {
-            Ok(()) => {
-                let names: Vec<&str> = chosen.iter().map(|member| member.node.as_str()).collect();
-                info!(journal = %self.name, "{}: copies are kept on {}", self.name, names.join(", "));
-                self.asked = chosen;
-            }
-            Err(error) => error!("no thread for a copy: {error}"),
-        }
+        self.own.follow(&chosen.iter().map(at).collect::<Vec<_>>());
+        let names: Vec<&str> = chosen.iter().map(|member| member.node.as_str()).collect();
+        info!(journal = %self.name, "{}: copies are kept on {}", self.name, names.join(", "));
+        self.asked = chosen;
     }
 
     fn hand_over(&mut self, order: HandOver) {
