@@ -90,6 +90,7 @@ fn node_value(node: &Node, section: &str, key: &str) -> Option<String> {
         ("tls", "key") => text(node.tls.as_ref()?.key.display()),
         ("dns", "servers") => (!node.dns.servers.is_empty()).then(|| texts(&node.dns.servers)).flatten(),
         ("journal", "segment_size") => text(bytes_text(node.journal.segment_bytes)),
+        ("maildir", "duplicate_window") => text(duration_text(node.maildir.duplicate_window_ms)),
         ("journal", "keep_free") => text(bytes_text(node.journal.keep_free_bytes)),
         ("log", "level") => text(node.log.level.word()),
         ("log", "format") => text(node.log.format.word()),

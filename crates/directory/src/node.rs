@@ -23,6 +23,8 @@ pub struct Node {
     pub dns: DnsServers,
     /// The spool's journal.
     pub journal: JournalSettings,
+    /// Maildirs.
+    pub maildir: MaildirSettings,
     /// The program's log.
     pub log: Log,
     /// Bounds of the whole node.
@@ -150,6 +152,13 @@ pub struct JournalSettings {
     pub segment_bytes: u64,
     /// Free space of the file system below which no mail is accepted (452 4.3.1).
     pub keep_free_bytes: u64,
+}
+
+/// The Maildirs of this node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MaildirSettings {
+    /// How long it is remembered what was delivered, in milliseconds; 0: not at all.
+    pub duplicate_window_ms: u64,
 }
 
 /// The program's log, on standard error.

@@ -1,6 +1,6 @@
 //! Mail for the cluster, and where it ends: a generator for each node, one sink, and their ledgers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::{Read, Seek, SeekFrom};
 use std::net::TcpStream;
@@ -77,8 +77,18 @@ pub struct Load {
 pub struct Tally {
     /// Digest by id.
     pub promised: HashMap<String, String>,
+    /// What the node called each of them.
+    pub names: HashMap<String, String>,
     /// Messages that the generator has sent again after a lost answer.
-    pub doubts: usize,
+    pub doubts: HashSet<String>,
+}
+
+impl Tally {
+    fn add(&mut self, source: &Source) {
+        self.promised.extend(source.promised());
+        self.names.extend(source.names());
+        self.doubts.extend(source.doubted());
+    }
 }
 
 impl Load {
@@ -115,8 +125,7 @@ impl Load {
         self.running = going;
         for (_, mut source) in ended {
             source.kill();
-            self.tally.promised.extend(source.promised());
-            self.tally.doubts += source.doubts();
+            self.tally.add(&source);
         }
     }
 
@@ -126,8 +135,7 @@ impl Load {
         all.into_iter()
             .map(|(number, mut source)| {
                 let report = source.result(bound);
-                self.tally.promised.extend(source.promised());
-                self.tally.doubts += source.doubts();
+                self.tally.add(&source);
                 (number, report)
             })
             .collect()

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::TTL_S;
 use super::net::{ETCDS, Net, Place};
-use crate::process::{Process, greets, http_get_within};
+use crate::process::{Process, greets, http_get_within, http_post_within};
 use crate::two::pki;
 use crate::wire::Wire;
 use crate::{binary, eventually};
@@ -101,16 +101,15 @@ impl ClusterNode {
     }
 
     /// Starts it again if it has ended because its journal was taken over. Any other end by itself is a failure.
-    pub fn start_if_deposed(&mut self) -> bool {
+    pub fn start_if_deposed(&mut self) {
         let ended = self.process.as_mut().and_then(|process| {
             let running = process.is_running();
             (!running).then(|| process.wait(Duration::from_secs(1)).code())
         });
-        let Some(code) = ended else { return false };
+        let Some(code) = ended else { return };
         assert_eq!(code, Some(75), "{} ended by itself:\n{}", self.name, super::tail(&self.log(), 60));
         self.process = None;
         self.start_only();
-        true
     }
 
     /// Whether its process runs, as far as we know.
@@ -131,6 +130,11 @@ impl ClusterNode {
     /// GET over HTTP: status and body, if it answers.
     pub fn get(&self, path: &str) -> Option<(u16, String)> {
         http_get_within(&self.namespace, HTTP, path)
+    }
+
+    /// POST over HTTP: status and body, if it answers.
+    pub fn post(&self, path: &str, body: &str) -> Option<(u16, String)> {
+        http_post_within(&self.namespace, HTTP, path, body)
     }
 
     /// What keeps it from being well, if something does.

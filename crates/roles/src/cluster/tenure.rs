@@ -159,9 +159,7 @@ impl Tenure {
             node: member.node.clone(),
             channel: format!("{}@{:016x}", self.name, member.disk),
         };
-        if let Err(error) = self.own.follow(&members.iter().map(at).collect::<Vec<_>>()) {
-            error!("no thread for a copy: {error}");
-        }
+        self.own.follow(&members.iter().map(at).collect::<Vec<_>>());
         let names: Vec<&str> = members.iter().map(|member| member.node.as_str()).collect();
         info!(journal = %self.name, "{}: copies are kept on {}", self.name, names.join(", "));
         self.asked = members;

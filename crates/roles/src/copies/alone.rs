@@ -29,7 +29,7 @@ pub fn keep_level(own: &OwnCopies, holders: &[String]) -> io::Result<()> {
         node: holder.clone(),
         channel: own.journal().into(),
     };
-    own.follow(&holders.iter().map(at).collect::<Vec<_>>())?;
+    own.follow(&holders.iter().map(at).collect::<Vec<_>>());
     let own = own.clone();
     thread::Builder::new().name("copies-watch".into()).spawn(move || watch(&own))?;
     Ok(())

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use directory::{Loaded, Problems, Start};
+use directory::{Loaded, Org, Problems, Start};
 use sd_notify::NotifyState;
 use spool::Spool;
 use tracing::{info, warn};
@@ -260,7 +260,7 @@ fn assemble(
         org: org.clone(),
         categorizer: categorizer.clone(),
         resolver: resolver(loaded)?,
-        store: Arc::new(Maildirs::new(&world, data.mail(), &loaded.node.name, org.clone())),
+        store: Arc::new(maildirs(&world, &data, loaded, org.clone())),
         own_names: own_names(loaded),
         connections_max: loaded.node.limits.outbound_connections_max as usize,
     };
@@ -306,6 +306,12 @@ fn assemble(
         changes: Changes::new().0,
         alarm,
     })
+}
+
+/// The Maildirs of this node.
+fn maildirs(world: &World, data: &DataDir, loaded: &Loaded, org: Arc<Swap<Org>>) -> Maildirs {
+    let window_ms = loaded.node.maildir.duplicate_window_ms;
+    Maildirs::new(world, data.mail(), &loaded.node.name, window_ms, org)
 }
 
 fn open_trace(world: &World, data: &DataDir, loaded: &Loaded) -> Result<Arc<Trace>, StartError> {
