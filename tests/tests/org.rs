@@ -316,7 +316,10 @@ fn the_hash_is_never_shown(of: &Organization, hash: &str) {
     let other = hashed("looking-glass");
     let file = of.write("other.toml", &shown.replace("(hidden)", &other));
     let (_, out, _) = of.a.verb(&["org", "diff", &file]);
-    assert!(out.contains("-password = \"(hidden)\"\n+password = \"(hidden)\"") && !out.contains(&other), "{out}");
+    assert!(
+        out.contains("-password = \"(hidden)\"\n+password = \"(hidden, another one)\"") && !out.contains(&other),
+        "{out}"
+    );
     assert_eq!(mode(&of.a.data().join("org.cache")), 0o600);
 }
 
