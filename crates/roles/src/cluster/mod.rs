@@ -3,7 +3,6 @@
 //! Owns the place in etcd, and the disk's number that goes with the name. Knows no journal's bytes. Always holds: a node with another
 //! disk is another member; what the others are shown of this node is what it is.
 
-mod choice;
 mod claim;
 mod disk;
 mod door;
@@ -28,6 +27,7 @@ use crate::data::DataDir;
 use crate::peers::Peers;
 pub use claim::{Claimed, claim};
 pub use journals::{Journals, Parts};
+pub use say::say_standing;
 
 /// A node's place in its cluster.
 pub struct InCluster {

@@ -11,11 +11,11 @@ mod drive;
 pub mod former;
 mod gate;
 pub mod held;
+pub mod lateness;
 mod moves;
 mod note;
 pub mod owned;
 mod shown;
-pub mod standing;
 pub mod taken;
 
 use std::io;

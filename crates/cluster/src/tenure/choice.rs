@@ -3,8 +3,18 @@
 
 use std::collections::BTreeMap;
 
-use cluster::record::{Member, NodeRecord};
-use directory::Spread;
+use crate::record::{Member, NodeRecord};
+
+/// Which nodes are asked first to keep copies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spread {
+    /// Any.
+    Any,
+    /// Those of another rack.
+    Rack,
+    /// Those of another site, then those of another rack.
+    Site,
+}
 
 /// Who keeps copies of one journal, and how long each has been of no use.
 pub struct Choice {
