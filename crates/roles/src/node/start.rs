@@ -249,7 +249,7 @@ fn assemble(
     let trace = open_trace(&world, &data, loaded)?;
     let org = Arc::new(Swap::new(loaded.org.clone()));
     let categorizer = Arc::new(Categorizer::new(org.clone()));
-    let (bell, alarm) = (Arc::new(Bell::new()), Arc::new(Alarm::default()));
+    let (bell, alarm, health) = (Arc::new(Bell::new()), Arc::new(Alarm::default()), Arc::new(Health::default()));
     let wake = NodeWake::new(bell.clone(), alarm.clone());
     let mut settings = spool_settings(loaded);
     (settings.journal.epoch, settings.taken) = (tenure.epoch, tenure.taken);
@@ -266,7 +266,6 @@ fn assemble(
     };
     let deliverer = Deliverer::start(&bell, kit.parts(&spool));
     let deliverer = deliverer.map_err(|error| StartError::Io("TLS", io::Error::other(error)))?;
-    let health = Arc::new(Health::default());
     let limits = &loaded.node.limits;
     let receiver = Receiver::new(Arc::new(Shared {
         world: world.clone(),
