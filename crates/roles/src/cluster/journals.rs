@@ -18,9 +18,9 @@ use world::World;
 
 use super::claim::Claimed;
 use super::door::Door;
+use super::former;
 use super::say::say;
 use super::tenure::{HandOver, Tenure};
-use super::{InCluster, former};
 use crate::copies::taken::{OpenAs, WhenEmpty, found, go_on_alone, remove};
 use crate::copies::{HeldCopies, NodeCopies, OwnCopies, Places, TakenJournals};
 use crate::dispatch::Kit;
@@ -69,13 +69,13 @@ pub struct Journals {
 impl Journals {
     /// Gives each journal its task. Blocks for reading copies; call it inside a tokio runtime.
     pub fn start(
-        place: &InCluster,
+        cluster: &Arc<Cluster>,
         parts: Parts,
         claimed: Claimed,
         spool: &spool::Spool,
     ) -> std::io::Result<(Journals, NodeCopies)> {
         let Parts { kit, places, settings, peers, wanted, node } = parts;
-        let (world, cluster) = (kit.world.clone(), place.cluster.clone());
+        let (world, cluster) = (kit.world.clone(), cluster.clone());
         let known = node.peers.iter().flat_map(|peers| &peers.known);
         let never = known.filter(|peer| !peer.keeps_copy).map(|peer| peer.name.clone()).collect();
         let (here, mut found_here) = mpsc::unbounded_channel();

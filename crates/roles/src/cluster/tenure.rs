@@ -15,10 +15,10 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info};
 
 use super::journals::Ground;
-use super::say::{say, say_standing};
+use super::say::say;
 use crate::copies::lateness::lateness;
 use crate::copies::owned::HolderAt;
-use crate::copies::{OwnCopies, taken};
+use crate::copies::{OwnCopies, say_standing, taken};
 
 /// A journal that this node owns.
 pub struct Tenure {

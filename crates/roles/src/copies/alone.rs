@@ -18,8 +18,8 @@ use super::held::{Admission, Doorkeeper};
 use super::lateness::lateness;
 use super::note::TakeNote;
 use super::owned::HolderAt;
+use super::say::say_standing;
 use super::{HeldCopies, OwnCopies, Places, SPOOL, spool_of};
-use crate::cluster::say_standing;
 use crate::peers::Channel;
 
 /// Has `holders` keep copies; each counts from when it is level until it is late.

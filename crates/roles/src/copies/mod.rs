@@ -15,6 +15,7 @@ pub mod lateness;
 mod moves;
 mod note;
 pub mod owned;
+mod say;
 mod shown;
 pub mod taken;
 
@@ -32,6 +33,7 @@ use crate::peers::Peers;
 pub use held::HeldCopies;
 pub use note::TakeNote;
 pub use owned::OwnCopies;
+pub use say::say_standing;
 pub use taken::TakenJournals;
 use taken::{OpenAs, WhenEmpty};
 
