@@ -63,9 +63,9 @@ pub struct Etcd {
     /// Questions and answers take up to so long.
     pub slow_us: u64,
     pub members: Vec<Member>,
-    /// Journals of which a taker's part grew after it was told: the taker had died before it opened its copy, and the old owner could
-    /// write to it once more.
-    pub amended: BTreeSet<JournalName>,
+    /// Journals of which a taker may have more than it says. It had records of an owner with whose log its copy was not compared yet; or it
+    /// died before it opened its copy, and the old owner could write to it once more.
+    pub inexact: BTreeSet<JournalName>,
 }
 
 impl Etcd {
@@ -79,6 +79,14 @@ impl Etcd {
             Some((name, &journal.record.as_ref()?.1))
         };
         self.truth.journals.iter().filter_map(record)
+    }
+
+    /// Records that may be written yet.
+    pub fn asked(&self) -> impl Iterator<Item = (&JournalName, &Record)> {
+        self.flying.iter().filter(|flight| !flight.decided).filter_map(|flight| match &flight.question {
+            Question::Txn { key, txn } => Some((&key.1, txn.record.as_ref()?)),
+            _ => None,
+        })
     }
 
     pub fn is_reachable(&self, node: usize, now_us: u64) -> bool {
@@ -190,7 +198,7 @@ impl Etcd {
             && before.ends.len() == after.ends.len()
             && last(before) != last(after)
         {
-            self.amended.insert(name.clone());
+            self.inexact.insert(name.clone());
         }
         let at = self.revision + 1;
         journal.record = txn.record.clone().map(|record| (at, record));

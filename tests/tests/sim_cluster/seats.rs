@@ -42,13 +42,8 @@ impl Sim {
     /// Its own journal: found or made, and given a seat.
     fn claim(&mut self, n: usize) -> Result<(), String> {
         match self.try_claim(n) {
-            // Another journal's directory is in the way: that cannot be.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error.to_string()),
-            Err(_) if !self.nodes[n].is_broken() => {
-                self.stop(n, 300);
-                Ok(())
-            }
-            _ => Ok(()),
+            Ok(()) => Ok(()),
+            Err(error) => self.mends(n, &error),
         }
     }
 
@@ -215,8 +210,7 @@ impl Sim {
                 let done = done.and_then(|dir| write_note(&node.world, &dir, taken));
                 match done.and_then(|()| self.finish_own(n, &key.1)) {
                     Ok(()) => self.claim(n)?,
-                    Err(error) if !self.nodes[n].is_broken() => return Err(format!("{n} lays {} down: {error}", key.1)),
-                    Err(_) => {}
+                    Err(error) => self.mends(n, &error)?,
                 }
                 Ok(Then::End)
             }
@@ -229,6 +223,9 @@ impl Sim {
                 };
                 post.inputs.push_back(match frozen {
                     Ok(frozen) => {
+                        if frozen.epoch < frozen.heard {
+                            self.etcd.inexact.insert(key.1.clone());
+                        }
                         let end = Taken { at: frozen.at.0, epoch: frozen.epoch };
                         Input::Frozen { turn, end, wall_ms: self.nodes[n].world.clock.wall_ms() }
                     }
@@ -262,6 +259,9 @@ impl Sim {
         epoch: u32,
     ) -> Result<Then, String> {
         self.ledger.tally.take_overs += 1;
+        if self.dies_between(n) {
+            return Ok(Then::End);
+        }
         if let Err(why) = copy.hand_over() {
             let broken = self.nodes[n].is_broken();
             return if broken { Ok(Then::End) } else { Err(format!("{n} owns {} and has no copy: {why:?}", key.1)) };
@@ -270,11 +270,23 @@ impl Sim {
         match node.places.shift(&node.world, &key.1, Place::Copy, Place::Taken) {
             Ok(true) => {}
             Ok(false) => return Err(format!("{n} takes {} over, and has taken it already", key.1)),
-            Err(error) if !node.is_broken() => return Err(format!("{n} takes {} over: {error}", key.1)),
-            Err(_) => return Ok(Then::End),
+            Err(error) => return self.mends(n, &error).map(|()| Then::End),
+        }
+        if self.dies_between(n) {
+            return Ok(Then::End);
         }
         let key = (Place::Taken, key.1.clone());
         self.own(n, &key, post, epoch)
+    }
+
+    /// Perhaps a node dies between etcd and its disk, or between two steps there.
+    fn dies_between(&mut self, n: usize) -> bool {
+        let dies = !self.quiet && self.chance_of(1, 8);
+        if dies {
+            let (power_cut, after_ms) = (self.chance_of(1, 2), self.below(3_000));
+            self.die(n, power_cut, after_ms);
+        }
+        dies
     }
 
     /// Opens a journal that is ours.
@@ -353,10 +365,21 @@ impl Sim {
 
     fn drop_journal(&mut self, n: usize, place: Place, name: &JournalName) -> Result<Then, String> {
         let node = &mut self.nodes[n];
-        match node.places.remove(&node.world, place, name) {
-            Err(error) if !node.is_broken() => Err(format!("{n} removes {name}: {error}")),
-            _ => Ok(Then::End),
+        if let Err(error) = node.places.remove(&node.world, place, name) {
+            self.mends(n, &error)?;
         }
+        Ok(Then::End)
+    }
+
+    /// The disk has failed once. What could not be done is left alone until the next start.
+    pub fn mends(&mut self, n: usize, error: &io::Error) -> Result<(), String> {
+        if error.kind() == io::ErrorKind::AlreadyExists {
+            return Err(error.to_string());
+        }
+        if !self.nodes[n].is_broken() {
+            self.stop(n, 500);
+        }
+        Ok(())
     }
 
     /// A journal that was taken over from us in turn: what is left is delivered.
@@ -367,8 +390,7 @@ impl Sim {
         match noted.and_then(|()| node.places.shift(&node.world, name, Place::Taken, Place::Former)) {
             Ok(true) => self.open_former(n, name)?,
             Ok(false) => self.tell(|| format!("{n} cannot lay {name} down: it has done so before")),
-            Err(error) if !node.is_broken() => return Err(format!("{n} lays {name} down: {error}")),
-            Err(_) => {}
+            Err(error) => self.mends(n, &error)?,
         }
         Ok(Then::End)
     }

@@ -242,7 +242,7 @@ impl Sim {
             let sim = self.nodes[n].sim.clone();
             let was_broken = self.nodes[n].is_broken();
             if self.nodes[n].handing.is_none() && self.chance_of(1, 6) {
-                let exact = !self.etcd.amended.contains(&name);
+                let exact = !self.etcd.inexact.contains(&name);
                 let id = office.deliver(&sim, &mut self.ledger, n, exact)?;
                 if let Some(id) = id {
                     self.ledger.tally.rests += 1;
@@ -259,10 +259,8 @@ impl Sim {
             }
             drop(office);
             let node = &mut self.nodes[n];
-            if let Err(error) = node.places.remove(&node.world, crate::places::Place::Former, &name)
-                && !node.is_broken()
-            {
-                return Err(format!("{n} removes what is left of {name}: {error}"));
+            if let Err(error) = node.places.remove(&node.world, crate::places::Place::Former, &name) {
+                return self.mends(n, &error);
             }
         }
         Ok(())
