@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tests::chaos::{Dice, Source, node};
 use tests::process::Node;
@@ -58,6 +58,20 @@ fn reader(mailbox: PathBuf, stop: Arc<AtomicBool>) -> Vec<String> {
     removed
 }
 
+/// Returns just after a letter was moved into the mailbox: its outcome cannot be in the journal yet.
+fn a_letter_comes(mailbox: &Path) {
+    let before: HashSet<PathBuf> = files(&mailbox.join("new")).into_iter().collect();
+    tests::eventually("a letter comes", Duration::from_secs(20), || {
+        let end = Instant::now() + Duration::from_millis(50);
+        while Instant::now() < end {
+            if files(&mailbox.join("new")).iter().any(|path| !before.contains(path)) {
+                return true;
+            }
+        }
+        false
+    });
+}
+
 /// A counter on the metrics page, all labels together.
 fn counted(node: &Node, name: &str) -> u64 {
     let (_, page) = node.get("/metrics");
@@ -85,6 +99,7 @@ fn kill_nine_puts_nothing_twice_into_maildirs() {
     for _ in 0..rounds {
         std::thread::sleep(Duration::from_millis(700 + dice.roll(800)));
         suppressed += counted(&node, "posthouse_duplicates_suppressed_total");
+        a_letter_comes(&mailbox);
         node.kill();
         node.start();
         named += counted(&node, "posthouse_possible_duplicates_total");
