@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::TTL_S;
 use super::net::{ETCDS, Net, Place};
-use crate::process::{Process, greets, http_get_within};
+use crate::process::{Process, greets, http_get_within, http_post_within};
 use crate::two::pki;
 use crate::wire::Wire;
 use crate::{binary, eventually};
@@ -101,16 +101,15 @@ impl ClusterNode {
     }
 
     /// Starts it again if it has ended because its journal was taken over. Any other end by itself is a failure.
-    pub fn start_if_deposed(&mut self) -> bool {
+    pub fn start_if_deposed(&mut self) {
         let ended = self.process.as_mut().and_then(|process| {
             let running = process.is_running();
             (!running).then(|| process.wait(Duration::from_secs(1)).code())
         });
-        let Some(code) = ended else { return false };
+        let Some(code) = ended else { return };
         assert_eq!(code, Some(75), "{} ended by itself:\n{}", self.name, super::tail(&self.log(), 60));
         self.process = None;
         self.start_only();
-        true
     }
 
     /// Whether its process runs, as far as we know.
@@ -131,6 +130,25 @@ impl ClusterNode {
     /// GET over HTTP: status and body, if it answers.
     pub fn get(&self, path: &str) -> Option<(u16, String)> {
         http_get_within(&self.namespace, HTTP, path)
+    }
+
+    /// Whether another node has a level copy of a journal that this one took over, as its log says.
+    pub fn copied(&self, journal: &str) -> bool {
+        let log = self.log();
+        log.lines().any(|line| line.contains(journal) && line.contains("copies that count: n"))
+    }
+
+    /// Whether a copy of its own journal counts that is not on this node.
+    pub fn is_protected_without(&self, dead: &str) -> bool {
+        let Some(status) = self.status() else { return false };
+        let counts =
+            |copy: &Value| copy["counts"] == true && !copy["holder"].as_str().unwrap_or(dead).starts_with(dead);
+        status["copies"].as_array().is_some_and(|copies| copies.iter().any(counts))
+    }
+
+    /// POST over HTTP: status and body, if it answers.
+    pub fn post(&self, path: &str, body: &str) -> Option<(u16, String)> {
+        http_post_within(&self.namespace, HTTP, path, body)
     }
 
     /// What keeps it from being well, if something does.

@@ -3,7 +3,6 @@
 //! Owns the place in etcd, and the disk's number that goes with the name. Knows no journal's bytes. Always holds: a node with another
 //! disk is another member; what the others are shown of this node is what it is.
 
-mod choice;
 mod claim;
 mod disk;
 mod door;
@@ -13,7 +12,8 @@ mod journals;
 mod say;
 mod tenure;
 
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, OnceLock};
 
 use cluster::etcd::Client;
 use cluster::keys::Keys;
@@ -22,17 +22,22 @@ use cluster::record::{Member, NodeRecord};
 use cluster::view::View;
 use cluster::{Announced, Cluster};
 use directory::{Host, HostPort, Loaded, Peer};
+use spool::Spool;
 use world::World;
 
+use crate::copies::NodeCopies;
 use crate::data::DataDir;
 use crate::peers::Peers;
 pub use claim::{Claimed, claim};
-pub use journals::{Journals, Parts};
+use journals::Journals;
+pub use journals::Parts;
 
 /// A node's place in its cluster.
 pub struct InCluster {
     /// The tasks that keep it, and the way to etcd.
     pub cluster: Arc<Cluster>,
+    /// The tasks of its journals, once they run.
+    journals: OnceLock<Journals>,
 }
 
 /// Why a node cannot be in its cluster; for the operator.
@@ -60,7 +65,7 @@ impl InCluster {
         };
         let cluster = Cluster::start(settings, world.clone(), me, record)
             .map_err(|what| ClusterError(format!("posthouse.toml: [cluster]: {what}")))?;
-        Ok(Some(InCluster { cluster: Arc::new(cluster) }))
+        Ok(Some(InCluster { cluster: Arc::new(cluster), journals: OnceLock::new() }))
     }
 
     /// Who we are.
@@ -76,6 +81,22 @@ impl InCluster {
     /// Whether the others can see this node.
     pub fn is_announced(&self) -> bool {
         matches!(*self.cluster.announced().borrow(), Announced::Under(_))
+    }
+
+    /// Gives each journal of the node its task. Blocks for reading copies; call it inside a tokio runtime, once.
+    pub fn start_journals(&self, parts: Parts, claimed: Claimed, spool: &Spool) -> io::Result<NodeCopies> {
+        let (journals, copies) = Journals::start(&self.cluster, parts, claimed, spool)?;
+        self.journals.get_or_init(|| journals);
+        Ok(copies)
+    }
+
+    /// Hands all journals of this node over, once nothing is written to them any more; to one node, or to whoever comes first. Says who
+    /// has them now; the error is for people.
+    pub async fn hand_over(&self, to: Option<&str>) -> Result<Vec<String>, String> {
+        match self.journals.get() {
+            Some(journals) => journals.hand_over(to).await,
+            None => Err(String::from("the node is still starting")),
+        }
     }
 
     /// Links to nodes that the documents do not name are made and ended as etcd shows them. Ends with the cluster.

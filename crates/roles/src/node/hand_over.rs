@@ -46,7 +46,7 @@ impl HandOver {
 impl Node {
     /// Begins a hand-over and waits for its end. The error is for people; nothing was begun if it comes at once.
     pub(crate) async fn hand_over(&self, to: Option<String>) -> Result<String, String> {
-        let copies = self.copies.as_ref().filter(|_| self.journals.is_some());
+        let copies = self.copies.as_ref().filter(|_| self.cluster.is_some());
         let copies = copies.ok_or("this node is in no cluster: nobody can be told to take its journal")?;
         let is_it = |holder: &str| to.as_deref().is_none_or(|to| holder.split('@').next() == Some(to));
         if !copies.own.states().iter().any(|copy| copy.counts && is_it(&copy.holder)) {
@@ -67,11 +67,11 @@ impl Node {
 
     /// The last step: nothing is written any more, so the journals can go. Says whether all of them went.
     pub(super) async fn give_journals(&self, wish: &Wish) -> bool {
-        let (Some(journals), Some(copies)) = (&self.journals, &self.copies) else { return false };
+        let (Some(cluster), Some(copies)) = (&self.cluster, &self.copies) else { return false };
         let own = copies.own.clone();
         let level = tokio::task::spawn_blocking(move || own.settle(LEVEL_MAX)).await.unwrap_or(false);
         let given = match level {
-            true => journals.hand_over(wish.to.as_deref()).await,
+            true => cluster.hand_over(wish.to.as_deref()).await,
             false => Err(format!("no copy has everything within {} s", LEVEL_MAX.as_secs())),
         };
         match &given {
