@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use cluster::record::{Member, NodeRecord};
 use directory::Spread;
 
+use crate::health::{DRAINING, STOPPING};
+
 /// Who keeps copies of one journal, and how long each has been of no use.
 pub struct Choice {
     /// Where the owner stands.
@@ -94,7 +96,7 @@ impl Choice {
         let rank = |(name, record): &(&String, &NodeRecord)| {
             let failed = self.failed.get(&Member { node: (*name).clone(), disk: record.disk });
             let resting = failed.is_some_and(|at_ms| now_ms - at_ms < REST_MS);
-            (resting, self.distance(record), mixed(self.salt, name))
+            (resting, goes_away(record), self.distance(record), mixed(self.salt, name))
         };
         candidates.min_by_key(rank).map(member)
     }
@@ -126,6 +128,11 @@ impl Chosen {
         }
         self.acked = seen.acked;
     }
+}
+
+/// A node that a person is taking out of service may keep copies as long as it is there, but is asked after all others.
+fn goes_away(record: &NodeRecord) -> bool {
+    [DRAINING, STOPPING].contains(&record.health.as_str())
 }
 
 /// Rendezvous hashing: each journal has an order of nodes of its own, and a node that leaves changes it for nobody else.
@@ -167,6 +174,17 @@ mod tests {
         assert_eq!(names(&choose(Spread::Site, 2)), ["d", "c"]);
         assert_ne!(names(&choose(Spread::Rack, 1)), ["b"]);
         assert_eq!(choose(Spread::Any, 9).len(), 3);
+    }
+
+    #[test]
+    fn a_draining_one_is_asked_last() {
+        for draining in ["b", "c"] {
+            let mut all = nodes(&[("b", node(1, "", "")), ("c", node(2, "", ""))]);
+            all.get_mut(draining).unwrap().health = "draining".into();
+            let mut choice = Choice::new("", "", Spread::Any, 7, &[]);
+            assert_ne!(names(&choice.step(0, &all, 1, |_| Seen::default())), [draining]);
+            assert_eq!(choice.step(0, &all, 2, |_| Seen::default()).len(), 2, "better than none");
+        }
     }
 
     #[test]
