@@ -102,6 +102,22 @@ part_alone-ms() { latency_of alone alone; }
 LATENCY_SESSIONS=16
 LATENCY_RATE=${LATENCY_RATE:-1000}
 
+# The owner dies with a full spool; the holder opens its copy. The last part: the pair is of no use afterwards.
+part_taken-s() {
+  local queued=1000000 from said
+  [ -z "$QUICK" ] || queued=100000
+  RUN_SECONDS_MAX=900 source_to $OWNER_PORT $queued 1024 64 --rcpt user@dead.example
+  queued=$(field acked <"$SCRATCH/source.json")
+  note "$queued queued, $(field per_second <"$SCRATCH/source.json")/s"
+  kill -9 "$OWNER" 2>/dev/null || true; wait "$OWNER" 2>/dev/null || true
+  OWNER=
+  from=$EPOCHREALTIME
+  said=$("$BIN/posthouse" journal take-over owner.example --yes --force --url "http://127.0.0.1:$HOLDER_HTTP_PORT") || die "no take-over: $said"
+  record taken-s posthouse "$(calc "$EPOCHREALTIME - $from")"
+  note "$said"
+  [ "${said%% *}" -ge "$queued" ] || die "$queued were promised"
+}
+
 # Where the time goes on both ends, for bench/RESULTS.md. Gives no figure.
 part_copied-profile() {
   local name pid watch

@@ -21,6 +21,7 @@ copied10k|relay with copies = 1, 10 KiB, messages/s (second: Postfix without a c
 copied-share|the same (second: a node without copies)|told|-|-
 copied-waits|the same (second: the copying node, copies = 0, so nobody waits)|told|-|-
 copied-ms|median of the 250 with copies = 1 at a paced rate, ms (second: a node without copies)|part|2.0|1.3
+taken-s|take-over of a full spool until all of it is scheduled, s|most|10|3
 copied-holder|CPU seconds of the copy-holder per 1,000 messages (second: of their owner)|part|0.35|0.2
 copied-cpu|CPU seconds of the owner per 1,000 messages (second: a node without copies)|told|-|-'
 

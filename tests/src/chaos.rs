@@ -111,6 +111,17 @@ impl Source {
         whole_lines(&lines).filter_map(|line| Some((word(line, 0)?, word(line, 1)?))).collect()
     }
 
+    /// What the node called each message that it promised: the third word of its answer.
+    pub fn names(&self) -> HashMap<String, String> {
+        let lines = fs::read_to_string(&self.ledger).unwrap();
+        whole_lines(&lines).filter_map(|line| Some((word(line, 0)?, word(line, 4)?))).collect()
+    }
+
+    /// The messages of [`Source::doubts`].
+    pub fn doubted(&self) -> Vec<String> {
+        whole_lines(&fs::read_to_string(&self.doubts).unwrap()).filter_map(|line| word(line, 0)).collect()
+    }
+
     /// Connections that died between the dot and its answer. The generator sends such a message again: it may arrive twice.
     pub fn doubts(&self) -> usize {
         whole_lines(&fs::read_to_string(&self.doubts).unwrap()).count()
@@ -151,6 +162,11 @@ impl Arrivals {
     pub fn missing<'a>(&self, promised: &'a HashMap<String, String>) -> Vec<&'a String> {
         let arrived = |id: &String, digest: &String| self.taken.get(id).is_some_and(|(came, _)| came == digest);
         promised.iter().filter(|(id, digest)| !arrived(id, digest)).map(|(id, _)| id).collect()
+    }
+
+    /// Messages that came more than once.
+    pub fn doubled(&self) -> Vec<&String> {
+        self.taken.iter().filter(|(_, (_, times))| *times > 1).map(|(id, _)| id).collect()
     }
 
     /// Arrivals beyond the first of each message.

@@ -218,6 +218,25 @@ fn a_document_that_is_not_sound_is_refused_with_its_line_and_two_at_once_are_not
 }
 
 #[test]
+fn of_several_versions_in_quick_succession_the_newest_runs_in_the_end() {
+    let of = Organization::started();
+    let mut open = Wire::connect(of.b.smtp);
+    assert!(open.line().unwrap().unwrap().starts_with("220 "));
+    for version in 1..=12 {
+        let file = of.write("org.toml", &of.document(&format!("number-{version}"), ""));
+        let on = if version % 3 == 0 { &of.b } else { &of.a };
+        // As JSON nobody waits for the nodes.
+        let applied = on.json(&["org", "apply", &file, "--why", "again"]);
+        assert_eq!(applied["version"]["version"], version);
+    }
+    of.both_run(12);
+    assert_eq!([banner(of.a.smtp), banner(of.b.smtp)], ["220 a.test number-12", "220 b.test number-12"]);
+    assert!(said(&mut open, "NOOP").starts_with("250 "));
+    let kept: Value = serde_json::from_slice(&fs::read(of.b.data().join("org.cache")).unwrap()).unwrap();
+    assert_eq!((&kept["document"]["version"], &kept["prefix"]), (&12.into(), &"/posthouse".into()));
+}
+
+#[test]
 fn a_node_that_cannot_keeps_what_it_has_and_says_so() {
     let mut of = Organization::started();
     assert_eq!(of.apply(&of.a, &of.document("first", ""), "the first one").0, 0);
@@ -316,7 +335,10 @@ fn the_hash_is_never_shown(of: &Organization, hash: &str) {
     let other = hashed("looking-glass");
     let file = of.write("other.toml", &shown.replace("(hidden)", &other));
     let (_, out, _) = of.a.verb(&["org", "diff", &file]);
-    assert!(out.contains("-password = \"(hidden)\"\n+password = \"(hidden)\"") && !out.contains(&other), "{out}");
+    assert!(
+        out.contains("-password = \"(hidden)\"\n+password = \"(hidden, another one)\"") && !out.contains(&other),
+        "{out}"
+    );
     assert_eq!(mode(&of.a.data().join("org.cache")), 0o600);
 }
 

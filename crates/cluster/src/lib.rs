@@ -10,6 +10,7 @@ pub mod org;
 pub mod ownership;
 pub mod record;
 mod run;
+pub mod tenure;
 pub mod view;
 
 pub use run::{Announced, Cluster, SeatHandle, Settings};

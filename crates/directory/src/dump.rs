@@ -5,6 +5,7 @@ use crate::domain::{AcceptedDomain, Deliver};
 use crate::hidden::HIDDEN;
 use crate::load::Loaded;
 use crate::node::{Cluster, Node, Peer, Peers};
+use crate::quoted::quoted;
 use crate::range::Ranges;
 use crate::receive::ReceiveConnector;
 use crate::retry::Retry;
@@ -89,6 +90,7 @@ fn node_value(node: &Node, section: &str, key: &str) -> Option<String> {
         ("tls", "key") => text(node.tls.as_ref()?.key.display()),
         ("dns", "servers") => (!node.dns.servers.is_empty()).then(|| texts(&node.dns.servers)).flatten(),
         ("journal", "segment_size") => text(bytes_text(node.journal.segment_bytes)),
+        ("maildir", "duplicate_window") => text(duration_text(node.maildir.duplicate_window_ms)),
         ("journal", "keep_free") => text(bytes_text(node.journal.keep_free_bytes)),
         ("log", "level") => text(node.log.level.word()),
         ("log", "format") => text(node.log.format.word()),
@@ -248,20 +250,6 @@ fn retry_value(retry: &Retry, key: &str) -> Option<String> {
         "postmaster_copy" => texts(&retry.postmaster_copy),
         _ => None,
     }
-}
-
-/// A basic string of TOML.
-pub(crate) fn quoted(value: impl Display) -> String {
-    let mut out = String::from("\"");
-    for c in value.to_string().chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            c if c.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(c))),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
 }
 
 fn text(value: impl Display) -> Option<String> {

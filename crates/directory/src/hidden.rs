@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::dump::quoted;
+use crate::quoted::quoted;
 use toml::de::{DeTable, DeValue};
 
 /// What stands in the place of a password hash. Given back, it means: the password that this user has.
@@ -14,56 +14,67 @@ pub const HIDDEN: &str = "(hidden)";
 
 /// The text with [`HIDDEN`] in the place of each password hash.
 pub fn hide_passwords(text: &str) -> Cow<'_, str> {
-    let Some(first) = next_hash(text) else { return Cow::Borrowed(text) };
-    let (mut out, mut rest, mut found) = (String::with_capacity(text.len()), text, Some(first));
-    while let Some(hash) = found {
-        out.push_str(&rest[..hash.start]);
-        out.push_str(HIDDEN);
-        rest = &rest[hash.end..];
-        found = next_hash(rest);
+    hidden(text, |_| HIDDEN)
+}
+
+/// Both texts without password hashes, to be compared: where a user's password is another one in the second, that is all that shows.
+pub fn hide_both<'t>(first: &'t str, second: &'t str) -> (Cow<'t, str>, Cow<'t, str>) {
+    let known = by_user(first);
+    let another = |found: &Found<'_>| known.get(&found.user).is_some_and(|known| known.password != found.password);
+    (hide_passwords(first), hidden(second, |found| if another(found) { ANOTHER } else { HIDDEN }))
+}
+
+/// Puts a word in the place of each password that the reader would see, and [`HIDDEN`] in the place of all that looks like a hash besides.
+fn hidden<'t>(text: &'t str, word: impl Fn(&Found<'_>) -> &'static str) -> Cow<'t, str> {
+    let shown = replaced(text, passwords(text).iter().map(|found| (found.place.clone(), quoted(word(found)))));
+    let hashes = std::iter::successors(next_hash(&shown, 0), |before| next_hash(&shown, before.end));
+    match replaced(&shown, hashes.map(|place| (place, HIDDEN.to_string()))) {
+        Cow::Borrowed(_) => shown,
+        Cow::Owned(text) => Cow::Owned(text),
     }
-    out.push_str(rest);
-    Cow::Owned(out)
+}
+
+/// The text with others in the place of some of its parts, which are in order.
+fn replaced(text: &str, parts: impl Iterator<Item = (Range<usize>, String)>) -> Cow<'_, str> {
+    let (mut out, mut from) = (String::new(), 0);
+    for (place, by) in parts {
+        out.push_str(&text[from..place.start]);
+        out.push_str(&by);
+        from = place.end;
+    }
+    match from {
+        0 => Cow::Borrowed(text),
+        _ => Cow::Owned(out + &text[from..]),
+    }
 }
 
 /// Where the next hash is: from how a hash begins to the end of its word.
-fn next_hash(text: &str) -> Option<Range<usize>> {
-    let start = HASHES.iter().filter_map(|head| text.find(head)).min()?;
-    let end =
-        text[start..].find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'')).map_or(text.len(), |n| start + n);
-    Some(start..end)
+fn next_hash(text: &str, from: usize) -> Option<Range<usize>> {
+    let start = from + HASHES.iter().filter_map(|head| text[from..].find(head)).min()?;
+    let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'');
+    Some(start..text[start..].find(ends).map_or(text.len(), |length| start + length))
 }
 
 /// The text with the passwords of `known`, user by user, in the place of [`HIDDEN`]. One whose user `known` lacks stays as it is:
 /// the reader then says where.
 pub fn fill_passwords<'t>(text: &'t str, known: &str) -> Cow<'t, str> {
-    let mut hidden = passwords(text);
-    hidden.retain(|found| found.password == HIDDEN);
-    if hidden.is_empty() {
-        return Cow::Borrowed(text);
-    }
-    let known: HashMap<String, String> =
-        passwords(known).into_iter().map(|found| (found.user, found.password)).collect();
-    let mut out = text.to_string();
-    // From the end on, so that places before stay true.
-    for found in hidden.iter().rev() {
-        if let Some(password) = known.get(&found.user) {
-            out.replace_range(found.place.clone(), &quoted(password));
-        }
-    }
-    Cow::Owned(out)
+    let known = by_user(known);
+    let hidden = passwords(text).into_iter().filter(|found| found.password == HIDDEN);
+    let filled = hidden.filter_map(|found| Some((found.place, known.get(&found.user)?.written.to_string())));
+    replaced(text, filled)
 }
 
-struct Found {
+struct Found<'t> {
     /// In lower case: names are compared so.
     user: String,
     password: String,
-    /// The value with its quotes.
+    /// The password as it is written, with its quotes.
+    written: &'t str,
     place: Range<usize>,
 }
 
 /// The passwords of a document, in order of their places.
-fn passwords(text: &str) -> Vec<Found> {
+fn passwords(text: &str) -> Vec<Found<'_>> {
     let (root, _) = DeTable::parse_recoverable(text);
     let Some(DeValue::Array(users)) = root.get_ref().get("user").map(|value| value.get_ref()) else {
         return Vec::new();
@@ -72,12 +83,19 @@ fn passwords(text: &str) -> Vec<Found> {
         let DeValue::Table(user) = user else { return None };
         let (DeValue::String(name), value) = (user.get("name")?.get_ref(), user.get("password")?) else { return None };
         let DeValue::String(password) = value.get_ref() else { return None };
-        Some(Found { user: name.to_lowercase(), password: password.to_string(), place: value.span() })
+        let written = text.get(value.span())?;
+        Some(Found { user: name.to_lowercase(), password: password.to_string(), written, place: value.span() })
     };
-    let mut found: Vec<Found> = users.iter().filter_map(|user| of_user(user.get_ref())).collect();
+    let mut found: Vec<Found<'_>> = users.iter().filter_map(|user| of_user(user.get_ref())).collect();
     found.sort_by_key(|found| found.place.start);
     found
 }
+
+fn by_user(text: &str) -> HashMap<String, Found<'_>> {
+    passwords(text).into_iter().map(|found| (found.user.clone(), found)).collect()
+}
+
+const ANOTHER: &str = "(hidden, another one)";
 
 /// How the hashes that a document may hold begin.
 const HASHES: [&str; 2] = ["$argon2", "SCRAM-SHA-256$"];
@@ -94,13 +112,18 @@ mod tests {
         let shown = hide_passwords(TEXT);
         assert!(!shown.contains('$'), "{shown}");
         assert_eq!(shown.matches(HIDDEN).count(), 3);
-        assert_eq!(shown.lines().count(), TEXT.lines().count());
         assert_eq!(hide_passwords("[[user]\npassword = \"$argon2id$x"), format!("[[user]\npassword = \"{HIDDEN}"));
         assert!(matches!(hide_passwords("no = \"secret\""), Cow::Borrowed(_)));
+        let odd = "[[user]]\nname = \"a\"\npassword = \"\"\"\\u0024argon2id$\\\n  aGFzaA\"\"\"\n";
+        assert_eq!(hide_passwords(odd), format!("[[user]]\nname = \"a\"\npassword = \"{HIDDEN}\"\n"));
     }
 
     #[test]
     fn what_was_shown_and_comes_back_has_its_passwords() {
+        assert_eq!(
+            fill_passwords(&hide_passwords(TEXT), TEXT),
+            TEXT.replacen("SCRAM-SHA-256$4096:c2FsdA==$a=:b=", HIDDEN, 1)
+        );
         let edited = hide_passwords(TEXT).replace("\"Ann\"", "\"ann\"").replace("bob's", "not carol's");
         let filled = fill_passwords(&edited, TEXT);
         let all = |text: &str| passwords(text).into_iter().map(|f| (f.user, f.password)).collect::<Vec<_>>();
@@ -108,8 +131,19 @@ mod tests {
         // A user of whom nothing is known stays hidden, and what is not hidden is not touched.
         let new = edited.replace("\"bob\"", "\"carol\"");
         let filled = fill_passwords(&new, TEXT);
-        assert_eq!(filled.matches(&format!("'{HIDDEN}'")).count(), 1, "{filled}");
+        assert!(all(&filled).contains(&("carol".into(), HIDDEN.into())), "{filled}");
         assert!(matches!(fill_passwords(TEXT, TEXT), Cow::Borrowed(_)));
         assert_eq!(fill_passwords("[[user]\n(hidden)", TEXT), "[[user]\n(hidden)");
+    }
+
+    #[test]
+    fn of_another_password_only_that_shows() {
+        let (same, again) = hide_both(TEXT, TEXT);
+        assert_eq!(same, again);
+        let other = TEXT.replace("aGFzaA", "b3RoZXI");
+        let (before, after) = hide_both(TEXT, &other);
+        let differ: Vec<&str> = after.lines().filter(|line| !before.contains(line)).collect();
+        assert_eq!(differ, [format!("password = \"{ANOTHER}\"")]);
+        assert!(!after.contains('$'));
     }
 }

@@ -14,6 +14,7 @@ mod node;
 mod org;
 mod permission;
 mod problem;
+mod quoted;
 mod range;
 mod read;
 mod receive;
@@ -27,7 +28,7 @@ mod words;
 
 pub use domain::{AcceptedDomain, Deliver};
 pub use dump::Secrets;
-pub use hidden::{HIDDEN, fill_passwords, hide_passwords};
+pub use hidden::{HIDDEN, fill_passwords, hide_both, hide_passwords};
 pub use load::{Loaded, OrgText, Start};
 pub use node::{
     Cluster, ClusterUser, DnsServers, HttpSettings, JournalSettings, Log, LogFormat, LogLevel, Node, NodeLimits, Peer,

@@ -23,6 +23,8 @@ pub struct Node {
     pub dns: DnsServers,
     /// The spool's journal.
     pub journal: JournalSettings,
+    /// Maildirs.
+    pub maildir: MaildirSettings,
     /// The program's log.
     pub log: Log,
     /// Bounds of the whole node.
@@ -110,9 +112,11 @@ pub struct Peers {
 }
 
 impl Node {
-    /// Whether other nodes keep copies of this node's journal: then mail asks for one where its connector does not say.
+    /// Whether other nodes keep copies of this node's journal: then mail asks for one where its connector does not say. In a cluster
+    /// they do.
     pub fn keeps_copies(&self) -> bool {
-        self.peers.as_ref().is_some_and(|peers| peers.known.iter().any(|peer| peer.keeps_copy))
+        self.cluster.is_some()
+            || self.peers.as_ref().is_some_and(|peers| peers.known.iter().any(|peer| peer.keeps_copy))
     }
 }
 
@@ -148,6 +152,13 @@ pub struct JournalSettings {
     pub segment_bytes: u64,
     /// Free space of the file system below which no mail is accepted (452 4.3.1).
     pub keep_free_bytes: u64,
+}
+
+/// The Maildirs of this node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MaildirSettings {
+    /// How long it is remembered what was delivered, in milliseconds; 0: not at all.
+    pub duplicate_window_ms: u64,
 }
 
 /// The program's log, on standard error.

@@ -4,7 +4,9 @@
 mod common;
 
 use common::load;
-use directory::{IpRange, bytes_text, duration_text, parse_bytes, parse_duration_ms};
+use directory::{
+    IpRange, bytes_text, duration_text, fill_passwords, hide_both, hide_passwords, parse_bytes, parse_duration_ms,
+};
 use proptest::prelude::*;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -101,12 +103,18 @@ proptest! {
     fn no_document_panics(parts in proptest::collection::vec(proptest::sample::select(vec![
         "[[receive_connector]]\n", "[[accepted_domain]]\n", "[[send_connector]]\n", "[[user]]\n", "[retry]\n", "[x]\n",
         "name = ", "listen = ", "remote = ", "domains = ", "recipients = ", "password = ", "smart_hosts = ", "deliver = ", "tls = ",
-        "\"é\"", "\"127.0.0.1:25\"", "\"*.\"", "\"a-b\"", "\"::/0\"", "\"lmtp:\"", "\"$argon2id$\"", "\"SCRAM-SHA-256$:$:\"",
+        "\"é\"", "\"127.0.0.1:25\"", "\"*.\"", "\"a-b\"", "\"::/0\"", "\"lmtp:\"", "\"$argon2id$\"", "\"SCRAM-SHA-256$:$:\"", "\"(hidden)\"",
         "[", "]", "{", "}", ",", "\n", "5", "-1", "true", "\"", "=", "\u{feff}",
     ]), 0..24)) {
         let text = parts.concat();
         let problems = load(Some(&text), &text).err().map(|p| p.to_string());
         prop_assert!(problems.is_none_or(|p| !p.is_empty() && p.lines().all(|l| l.starts_with("org.toml:") || l.starts_with("posthouse.toml:"))));
+        let shown = hide_passwords(&text);
+        prop_assert!(!shown.contains("$argon2") && !shown.contains("SCRAM-SHA-256$"), "{text}\n{shown}");
+        let filled = fill_passwords(&shown, &text);
+        prop_assert_eq!(hide_passwords(&filled), shown.clone());
+        let (first, second) = hide_both(&text, &filled);
+        prop_assert!(!first.contains("$argon2") && !second.contains("$argon2"));
     }
 }
 

@@ -34,7 +34,7 @@ const NODE_WITH_EVERYTHING: &str = "name = \"mx.example.org\"\ndata = \"d\"\n[tl
                 [cluster]\nendpoints = [\"https://10.0.0.1:2379\", \"http://127.0.0.1:2379\"]\nprefix = \"/p/example\"\nttl = \"3s\"\n\
                 ca = \"cert.pem\"\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\nuser = \"us\"\npassword_file = \"secret\"\n\
                 address = \"mx.internal\"\nsite = \"east\"\nrack = \"r1\"\nspread = \"site\"\n\
-                [dns]\nservers = [\"127.0.0.1:53\", \"[::1]:53\"]\n[journal]\nsegment_size = \"8MB\"\nkeep_free = 0\n[log]\nlevel = \"debug\"\nformat = \"json\"\n\
+                [dns]\nservers = [\"127.0.0.1:53\", \"[::1]:53\"]\n[journal]\nsegment_size = \"8MB\"\nkeep_free = 0\n[maildir]\nduplicate_window = \"3d\"\n[log]\nlevel = \"debug\"\nformat = \"json\"\n\
                 [limits]\nconnections_max = 1\nconnection_rate_per_minute = 0\noutbound_connections_max = 2\nbody_memory = \"1MB\"\n\
                 [trace]\nkeep_bytes = \"3MB\"\n";
 

@@ -7,9 +7,7 @@ use std::path::{Path, PathBuf};
 use world::{Disk, World};
 
 use crate::error::OpenError;
-use crate::opening;
 use crate::record::Format;
-use crate::settings::Settings;
 
 /// Reads the meta file; `None` when there is none.
 pub(crate) fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<Format>, OpenError> {
@@ -35,29 +33,6 @@ pub struct Identity {
 pub fn identity(world: &World, dir: &Path) -> Result<Option<Identity>, OpenError> {
     let format = read(world.disk.as_ref(), dir)?;
     Ok(format.map(|Format { salt, epoch, .. }| Identity { salt, epoch }))
-}
-
-/// Makes the durable identity of an empty journal in `dir` (made if missing), with the epoch and the segment size of `settings`, unless there
-/// is one already; gives the one that is there. The journal is not opened: its name may be needed to ask who owns it, and under which
-/// epoch. A crash at any instant leaves nothing or all of it.
-pub fn found(world: &World, dir: &Path, settings: &Settings) -> Result<Identity, OpenError> {
-    if let Some(there) = identity(world, dir)? {
-        return Ok(there);
-    }
-    opening::check(settings)?;
-    let disk = world.disk.as_ref();
-    disk.create_dir_all_durable(dir).map_err(|e| opening::failed("making", dir, e))?;
-    let _lock = opening::lock(world, dir)?;
-    let format = match opening::stored(disk, dir)? {
-        // Somebody else was first.
-        Some(format) => format,
-        None => {
-            let format = opening::new_format(world, settings);
-            write(world, dir, &format)?;
-            format
-        }
-    };
-    Ok(Identity { salt: format.salt, epoch: format.epoch })
 }
 
 /// Replaces the meta file durably.

@@ -9,7 +9,7 @@ use world::{Disk, Lock, World};
 use crate::ends::SegmentEnd;
 use crate::error::OpenError;
 use crate::files;
-use crate::meta;
+use crate::meta::{self, Identity};
 use crate::record::{Format, Header};
 use crate::recovery::{self, Recovered, Recovery, Resumed, Tail};
 use crate::settings::Settings;
@@ -23,6 +23,29 @@ pub(crate) struct Opened {
     /// The newest segment, if it goes on.
     pub(crate) resumed: Option<Resumed>,
     pub(crate) spares: Vec<SpareNo>,
+}
+
+/// Makes the durable identity of an empty journal in `dir` (made if missing), with the epoch and the segment size of `settings`, unless there
+/// is one already; gives the one that is there. The journal is not opened: its name may be needed to ask who owns it, and under which
+/// epoch. A crash at any instant leaves nothing or all of it.
+pub fn found(world: &World, dir: &Path, settings: &Settings) -> Result<Identity, OpenError> {
+    if let Some(there) = meta::identity(world, dir)? {
+        return Ok(there);
+    }
+    check(settings)?;
+    let disk = world.disk.as_ref();
+    disk.create_dir_all_durable(dir).map_err(|e| failed("making", dir, e))?;
+    let _lock = lock(world, dir)?;
+    let format = match stored(disk, dir)? {
+        // Somebody else was first.
+        Some(format) => format,
+        None => {
+            let format = new_format(world, settings);
+            meta::write(world, dir, &format)?;
+            format
+        }
+    };
+    Ok(Identity { salt: format.salt, epoch: format.epoch })
 }
 
 /// Opens `dir` to append.
@@ -119,7 +142,7 @@ enum Finished {
 }
 
 /// What the directory's journal is; `None` when there is none.
-pub(crate) fn stored(disk: &dyn Disk, dir: &Path) -> Result<Option<Format>, OpenError> {
+fn stored(disk: &dyn Disk, dir: &Path) -> Result<Option<Format>, OpenError> {
     match meta::read(disk, dir)? {
         None if files::any(disk, dir).map_err(|e| failed("listing", dir, e))? => {
             Err(OpenError::Meta(dir.join("journal.meta")))
@@ -129,19 +152,19 @@ pub(crate) fn stored(disk: &dyn Disk, dir: &Path) -> Result<Option<Format>, Open
 }
 
 /// What a new journal is.
-pub(crate) fn new_format(world: &World, settings: &Settings) -> Format {
+fn new_format(world: &World, settings: &Settings) -> Format {
     let salt = world.chance.u64() as u32;
     Format { segment_bytes: settings.segment_bytes, salt, epoch: settings.epoch }
 }
 
-pub(crate) fn check(settings: &Settings) -> Result<(), OpenError> {
+fn check(settings: &Settings) -> Result<(), OpenError> {
     if !Format::allows(settings.segment_bytes) {
         return Err(OpenError::Setting("segment_bytes: 8 KiB to 1 GiB, a multiple of 4096"));
     }
     Ok(())
 }
 
-pub(crate) fn lock(world: &World, dir: &Path) -> Result<Box<dyn Lock>, OpenError> {
+fn lock(world: &World, dir: &Path) -> Result<Box<dyn Lock>, OpenError> {
     let path = dir.join("lock");
     world.disk.lock(&path).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => OpenError::InUse(dir.to_path_buf()),
@@ -149,6 +172,6 @@ pub(crate) fn lock(world: &World, dir: &Path) -> Result<Box<dyn Lock>, OpenError
     })
 }
 
-pub(crate) fn failed(what: &'static str, path: &Path, source: io::Error) -> OpenError {
+fn failed(what: &'static str, path: &Path, source: io::Error) -> OpenError {
     OpenError::Io { what, path: PathBuf::from(path), source }
 }

@@ -136,7 +136,7 @@ fn segments(dir: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn many_writers_one_copy_a_reconnect_under_load_and_a_take_over() {
+fn many_writers_one_copy_a_reconnect_raised_epochs_and_a_closed_copy_under_load_and_a_take_over() {
     let dir = tempfile::tempdir().unwrap();
     let (spool, copies) = (dir.path().join("spool"), dir.path().join("copies"));
     let world = World::real();
@@ -154,6 +154,31 @@ fn many_writers_one_copy_a_reconnect_under_load_and_a_take_over() {
     std::thread::sleep(Duration::from_millis(50));
     connection.end();
     assert_eq!(journal.copies().states()[0].stage, CopyStage::Away);
+    let connection = connect(&journal, &copy);
+    loading.join().unwrap();
+    // The epoch is raised while commits wait, again and again.
+    let loading = {
+        let journal = journal.clone();
+        std::thread::spawn(move || load(&journal, 3))
+    };
+    for epoch in 2..12 {
+        std::thread::sleep(Duration::from_millis(10));
+        journal.raise_epoch(epoch).unwrap();
+    }
+    loading.join().unwrap();
+    // A copy that is closed under load says where it ends, and no more than that is acknowledged until it is open again.
+    let loading = {
+        let journal = journal.clone();
+        std::thread::spawn(move || load(&journal, 4))
+    };
+    let frozen = copy.freeze().unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+    let (state, now) = (journal.copies().states().remove(0), copy.freeze().unwrap());
+    assert_eq!((frozen.at, frozen.heard), (now.at, 11));
+    assert!(state.acked <= frozen.at || state.acked.0.is_multiple_of(256 << 10), "{state:?} {frozen:?}");
+    assert!(!loading.is_finished(), "nobody is answered");
+    copy.thaw();
+    connection.end();
     let connection = connect(&journal, &copy);
     loading.join().unwrap();
     while copy.prepare() {}
@@ -174,10 +199,14 @@ fn many_writers_one_copy_a_reconnect_under_load_and_a_take_over() {
     assert_eq!(ours.last().unwrap(), theirs.last().unwrap());
     assert_eq!(copy.hand_over().unwrap(), end);
     let mut seen = 0;
-    let settings = settings(2);
-    let taken = Journal::open(&world, &copies, settings, Mode::Serve, &mut |s| seen += 32 + u64::from(s.extent.len));
+    let (settings, mut epochs) = (settings(12), std::collections::BTreeSet::new());
+    let taken = Journal::open(&world, &copies, settings, Mode::Serve, &mut |s| {
+        seen += 32 + u64::from(s.extent.len);
+        epochs.insert(s.epoch);
+    });
     let taken = taken.unwrap();
     assert_eq!(taken.opened_at(), end);
     assert!(seen >= live, "{seen} bytes seen, {live} live");
+    assert!(epochs.contains(&1) && epochs.contains(&11), "{epochs:?}");
     taken.append(Batch::new().record(1, b"on", ()), When::Durable).wait().unwrap();
 }

@@ -6,11 +6,11 @@ mod common;
 
 use std::path::Path;
 
-use common::{append, attach, flow, held, open, pair, segments, settings};
-use journal::copies::{CopyStage, HandOverError};
+use common::{Pair, append, attach, flow, held, open, pair, segments, settings};
+use journal::copies::{CopyStage, HandOverError, HeldCopy};
 use journal::{Identity, Journal, Mode, OpenError, RaiseError, Seen, When};
-use world::World;
 use world::sim::Faults;
+use world::{Disk, World};
 
 #[test]
 fn a_copy_that_is_being_added_is_waited_for_and_does_not_count_yet() {
@@ -150,6 +150,56 @@ fn a_full_disk_keeps_the_epoch_and_the_journal() {
     assert_eq!(journal.raise_epoch(2), Ok(()));
     journal.copies().depose(3);
     assert_eq!(journal.raise_epoch(4), Err(RaiseError::Stopped), "it was told that it is over");
+}
+
+/// A copy of a journal whose owner then loses power, and what it had not synced; so that the next record stands where a lost one had
+/// been: on a full disk it has to.
+fn lost_tail(p: &Pair) -> Option<(HeldCopy, Journal)> {
+    let (journal, _) = open(&p.a, "/spool", 1);
+    append(&journal, 1, 10, When::Durable).try_take().unwrap().unwrap();
+    let copy = held(&p.b);
+    let (owner, holder) = attach(&journal, &copy);
+    flow(&owner, &holder);
+    for n in 2..7 {
+        append(&journal, n, 1000, When::Soon).try_take().unwrap().unwrap();
+    }
+    flow(&owner, &holder);
+    drop((owner, holder, journal));
+    p.a_sim.disk.crash();
+    p.a_sim.disk.reboot();
+    for entry in p.a_sim.disk.list(Path::new("/spool")).unwrap().iter().filter(|e| e.name.starts_with("spare")) {
+        p.a.disk.remove(&Path::new("/spool").join(&entry.name)).unwrap();
+    }
+    let (journal, seen) = open(&p.a, "/spool", 2);
+    (seen.len() < 6).then_some((copy, journal))
+}
+
+#[test]
+fn a_copy_claims_no_more_than_what_it_was_compared_with() {
+    let lost = |seed| {
+        let ((a, a_sim), (b, b_sim)) = (World::simulated(seed), World::simulated(seed + 100));
+        let p = Pair { a, a_sim, b, b_sim };
+        lost_tail(&p).map(|(copy, journal)| (p, copy, journal))
+    };
+    let (p, copy, journal) = (0..20).find_map(lost).unwrap();
+    let tail = copy.state().tail;
+    let other = append(&journal, 9, 10, When::Here).try_take().unwrap().unwrap().extent(0);
+    assert!(other.position < tail);
+    // It introduces itself, and no more.
+    let (owner, holder) = attach(&journal, &copy);
+    holder.receive(&owner.output().unwrap().to_vec()).unwrap();
+    holder.pump();
+    let frozen = copy.freeze().unwrap();
+    assert_eq!((frozen.at, frozen.epoch, frozen.heard), (tail, 1, 2));
+    copy.close();
+    drop((owner, holder, copy));
+    let copy = held(&p.b);
+    assert_eq!(copy.freeze(), Ok(frozen), "a restart does not make it more");
+    copy.thaw();
+    let (owner, holder) = attach(&journal, &copy);
+    flow(&owner, &holder);
+    let frozen = copy.freeze().unwrap();
+    assert_eq!((frozen.at, frozen.epoch), (journal.copies().tail(), 2));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
+use cluster::record::{DRAINING, STOPPING};
 use mail::{Enhanced, Reply};
 
 /// Where a node stands in its life.
@@ -168,11 +169,6 @@ impl Health {
         }
     }
 }
-
-/// The word of a node that takes no new mail because a person said so.
-pub const DRAINING: &str = "draining";
-/// The word of a node that ends.
-pub const STOPPING: &str = "stopping";
 
 #[cfg(test)]
 mod tests {

@@ -92,6 +92,8 @@ pub enum Canary {
     LoseTombstones,
     /// A message is handed out when the record that says so is written, not when it is synced.
     StartsUnsynced,
+    /// A message is handed out when the record that says so is synced here, whatever the copies have.
+    StartsHere,
     /// What waited is handed out and no record says so.
     StartsUnnoted,
 }

@@ -52,6 +52,7 @@ impl Inner {
         let waker = Waker::from(Arc::new(Ring { inner: Arc::downgrade(self), hop }));
         let when = match self.settings.canary {
             Canary::StartsUnsynced => When::Soon,
+            Canary::StartsHere => When::Here,
             _ => When::Durable,
         };
         // Counted before, and locked until it can be found: whoever is woken looks for it.

@@ -1,6 +1,6 @@
 //! Mail for the cluster, and where it ends: a generator for each node, one sink, and their ledgers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::{Read, Seek, SeekFrom};
 use std::net::TcpStream;
@@ -53,14 +53,14 @@ impl ClusterSink {
         fs::metadata(&self.ledger).unwrap().len()
     }
 
-    /// Whether a message whose id begins so was taken after that mark.
-    pub fn has_since(&self, mark: u64, prefix: &str) -> bool {
+    /// Whether one of these messages was taken after that mark.
+    pub fn has_since(&self, mark: u64, ids: &HashSet<String>) -> bool {
         let mut file = fs::File::open(&self.ledger).unwrap();
         file.seek(SeekFrom::Start(mark)).unwrap();
         let mut text = String::new();
         file.read_to_string(&mut text).unwrap();
-        let taken = |line: &str| line.starts_with(prefix) && line.split(' ').nth(3) == Some("accepted");
-        text.lines().any(taken)
+        let mut lines = text.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+        lines.any(|words| ids.contains(words[0]) && words.get(3) == Some(&"accepted"))
     }
 }
 
@@ -77,35 +77,45 @@ pub struct Load {
 pub struct Tally {
     /// Digest by id.
     pub promised: HashMap<String, String>,
+    /// What the node called each of them.
+    pub names: HashMap<String, String>,
     /// Messages that the generator has sent again after a lost answer.
-    pub doubts: usize,
+    pub doubts: HashSet<String>,
+}
+
+impl Tally {
+    fn add(&mut self, source: &Source) {
+        self.promised.extend(source.promised());
+        self.names.extend(source.names());
+        self.doubts.extend(source.doubted());
+    }
 }
 
 impl Load {
-    /// Starts a generator for each of these nodes; it goes on through refusals and lost connections. Their prefixes.
-    pub fn start(&mut self, net: &Net, dir: &Path, nodes: &[usize], options: &[&str]) -> Vec<String> {
+    /// Starts a generator for each of these nodes; `options` are those of `mail-source`.
+    pub fn start(&mut self, net: &Net, dir: &Path, nodes: &[usize], options: &[&str]) {
         self.started += 1;
         let round = self.started;
-        let begin = |number: &usize| {
+        for number in nodes {
             let prefix = format!("r{round}n{number}");
             let to = format!("{}:{SMTP}", net.address(Place::Node(*number)));
             let command = net.command(Place::Hub, binary("mail-source"));
             let all = [&["--seconds", "3600", "--sessions", "8", "--size", "3000"][..], options].concat();
-            (*number, Source::start_by(command, dir, &to, &prefix, &all), prefix)
-        };
-        let begun: Vec<_> = nodes.iter().map(begin).collect();
-        begun
-            .into_iter()
-            .map(|(number, source, prefix)| {
-                self.running.push((number, source));
-                prefix
-            })
-            .collect()
+            self.running.push((*number, Source::start_by(command, dir, &to, &prefix, &all)));
+        }
     }
 
     /// How many messages have been promised to those that run.
     pub fn promised_now(&self) -> usize {
         self.running.iter().map(|(_, source)| source.promised().len()).sum()
+    }
+
+    /// What the node with this number has promised to the generators that run, and nobody has taken yet.
+    pub fn waiting_on(&self, number: usize, sink: &ClusterSink) -> HashSet<String> {
+        let arrived = sink.arrived();
+        let promised =
+            self.running.iter().filter(|(node, _)| *node == number).flat_map(|(_, source)| source.promised());
+        promised.map(|(id, _)| id).filter(|id| !arrived.taken.contains_key(id)).collect()
     }
 
     /// Ends the generators of these nodes.
@@ -115,8 +125,7 @@ impl Load {
         self.running = going;
         for (_, mut source) in ended {
             source.kill();
-            self.tally.promised.extend(source.promised());
-            self.tally.doubts += source.doubts();
+            self.tally.add(&source);
         }
     }
 
@@ -126,8 +135,7 @@ impl Load {
         all.into_iter()
             .map(|(number, mut source)| {
                 let report = source.result(bound);
-                self.tally.promised.extend(source.promised());
-                self.tally.doubts += source.doubts();
+                self.tally.add(&source);
                 (number, report)
             })
             .collect()

@@ -6,13 +6,14 @@ mod load;
 mod net;
 mod node;
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub use etcd::EtcdMembers;
 pub use load::{ClusterSink, Load, Tally};
-pub use net::{Net, Place};
+pub use net::{ETCDS, Net, Place};
 pub use node::{CONNECTIONS, ClusterNode};
 
 use crate::two::pki;
@@ -57,16 +58,14 @@ impl Cluster {
         self.keep.path().to_path_buf()
     }
 
-    /// Waits until every node takes mail, has a level copy elsewhere, and has delivered all that it took over. A node that has
-    /// found its journal taken over (exit code 75) is started again, as systemd would; any other end is a failure. How many were.
-    pub fn healthy(&mut self) -> usize {
+    /// Waits until every node takes mail, has a level copy elsewhere, and has delivered all that it took over.
+    pub fn healthy(&mut self) {
         let end = Instant::now() + SOON;
-        let mut again = 0;
         loop {
-            again += self.start_deposed();
+            self.start_deposed();
             let whys: Vec<String> = self.nodes.iter().filter_map(ClusterNode::why_not_well).collect();
             if whys.is_empty() {
-                return again;
+                return;
             }
             if Instant::now() > end {
                 self.tell();
@@ -76,9 +75,26 @@ impl Cluster {
         }
     }
 
-    /// Starts nodes that have ended with exit code 75; how many.
-    pub fn start_deposed(&mut self) -> usize {
-        self.nodes.iter_mut().map(|node| usize::from(node.start_if_deposed())).sum()
+    /// Starts nodes that have ended with exit code 75, as systemd would. Any other end by itself is a failure.
+    pub fn start_deposed(&mut self) {
+        self.nodes.iter_mut().for_each(ClusterNode::start_if_deposed);
+    }
+
+    /// How many journals were taken over from a node that was not dead, as these nodes have found.
+    pub fn deposed(&self) -> usize {
+        let found = |node: &ClusterNode| node.log().matches("has taken this journal over").count();
+        self.nodes.iter().map(found).sum()
+    }
+
+    /// Messages that some node has named as a possible duplicate.
+    pub fn named(&self) -> HashSet<String> {
+        let mut named = HashSet::new();
+        for node in &self.nodes {
+            let log = node.log();
+            let lists = log.lines().filter_map(|line| line.split_once("possible duplicates: "));
+            named.extend(lists.flat_map(|(_, ids)| ids.split(' ').map(String::from).collect::<Vec<_>>()));
+        }
+        named
     }
 
     /// A node by its number, from 1.

@@ -1,6 +1,7 @@
 //! One node of the cluster, alone in its namespace.
 
 use std::fs;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
@@ -9,8 +10,9 @@ use serde_json::Value;
 
 use super::TTL_S;
 use super::net::{ETCDS, Net, Place};
-use crate::process::{Process, greets, http_get_within};
+use crate::process::{Process, greets, http_get_within, http_post_within};
 use crate::two::pki;
+use crate::wire::Wire;
 use crate::{binary, eventually};
 
 /// A node: its documents, its data directory, its process.
@@ -99,16 +101,15 @@ impl ClusterNode {
     }
 
     /// Starts it again if it has ended because its journal was taken over. Any other end by itself is a failure.
-    pub fn start_if_deposed(&mut self) -> bool {
+    pub fn start_if_deposed(&mut self) {
         let ended = self.process.as_mut().and_then(|process| {
             let running = process.is_running();
             (!running).then(|| process.wait(Duration::from_secs(1)).code())
         });
-        let Some(code) = ended else { return false };
+        let Some(code) = ended else { return };
         assert_eq!(code, Some(75), "{} ended by itself:\n{}", self.name, super::tail(&self.log(), 60));
         self.process = None;
         self.start_only();
-        true
     }
 
     /// Whether its process runs, as far as we know.
@@ -131,6 +132,25 @@ impl ClusterNode {
         http_get_within(&self.namespace, HTTP, path)
     }
 
+    /// Whether another node has a level copy of a journal that this one took over, as its log says.
+    pub fn copied(&self, journal: &str) -> bool {
+        let log = self.log();
+        log.lines().any(|line| line.contains(journal) && line.contains("copies that count: n"))
+    }
+
+    /// Whether a copy of its own journal counts that is not on this node.
+    pub fn is_protected_without(&self, dead: &str) -> bool {
+        let Some(status) = self.status() else { return false };
+        let counts =
+            |copy: &Value| copy["counts"] == true && !copy["holder"].as_str().unwrap_or(dead).starts_with(dead);
+        status["copies"].as_array().is_some_and(|copies| copies.iter().any(counts))
+    }
+
+    /// POST over HTTP: status and body, if it answers.
+    pub fn post(&self, path: &str, body: &str) -> Option<(u16, String)> {
+        http_post_within(&self.namespace, HTTP, path, body)
+    }
+
     /// What keeps it from being well, if something does.
     pub fn why_not_well(&self) -> Option<String> {
         let Some(status) = self.status() else { return Some(format!("{} does not answer", self.name)) };
@@ -151,6 +171,23 @@ impl ClusterNode {
         let out = self.command(binary("posthouse")).args(arguments).output().unwrap();
         let text = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
         (out.status.code().unwrap_or(-1), text)
+    }
+
+    /// What it says to a message in the end: to the content, or to what came before if that was refused. Empty if nobody answers.
+    pub fn mail_answer(&self, net: &Net) -> String {
+        net.within(Place::Node(self.number), || {
+            let Ok(stream) = TcpStream::connect(("127.0.0.1", SMTP)) else { return String::new() };
+            let mut wire = Wire::over(stream);
+            wire.reply();
+            let words = ["EHLO app.test", "MAIL FROM:<app@app.test>", "RCPT TO:<bob@far.test>", "DATA"];
+            for word in words {
+                let answer = wire.command(word);
+                if !answer.starts_with(['2', '3']) {
+                    return answer;
+                }
+            }
+            wire.command("Subject: is anybody there\r\n\r\nHello.\r\n.")
+        })
     }
 
     /// It says 220.

@@ -25,3 +25,16 @@ fn a_node_is_cut_from_its_peers_from_etcd_and_from_both() {
         settle_accounts(&mut cluster, &mut load, &format!("n2 cut from {what}"), deaths + 1);
     }
 }
+
+#[test]
+fn what_a_node_sends_its_peers_is_lost_and_what_they_send_is_not() {
+    let Some(mut cluster) = Cluster::started(3) else { return };
+    let mut load = Load::default();
+    load.start(&cluster.net, &cluster.dir(), &[1, 2, 3], STEADY);
+    wait(1.0);
+    PEERS.iter().for_each(|other| cluster.net.cut_one_way(Place::Node(2), *other));
+    wait(TTL_S as f64 * 2.0);
+    PEERS.iter().for_each(|other| cluster.net.heal(Place::Node(2), *other));
+    wait(2.0);
+    settle_accounts(&mut cluster, &mut load, "n2 not heard by its peers", 1);
+}

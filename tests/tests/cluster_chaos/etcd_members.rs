@@ -1,4 +1,4 @@
-//! etcd loses its leader: first it hangs, then it dies. Mail goes on, and nobody's journal is taken over for it.
+//! etcd loses its leader: first it dies, then it hangs. Mail goes on.
 
 use tests::cluster::{Cluster, Load, TTL_S};
 
@@ -9,7 +9,7 @@ fn etcd_loses_its_leader() {
     let Some(mut cluster) = Cluster::started(3) else { return };
     let mut load = Load::default();
     load.start(&cluster.net, &cluster.dir(), &[1, 2, 3], STEADY);
-    for how in ["hangs", "dies"] {
+    for how in ["dies", "hangs"] {
         let leader = cluster.etcd.leader(&cluster.net);
         match how {
             "hangs" => cluster.etcd.signal(leader, "STOP"),
@@ -29,7 +29,8 @@ fn etcd_loses_its_leader() {
             _ => cluster.etcd.start(&cluster.net, leader),
         }
         wait(1.0);
-        assert_eq!(cluster.start_deposed(), 0, "a journal was taken over because etcd's leader {how}");
+        // A leader that thaws may end leases that its successor has renewed (etcd before 3.5.11, docs/decisions/etcd.md).
+        assert!(how == "hangs" || cluster.deposed() == 0, "a journal was taken over because etcd's leader {how}");
     }
-    settle_accounts(&mut cluster, &mut load, "etcd's leader hung, then died", 0);
+    settle_accounts(&mut cluster, &mut load, "etcd's leader died, then another one hung", 1);
 }

@@ -1,5 +1,6 @@
 //! A machine dies together with its disk: kill -9, and its data directory is removed.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use tests::chaos::Dice;
@@ -13,7 +14,7 @@ fn machines_are_lost_with_their_disks() {
     let (mut dice, mut load, mut slowest) = (Dice::new(), Load::default(), Duration::ZERO);
     for round in 1..=rounds() {
         let victim = 1 + dice.roll(3) as usize;
-        let prefixes = load.start(&cluster.net, &cluster.dir(), &[1, 2, 3], STEADY);
+        load.start(&cluster.net, &cluster.dir(), &[1, 2, 3], STEADY);
         wait(0.8);
         dice.nap(700);
         // From here on mail waits: it is on the victim and in its copy only.
@@ -29,25 +30,27 @@ fn machines_are_lost_with_their_disks() {
         cluster.node(victim).lose_disk();
         cluster.sink.behave("accept");
         wait(0.2);
-        // What it had in hand has arrived by now; all further mail of its comes from the one that took its journal over.
+        // What it had in hand has arrived by now. The rest of what it had promised comes from the one that takes its journal over.
         let mark = cluster.sink.mark();
+        let waiting = load.waiting_on(victim, &cluster.sink);
+        assert!(waiting.len() > 20, "mail waits on n{victim}: {}", waiting.len());
         let early = round % 3 == 0;
         if early {
             // The new machine of that name is there before anybody has taken anything over.
             cluster.net.plug(Place::Node(victim));
             cluster.node(victim).start_only();
         }
-        let prefix = format!("{}-", prefixes[victim - 1]);
-        let took = first_of(&mut cluster, mark, &prefix, killed);
+        let took = first_of(&mut cluster, mark, &waiting, killed);
         slowest = slowest.max(took);
         if !early {
             cluster.net.plug(Place::Node(victim));
             cluster.node(victim).start_only();
         }
         println!(
-            "cluster chaos: round {round}: n{victim} lost{}{}; its first message left its taker after {:.1} s (lease {TTL_S} s)",
+            "cluster chaos: round {round}: n{victim} lost{}{}; the first of its {} messages left its taker after {:.1} s (lease {TTL_S} s)",
             if silent { " without a word" } else { "" },
             if early { ", a new one started at once" } else { "" },
+            waiting.len(),
             took.as_secs_f64(),
         );
         settle_accounts(&mut cluster, &mut load, &format!("{round} machines lost with their disks"), round);
@@ -62,13 +65,13 @@ fn machines_are_lost_with_their_disks() {
     assert!(slowest <= most, "the slowest take-over took {slowest:?}; at most {most:?} are allowed");
 }
 
-/// How long after `since` the first message of the dead node arrived.
-fn first_of(cluster: &mut Cluster, mark: u64, prefix: &str, since: Instant) -> Duration {
-    while !cluster.sink.has_since(mark, prefix) {
+/// How long after `since` the first message that waited on the dead node arrived.
+fn first_of(cluster: &mut Cluster, mark: u64, waiting: &HashSet<String>, since: Instant) -> Duration {
+    while !cluster.sink.has_since(mark, waiting) {
         cluster.start_deposed();
         if since.elapsed() > Duration::from_secs(30) {
             cluster.tell();
-            panic!("nobody delivers what {prefix} was promised");
+            panic!("nobody delivers the {} messages that wait", waiting.len());
         }
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -16,6 +16,8 @@ pub struct Register {
     entry: Entry,
     /// The first epoch of the present owner; what it claims later is higher.
     reign: u32,
+    /// Whether it has opened the journal.
+    pub begun: bool,
     /// Nodes that cannot reach it.
     pub cut: BTreeSet<usize>,
     /// Who has opened the journal under which epoch.
@@ -25,7 +27,7 @@ pub struct Register {
 impl Register {
     pub fn new(owner: usize) -> Register {
         let entry = Entry { owner, epoch: next_term(0, 0), level: BTreeSet::new() };
-        Register { reign: entry.epoch, entry, cut: BTreeSet::new(), openers: BTreeMap::new() }
+        Register { reign: entry.epoch, begun: false, entry, cut: BTreeSet::new(), openers: BTreeMap::new() }
     }
 
     /// What a node reads, if it can.
@@ -43,7 +45,7 @@ impl Register {
         let can = !self.cut.contains(&node) && self.entry == *known;
         if can {
             if new.owner != self.entry.owner {
-                self.reign = new.epoch;
+                (self.reign, self.begun) = (new.epoch, false);
             }
             self.entry = new;
         }
@@ -55,18 +57,13 @@ impl Register {
         self.entry.owner == node && epoch >= self.reign
     }
 
-    /// Whether a node has written under `epoch`.
-    pub fn has_opened(&self, node: usize, epoch: u32) -> bool {
+    /// Whether an epoch that a node has on its disk is its own, and not one that it has heard of.
+    pub fn is_of(&self, node: usize, epoch: u32) -> bool {
         self.openers.get(&epoch) == Some(&node)
     }
 
-    /// Whether the present owner has written anything as such.
-    pub fn has_begun(&self) -> bool {
-        self.openers.range(self.reign..).any(|(_, node)| *node == self.entry.owner)
-    }
-
-    /// Notes that a node has opened the journal as its owner, or goes on under that epoch.
-    pub fn opened(&mut self, node: usize, epoch: u32) -> Result<(), String> {
+    /// Notes that a node is about to write under an epoch.
+    pub fn opens(&mut self, node: usize, epoch: u32) -> Result<(), String> {
         match self.openers.insert(epoch, node) {
             Some(other) if other != node => Err(format!("nodes {other} and {node} both own epoch {epoch}")),
             _ => Ok(()),

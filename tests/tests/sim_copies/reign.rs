@@ -10,12 +10,11 @@ use crate::register::Entry;
 impl Cluster {
     /// Opens the journal on a node, which is its owner by what the register says, or (`confirmed` is false) by what its disk says.
     pub fn own(&mut self, n: usize, epoch: u32, confirmed: bool) -> Result<(), String> {
+        self.register.opens(n, epoch)?;
         let Some(shown) = self.nodes[n].own(epoch, self.canary)? else {
             self.die(n, false);
             return Ok(());
         };
-        let again = self.register.has_begun();
-        self.register.opened(n, epoch)?;
         let ids = shown.iter().filter_map(|s| Some(u64::from_le_bytes(*s.payload.first_chunk()?)));
         self.tell(|| format!("{n} owns epoch {epoch}, {confirmed}, and sees {:?}", ids.collect::<Vec<_>>()));
         let (level, is_true) = (self.register.truth().level.clone(), self.is_true_owner(n));
@@ -25,7 +24,8 @@ impl Cluster {
             owner.tell();
         }
         if is_true {
-            self.ledger.opened(&shown, epoch, again)?;
+            self.ledger.opened(&shown, epoch, self.register.begun)?;
+            self.register.begun = true;
             self.ledger.apply_tombstones(&owner.journal);
             self.late.clear();
         }
@@ -69,7 +69,7 @@ impl Cluster {
         self.thaw(n);
         let Some(copy) = self.nodes[n].copy().cloned() else { return Ok(()) };
         let epoch = copy.state().epoch;
-        if !self.register.has_opened(n, epoch) || term(epoch) != term(epoch + 1) {
+        if !self.register.is_of(n, epoch) || term(epoch) != term(epoch + 1) {
             return Ok(());
         }
         copy.close();
@@ -87,11 +87,11 @@ impl Cluster {
                 return Ok(());
             }
         }
+        self.register.opens(n, new.epoch)?;
         let Role::Owner(owner) = &mut self.nodes[n].role else { return Ok(()) };
         let raised = owner.journal.raise_epoch(new.epoch);
         if raised.is_ok() {
             owner.epoch = new.epoch;
-            self.register.opened(n, new.epoch)?;
             self.ledger.raises += 1;
         }
         if raised.is_ok() && !owner.confirmed {
@@ -152,7 +152,7 @@ impl Cluster {
     fn resume(&mut self, n: usize, entry: &Entry) -> Result<(), String> {
         let Some(copy) = self.nodes[n].copy().cloned() else { return Ok(()) };
         let epoch = copy.state().epoch;
-        let is_mine = self.register.has_opened(n, epoch) && self.register.is_true(n, epoch);
+        let is_mine = self.register.is_of(n, epoch) && self.register.is_true(n, epoch);
         if !is_mine && copy.freeze().is_err() {
             return Ok(());
         }

@@ -66,7 +66,8 @@ impl Client {
             Some((_, port)) if port.parse::<u16>().is_ok() => authority,
             _ => format!("{authority}:80"),
         };
-        let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "somebody".into());
+        let user = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+        let user = user.unwrap_or_else(|| "somebody".into());
         Ok(Client { url, authority, who: format!("{user} by command line"), login: user })
     }
 

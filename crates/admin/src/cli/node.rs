@@ -94,7 +94,9 @@ fn print_org(status: &Status) {
     for other in state.nodes.iter().filter(|other| other.node != status.name) {
         let counts = state.counts.as_ref().map_or(0, |counts| counts.version);
         if let (true, Some(why)) = (other.runs != counts, &other.refused) {
-            println!("  {} runs version {}, {why}", other.node, other.runs);
+            let runs =
+                if other.runs == 0 { "what it was started with".into() } else { format!("version {}", other.runs) };
+            println!("  {} runs {runs}, {why}", other.node);
         }
     }
 }

@@ -85,7 +85,7 @@ pub const EXAMPLES: &str = "The first time:
   posthouse org validate org.toml
   posthouse org apply org.toml --why \"the first one\"
 After that:
-  posthouse org show --text > org.toml                 passwords are (hidden), and stay what they are
+  posthouse org show --text > org.toml                 passwords are (hidden) and stay so
   $EDITOR org.toml
   posthouse org diff org.toml                          says which version it is compared with
   posthouse org apply org.toml --base 7 --why \"a second smart host\"
@@ -94,9 +94,9 @@ After that:
 Without [cluster] in posthouse.toml: edit org.toml, then posthouse reload.";
 
 const APPLY: &str =
-    "The document is checked by the node that is asked. If it is sound, it gets the next number in etcd, and every node
-takes it within a second or so; connections go on. A node that cannot (a port is in use) keeps what it has and says so:
-below, in posthouse status and posthouse org history, and in its log.
+    "The node that is asked checks the document. If it is sound, it gets the next number in etcd, and every node
+takes it within a second or so; connections go on. A node that cannot (a port is in use) keeps what it
+has and says so: here, in posthouse status and posthouse org history, and in its log.
 With --base, nothing is applied if somebody has applied another version meanwhile.";
 
 /// `posthouse org validate`

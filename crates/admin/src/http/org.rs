@@ -5,7 +5,7 @@ use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::HeaderMap;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use roles::control::{Control, OrgComparison, OrgDraft, OrgProposal, OrgRollback};
+use roles::control::{Control, OrgComparison, OrgDraft, OrgProposal, OrgRollback, Refusal};
 use roles::view::{OrgApplied, OrgChecked, OrgDifference, OrgText};
 
 use super::answer::Answer;
@@ -61,8 +61,9 @@ async fn history(State(control): State<Control>) -> Answer<OrgHistory> {
 }
 
 /// `GET /api/v1/org/history/{version}`
-async fn version(State(control): State<Control>, Path(version): Path<u64>) -> Answer<OrgText> {
-    Ok(Json(control.org_version(version).await?))
+async fn version(State(control): State<Control>, Path(version): Path<String>) -> Answer<OrgText> {
+    let bad = |_| Refusal::bad(format!("'{version}' is no version"), "GET /api/v1/org/history lists them");
+    Ok(Json(control.org_version(version.parse().map_err(bad)?).await?))
 }
 
 /// `POST /api/v1/org/rollback`

@@ -3,7 +3,9 @@
 use super::document::Document;
 use super::section::{At, Section};
 use super::{cluster, peers, pem};
-use crate::node::{DnsServers, HttpSettings, JournalSettings, Log, LogFormat, LogLevel, Node, NodeLimits, Trace};
+use crate::node::{
+    DnsServers, HttpSettings, JournalSettings, Log, LogFormat, LogLevel, MaildirSettings, Node, NodeLimits, Trace,
+};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use world::Disk;
@@ -21,6 +23,7 @@ pub fn node(document: &Document<'_>, disk: &dyn Disk) -> Node {
         tls: document.section_if_written("tls").and_then(|section| pem::tls(&section, disk)),
         dns: dns(&document.section("dns")),
         journal: journal(&document.section("journal")),
+        maildir: MaildirSettings { duplicate_window_ms: document.section("maildir").duration_ms("duplicate_window") },
         log: log(&document.section("log")),
         limits: limits(&document.section("limits")),
         trace: Trace { keep_bytes: document.section("trace").bytes("keep_bytes") },

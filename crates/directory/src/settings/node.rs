@@ -2,7 +2,7 @@
 
 use super::Default::{Absent, Is, Needed};
 use super::Kind::{Bytes, Choice, Count, Duration, Flag, Text, Texts};
-use super::{GB, HOUR, KB, MB, MINUTE, SECOND, Section, Setting, TB, row};
+use super::{DAY, GB, HOUR, KB, MB, MINUTE, SECOND, Section, Setting, TB, row};
 
 /// The sections of the node document.
 pub static NODE: &[Section] = &[
@@ -129,6 +129,18 @@ pub static NODE: &[Section] = &[
                 "Free space that is left alone: below it new mail is refused with 452 4.3.1 until space is back.",
             ),
         ],
+    },
+    Section {
+        name: "maildir",
+        repeated: false,
+        what: "The Maildirs of domains that are kept here, `DATA/mail/DOMAIN/MAILBOX`.",
+        settings: &[row(
+            "duplicate_window",
+            Duration(0, 30 * DAY),
+            Is("\"7d\""),
+            "What was delivered is remembered so long, in a bounded number of letters: a message that comes again after a crash or a take-over is \
+             not put into a mailbox twice, though it was read, moved or removed there. 0 remembers nothing.",
+        )],
     },
     Section {
         name: "log",

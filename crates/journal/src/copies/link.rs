@@ -235,6 +235,13 @@ impl Link {
         true
     }
 
+    /// Whether the holder has to catch up: then [`Link::pump`] works with the disk. Otherwise it has nothing to do.
+    pub fn is_behind(&self) -> bool {
+        let state = self.hub.lock();
+        let copy = state.copies.get(&self.holder).filter(|copy| copy.is(self.id));
+        copy.and_then(Copy::side).is_some_and(|side| side.stage() == Stage::CatchingUp)
+    }
+
     fn work(&self, job: Job) -> (Input, Option<(Position, Vec<u8>)>) {
         let format = &self.hub.format();
         let (Job::Check { segment, .. } | Job::Read { segment, .. }) = job;

@@ -33,10 +33,10 @@ mod tests {
         let (world, _) = World::simulated(1);
         let file = Path::new("/data/disk");
         world.disk.create_dir_all_durable(Path::new("/data")).unwrap();
-        let number = super::number(&world, file).unwrap();
-        assert_eq!(super::number(&world, file).unwrap(), number);
+        let made = number(&world, file).unwrap();
+        assert_eq!(number(&world, file).unwrap(), made);
         world.disk.replace_durable(file, b"notes").unwrap();
-        assert!(super::number(&world, file).unwrap_err().to_string().contains("bring back"));
+        assert!(number(&world, file).unwrap_err().to_string().contains("bring back"));
         assert_eq!(world.disk.read_all(file).unwrap(), b"notes");
     }
 }

@@ -9,19 +9,18 @@ use std::time::Duration;
 
 use cluster::ownership::{Effect, Input, Local};
 use cluster::record::{JournalName, Member, NodeRecord, Taken};
+use cluster::tenure::{Choice, Ended, Spread};
 use cluster::view::View;
 use cluster::{Cluster, SeatHandle};
-use directory::Spread;
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 use world::World;
 
-use super::choice::Choice;
 use super::claim::Claimed;
 use super::door::Door;
+use super::former;
 use super::say::say;
-use super::tenure::{Ended, HandOver, Tenure};
-use super::{InCluster, former};
+use super::tenure::{HandOver, Tenure};
 use crate::copies::taken::{OpenAs, WhenEmpty, found, go_on_alone, remove};
 use crate::copies::{HeldCopies, NodeCopies, OwnCopies, Places, TakenJournals};
 use crate::dispatch::Kit;
@@ -77,13 +76,13 @@ pub struct Journals {
 impl Journals {
     /// Gives each journal its task. Blocks for reading copies; call it inside a tokio runtime.
     pub fn start(
-        place: &InCluster,
+        cluster: &Arc<Cluster>,
         parts: Parts,
         claimed: Claimed,
         spool: &spool::Spool,
     ) -> std::io::Result<(Journals, NodeCopies)> {
         let Parts { kit, places, settings, peers, wanted, node } = parts;
-        let (world, cluster) = (kit.world.clone(), place.cluster.clone());
+        let (world, cluster) = (kit.world.clone(), cluster.clone());
         let known = node.peers.iter().flat_map(|peers| &peers.known);
         let never = known.filter(|peer| !peer.keeps_copy).map(|peer| peer.name.clone()).collect();
         let (here, mut found_here) = mpsc::unbounded_channel();
@@ -105,7 +104,7 @@ impl Journals {
             wanted,
             site: written.map(|cluster| cluster.site.clone()).unwrap_or_default(),
             rack: written.map(|cluster| cluster.rack.clone()).unwrap_or_default(),
-            spread: written.map_or(Spread::Any, |cluster| cluster.spread),
+            spread: written.map_or(Spread::Any, |cluster| spread(cluster.spread)),
             runtime: tokio::runtime::Handle::current(),
             offices: Mutex::default(),
             places: places.clone(),
@@ -247,10 +246,10 @@ impl Ground {
         self.offices().remove(&name);
         match ended {
             // All of it is there, and nothing was written since.
-            Ended::Lost { handed_over: true, .. } => self.blocking(move |ground| ground.drop_taken(&name)).await,
-            Ended::Lost { epoch, taken, .. } => self.lay_down(name, epoch, taken).await,
-            Ended::Finished => self.blocking(move |ground| ground.taken.finish(&ground.taken_dir(&name))).await,
-            Ended::Stopped => {}
+            Some(Ended::Lost { handed_over: true, .. }) => self.blocking(move |ground| ground.drop_taken(&name)).await,
+            Some(Ended::Lost { epoch, taken, .. }) => self.lay_down(name, epoch, taken).await,
+            Some(Ended::Finished) => self.blocking(move |ground| ground.taken.finish(&ground.taken_dir(&name))).await,
+            None => {}
         }
     }
 
@@ -361,6 +360,14 @@ fn drop_copy(ground: &Ground, held: &HeldCopies, name: &JournalName) {
     }
     if let Err(error) = remove(&ground.world, &held.dir(&journal)) {
         error!("{name} is finished, and its copy cannot be removed: {error}");
+    }
+}
+
+fn spread(written: directory::Spread) -> Spread {
+    match written {
+        directory::Spread::Any => Spread::Any,
+        directory::Spread::Rack => Spread::Rack,
+        directory::Spread::Site => Spread::Site,
     }
 }
 

@@ -3,7 +3,6 @@
 //! Owns the place in etcd, and the disk's number that goes with the name. Knows no journal's bytes. Always holds: a node with another
 //! disk is another member; what the others are shown of this node is what it is.
 
-mod choice;
 mod claim;
 mod disk;
 mod door;
@@ -19,7 +18,8 @@ mod tenure;
 mod tidy;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use cluster::etcd::Client;
 use cluster::keys::Keys;
@@ -28,14 +28,17 @@ use cluster::record::{Member, NodeRecord};
 use cluster::view::View;
 use cluster::{Announced, Cluster};
 use directory::{Host, HostPort, Loaded, Peer};
+use spool::Spool;
 use tokio::sync::watch;
 use world::World;
 
+use crate::copies::NodeCopies;
 use crate::data::DataDir;
 use crate::peers::Peers;
 use crate::view;
 pub use claim::{Claimed, claim};
-pub use journals::{Journals, Parts};
+use journals::Journals;
+pub use journals::Parts;
 use memory::Memory;
 pub use removal::{No, plan};
 use shown::Known;
@@ -46,6 +49,8 @@ pub struct InCluster {
     /// The tasks that keep it, and the way to etcd.
     pub cluster: Arc<Cluster>,
     memory: Arc<Mutex<Memory>>,
+    /// The tasks of its journals, once they run.
+    journals: OnceLock<Journals>,
 }
 
 /// Why a node cannot be in its cluster; for the operator.
@@ -75,7 +80,7 @@ impl InCluster {
             .map_err(|what| ClusterError(format!("posthouse.toml: [cluster]: {what}")))?;
         let memory = Arc::new(Mutex::new(Memory::new(world.clock.wall_ms())));
         tokio::spawn(remember(world.clone(), cluster.view(), memory.clone()));
-        Ok(Some(InCluster { cluster: Arc::new(cluster), memory }))
+        Ok(Some(InCluster { cluster: Arc::new(cluster), memory, journals: OnceLock::new() }))
     }
 
     /// Who we are.
@@ -110,6 +115,27 @@ impl InCluster {
         let (view, announced) = (self.view(), self.cluster.announced().borrow().clone());
         let (me, lease_held) = (self.me().node.as_str(), self.is_lease_held(now_ms));
         Known { me, view: &view, memory: &memory, lease_held, announced, endpoints, links, reports }.cluster()
+    }
+
+    /// Gives each journal of the node its task. Blocks for reading copies; call it inside a tokio runtime, once.
+    pub fn start_journals(&self, parts: Parts, claimed: Claimed, spool: &Spool) -> io::Result<NodeCopies> {
+        let (journals, copies) = Journals::start(&self.cluster, parts, claimed, spool)?;
+        self.journals.get_or_init(|| journals);
+        Ok(copies)
+    }
+
+    /// The journals that are this node's now, each with its copies; none before they run.
+    pub fn owned(&self) -> Vec<(String, Vec<view::OwnCopy>)> {
+        self.journals.get().map(Journals::shown).unwrap_or_default()
+    }
+
+    /// Hands all journals of this node over, once nothing is written to them any more; to one node, or to whoever comes first. Says who
+    /// has them now; the error is for people.
+    pub async fn hand_over(&self, to: Option<&str>) -> Result<Vec<String>, String> {
+        match self.journals.get() {
+            Some(journals) => journals.hand_over(to).await,
+            None => Err(String::from("the node is still starting")),
+        }
     }
 
     /// Links to nodes that the documents do not name are made and ended as etcd shows them. Ends with the cluster.

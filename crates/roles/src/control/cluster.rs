@@ -121,8 +121,8 @@ impl Control {
         };
         let Some(copies) = &node.copies else { return report };
         let taken = copies.taken.shown();
-        let owned = match &node.journals {
-            Some(journals) => journals.shown(),
+        let owned = match &node.cluster {
+            Some(place) => place.owned(),
             None => vec![(copies.own.journal().to_string(), copies.own.shown())],
         };
         for (name, mut copies_of_it) in owned.into_iter().take(JOURNALS_MAX) {

@@ -5,7 +5,7 @@
 use std::future::Future;
 
 use cluster::org::{Document, OrgError, OrgStore, Proposal};
-use directory::{OrgText, fill_passwords, hide_passwords};
+use directory::{OrgText, fill_passwords, hide_both, hide_passwords};
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 
@@ -213,11 +213,12 @@ impl Control {
         Ok(view::OrgDifference { base, from: from.called, to: to.called, difference, checked })
     }
 
-    /// The lines that differ, without password hashes: one that differs shows as a line that is the same on both sides.
+    /// The lines that differ, without password hashes.
     async fn compared(&self, from: &str, to: &str) -> Result<Vec<String>, Refusal> {
         let (from, to) = (from.to_string(), to.to_string());
         let lines = spawn_blocking(move || {
-            difference(&from, &to).iter().map(|line| hide_passwords(line).into_owned()).collect()
+            let (from, to) = hide_both(&from, &to);
+            difference(&from, &to)
         });
         lines.await.map_err(|_| Refusal::busy("the node is stopping".into(), "ask again after its start"))
     }

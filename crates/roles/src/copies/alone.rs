@@ -8,16 +8,17 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use cluster::record::next_term;
-use journal::copies::HandOverError;
-use tracing::{error, info, warn};
+use cluster::record::{Member, next_term};
+use cluster::tenure::{Look, Standing};
+use journal::copies::{CopyStage, HandOverError};
+use tracing::error;
 use world::World;
 
 use super::held::{Admission, Doorkeeper};
+use super::lateness::lateness;
 use super::note::TakeNote;
 use super::owned::HolderAt;
-use super::shown::plain;
-use super::standing::{Change, Standing};
+use super::say::say_standing;
 use super::{HeldCopies, OwnCopies, Places, SPOOL, spool_of};
 use crate::peers::Channel;
 
@@ -28,7 +29,7 @@ pub fn keep_level(own: &OwnCopies, holders: &[String]) -> io::Result<()> {
         node: holder.clone(),
         channel: own.journal().into(),
     };
-    own.follow(&holders.iter().map(at).collect::<Vec<_>>())?;
+    own.follow(&holders.iter().map(at).collect::<Vec<_>>());
     let own = own.clone();
     thread::Builder::new().name("copies-watch".into()).spawn(move || watch(&own))?;
     Ok(())
@@ -38,12 +39,20 @@ pub fn keep_level(own: &OwnCopies, holders: &[String]) -> io::Result<()> {
 fn watch(own: &OwnCopies) {
     let mut standing = Standing::default();
     while !own.is_stopping() {
-        let changes = standing.step(own.now_ms(), &own.states());
+        // No disk has a number here: a name is all there is.
+        let member = |holder: &String| Member { node: holder.clone(), disk: 0 };
+        let seen: Vec<(Member, bool, Option<String>)> = own
+            .states()
+            .iter()
+            .map(|state| (member(&state.holder), state.stage == CopyStage::Level, lateness(state)))
+            .collect();
+        let looks = seen.iter().map(|(holder, level, late)| Look { holder, level: *level, late: late.as_deref() });
+        let changes = standing.step(own.now_ms(), looks);
         if !changes.is_empty() {
-            let counting = standing.counting();
+            let counting: Vec<&str> = standing.counting().map(|member| member.node.as_str()).collect();
             own.set_level(&counting, counting.len());
         }
-        changes.iter().for_each(Change::say);
+        changes.iter().for_each(|change| say_standing(own.journal(), change));
         thread::park_timeout(WATCH_EVERY);
     }
 }
@@ -138,20 +147,6 @@ fn finish_take_out(world: &World, node: &str, places: &Places) -> io::Result<()>
     world.disk.rename(&dir, &to.join(note.epoch.to_string()))?;
     world.disk.sync_dir(&to)?;
     world.disk.sync_dir(&home)
-}
-
-impl Change {
-    /// Tells the operator.
-    pub fn say(&self) {
-        match self {
-            Change::Counts(holder) => info!("the copy on {} is level: it counts from now on", plain(holder)),
-            Change::CountsNoMore(holder, why) => warn!(
-                "the copy on {} counts no more: {why}; connectors that want it refuse mail with 451, \
-                 or take it without, until it is level again",
-                plain(holder)
-            ),
-        }
-    }
 }
 
 const WATCH_EVERY: Duration = Duration::from_millis(100);

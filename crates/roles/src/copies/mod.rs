@@ -1,19 +1,22 @@
 //! Copies of journals: ours on other nodes, theirs on this one, and the journals that are delivered from here instead of there.
 //!
-//! Owns which links carry copies, and the threads that work on them. Knows no mail. Who decides which copies count and who takes over
+//! Owns which links carry copies, and the tasks and threads that work on them. Knows no mail. Who decides which copies count and who takes over
 //! is [`alone`] where there is no etcd, and `crate::cluster` where there is.
 //! Always holds: a copy counts only while it is level and answers; a node writes only copies of journals whose owner is at the other
 //! end of the link.
 
 pub mod alone;
+mod carry;
 mod drive;
 pub mod former;
 mod gate;
 pub mod held;
+pub mod lateness;
+mod moves;
 mod note;
 pub mod owned;
+mod say;
 mod shown;
-pub mod standing;
 pub mod taken;
 
 use std::io;
@@ -30,10 +33,11 @@ use crate::peers::Peers;
 pub use held::HeldCopies;
 pub use note::TakeNote;
 pub use owned::OwnCopies;
+pub use say::say_standing;
 pub use taken::TakenJournals;
 use taken::{OpenAs, WhenEmpty};
 
-/// What all threads that work on copies share.
+/// What all that work on copies share.
 #[derive(Clone)]
 struct Shop {
     world: World,

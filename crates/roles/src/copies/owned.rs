@@ -1,19 +1,20 @@
-//! Owns the copies of one journal of ours on other nodes: one thread a holder. Knows neither how holders are chosen nor whose copies
+//! Owns the copies of one journal of ours on other nodes: one task a holder. Knows neither how holders are chosen nor whose copies
 //! count: whoever decides that says [`OwnCopies::follow`] and [`OwnCopies::set_level`].
 //! Always holds: a holder that was let go is sent nothing more, and what it has acknowledged counts no more.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use journal::copies::{Copies, CopyState};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::time::sleep;
 use tracing::{error, info};
 use world::World;
 
-use super::drive::{drive, wake_of_this_thread};
+use super::carry::{Bell, carry};
 use super::{CHANNEL, Shop, WINDOW_BYTES};
 use crate::peers::Peers;
 
@@ -25,12 +26,13 @@ pub struct OwnCopies {
     journal: Arc<str>,
     deposed: Arc<watch::Sender<bool>>,
     kept: Arc<Mutex<Kept>>,
+    runtime: Handle,
 }
 
-/// Who keeps a copy now, each with the number of its thread.
+/// Who keeps a copy now, each with the number of its task.
 #[derive(Default)]
 struct Kept {
-    threads: u64,
+    tasks: u64,
     by_holder: BTreeMap<Arc<str>, u64>,
 }
 
@@ -46,7 +48,7 @@ pub struct HolderAt {
 }
 
 impl OwnCopies {
-    /// Of `journal`; nobody keeps one yet.
+    /// Of `journal`; nobody keeps one yet. Call it inside a tokio runtime: the links are tasks there.
     pub fn new(world: &World, copies: Copies, journal: &str, peers: &Peers) -> OwnCopies {
         OwnCopies {
             shop: Shop::new(world, peers),
@@ -54,11 +56,12 @@ impl OwnCopies {
             journal: journal.into(),
             deposed: Arc::new(watch::Sender::new(false)),
             kept: Arc::default(),
+            runtime: Handle::current(),
         }
     }
 
     /// Has these, and nobody else, keep copies.
-    pub fn follow(&self, holders: &[HolderAt]) -> io::Result<()> {
+    pub fn follow(&self, holders: &[HolderAt]) {
         let mut kept = self.kept();
         let stays = |holder: &Arc<str>| holders.iter().any(|at| at.holder == *holder);
         let gone: Vec<Arc<str>> = kept.by_holder.keys().filter(|holder| !stays(holder)).cloned().collect();
@@ -70,13 +73,11 @@ impl OwnCopies {
             if kept.by_holder.contains_key(&at.holder) {
                 continue;
             }
-            kept.threads += 1;
-            let (own, at, number) = (self.clone(), at.clone(), kept.threads);
-            let (name, holder) = (format!("copy-on-{}", at.node), at.holder.clone());
-            thread::Builder::new().name(name).spawn(move || own.keep_on(&at, number))?;
-            kept.by_holder.insert(holder, number);
+            kept.tasks += 1;
+            let (own, at, number) = (self.clone(), at.clone(), kept.tasks);
+            kept.by_holder.insert(at.holder.clone(), number);
+            self.runtime.spawn(async move { own.keep_on(&at, number).await });
         }
-        Ok(())
     }
 
     /// Names the copies that commits wait for, and how many of them count as protection.
@@ -142,14 +143,17 @@ impl OwnCopies {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The body of one holder's thread: link after link, until another thread does it or nobody shall.
-    fn keep_on(&self, at: &HolderAt, number: u64) {
+    /// One holder's task: link after link, until another task does it or nobody shall.
+    async fn keep_on(&self, at: &HolderAt, number: u64) {
         let is_ours = || self.kept().by_holder.get(&at.holder) == Some(&number);
         let (mut said, node) = (String::new(), at.node.as_str());
         while !self.shop.is_stopping() && is_ours() {
             if let Ok(channel) = self.shop.peers.open(node, CHANNEL, &at.channel, WINDOW_BYTES) {
-                let link = self.copies.attach(&self.journal, &at.holder, wake_of_this_thread());
-                let why = drive(&self.shop, &link, &channel);
+                let bell = Arc::new(Bell::default());
+                let ringing = bell.clone();
+                let link = self.copies.attach(&self.journal, &at.holder, Arc::new(move || ringing.ring()));
+                let link = Arc::new(link);
+                let why = carry(&self.shop, link.clone(), &bell, &channel).await;
                 let state = self.states().into_iter().find(|copy| *copy.holder == *at.holder);
                 let why = match state.and_then(|copy| copy.error) {
                     Some(error) => format!("{why}: {error}"),
@@ -170,7 +174,7 @@ impl OwnCopies {
                     return;
                 }
             }
-            thread::park_timeout(AGAIN_AFTER);
+            sleep(AGAIN_AFTER).await;
         }
     }
 }

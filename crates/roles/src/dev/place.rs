@@ -153,7 +153,7 @@ impl Place {
             let dir = self.node_dir(number);
             self.make_dir(&dir)?;
             self.write(&dir.join("posthouse.toml"), &plan.node_document(number))?;
-            self.write(&dir.join("org.toml"), &plan.org_document(number))?;
+            self.write(&dir.join("org.toml"), &plan.org_document())?;
         }
         self.write_state(&state)?;
         Ok(state)

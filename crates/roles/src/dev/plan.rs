@@ -127,24 +127,32 @@ impl Plan {
         text + "\n[journal]\nsegment_size = \"4MB\"\n\n[limits]\nconnection_rate_per_minute = 0\n"
     }
 
-    /// The organization document of a node: its own copy, because on one machine each node has its own ports.
-    pub fn org_document(&self, number: u16) -> String {
+    /// The organization document: one for all nodes. On one machine each node has its own ports, so each has its own connectors.
+    pub fn org_document(&self) -> String {
+        let connectors: String = self.numbers().map(|number| self.connectors(number)).collect();
         format!(
-            "# Written by `posthouse dev cluster`. Change it and say `posthouse reload --url http://{http}`.\n\
+            "# Written by `posthouse dev cluster`, the same for all nodes. With etcd: change it, then posthouse org apply;\n\
+             # docs/operating/change-the-organization.md. Without: posthouse reload, on each node.\n\
              postmaster = \"postmaster@posthouse.test\"\n\n\
              # This mail is kept in Maildirs of the node that delivers it.\n\
-             [[accepted_domain]]\nname = \"posthouse.test\"\ndeliver = \"maildir\"\n\n\
-             [[receive_connector]]\nname = \"in\"\nlisten = [\"{smtp}\"]\nremote = [\"127.0.0.0/8\"]\npermissions = [\"relay\"]\n\
-             tls = \"off\"\nconnections_per_source_max = 0\nconnections_per_source_percent_max = 100\ntarpit_ms = 0\n\n\
-             [[receive_connector]]\nname = \"submission\"\nprotocol = \"submission\"\nlisten = [\"{submission}\"]\n\
-             remote = [\"127.0.0.0/8\"]\npermissions = [\"relay\"]\ntls = \"off\"\ntarpit_ms = 0\n\n\
+             [[accepted_domain]]\nname = \"posthouse.test\"\ndeliver = \"maildir\"\n\n{connectors}\
              # This mail waits, so that there is something to see: nobody listens on {later}, until you start something there.\n\
              [[send_connector]]\nname = \"later\"\ndomains = [\"{LATER}\"]\nsmart_hosts = [\"{later}\"]\ntls = \"off\"\n\n\
              [retry]\nglitch_count = 1000\nglitch_interval = \"2s\"\n",
-            http = self.http(number),
+            later = self.later(),
+        )
+    }
+
+    fn connectors(&self, number: u16) -> String {
+        format!(
+            "[[receive_connector]]\nname = \"in-{number}\"\nnodes = [\"{name}\"]\nlisten = [\"{smtp}\"]\n\
+             remote = [\"127.0.0.0/8\"]\npermissions = [\"relay\"]\ntls = \"off\"\nconnections_per_source_max = 0\n\
+             connections_per_source_percent_max = 100\ntarpit_ms = 0\n\n\
+             [[receive_connector]]\nname = \"submission-{number}\"\nnodes = [\"{name}\"]\nprotocol = \"submission\"\n\
+             listen = [\"{submission}\"]\nremote = [\"127.0.0.0/8\"]\npermissions = [\"relay\"]\ntls = \"off\"\ntarpit_ms = 0\n\n",
+            name = self.name(number),
             smtp = self.smtp(number),
             submission = self.submission(number),
-            later = self.later(),
         )
     }
 }
@@ -171,14 +179,18 @@ mod tests {
     }
 
     #[test]
-    fn the_organization_document_is_sound() {
-        let dir = world::World::real();
-        let file = std::env::temp_dir().join(format!("posthouse-dev-plan-{}.toml", std::process::id()));
-        dir.disk.replace_durable(&file, PLAN.org_document(3).as_bytes()).unwrap();
-        let start = directory::Start { org: Some(file.clone()), ..directory::Start::default() };
-        let loaded = directory::Loaded::load(dir.disk.as_ref(), &start);
-        dir.disk.remove(&file).unwrap();
-        let loaded = loaded.unwrap();
-        assert!(loaded.warnings.0.is_empty(), "{}", loaded.warnings);
+    fn the_organization_document_is_sound_for_each_node() {
+        let (world, _) = world::World::simulated(1);
+        let (node, org) = (std::path::Path::new("node.toml"), PLAN.org_document());
+        for number in PLAN.numbers() {
+            let document = format!("name = \"{}\"\n", PLAN.name(number));
+            world.disk.replace_durable(node, document.as_bytes()).unwrap();
+            let start = directory::Start { config: Some(node.into()), ..directory::Start::default() };
+            let given = directory::OrgText { name: "org.toml", text: &org };
+            let loaded = directory::Loaded::load_with(world.disk.as_ref(), &start, Some(given)).unwrap();
+            assert!(loaded.warnings.0.is_empty(), "{}", loaded.warnings);
+            let sockets: Vec<SocketAddr> = loaded.org.listeners().iter().map(|listener| listener.address).collect();
+            assert_eq!(sockets, [PLAN.smtp(number), PLAN.submission(number)]);
+        }
     }
 }

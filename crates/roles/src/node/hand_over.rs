@@ -57,7 +57,7 @@ impl HandOver {
 impl Node {
     /// Begins a hand-over; [`Node::handing_over`] tells how it goes. The error is for people; nothing was begun then.
     pub(crate) fn begin_hand_over(&self, to: Option<String>) -> Result<(), String> {
-        let copies = self.copies.as_ref().filter(|_| self.journals.is_some());
+        let copies = self.copies.as_ref().filter(|_| self.cluster.is_some());
         let copies = copies.ok_or("this node is in no cluster: nobody can be told to take its journal")?;
         let is_it = |holder: &str| to.as_deref().is_none_or(|to| holder.split('@').next() == Some(to));
         if !copies.own.states().iter().any(|copy| copy.counts && is_it(&copy.holder)) {
@@ -100,14 +100,14 @@ impl Node {
 
     /// The last step: nothing is written any more, so the journals can go. Says whether all of them went.
     pub(super) async fn give_journals(&self, wish: &Wish) -> bool {
-        let (Some(journals), Some(copies)) = (&self.journals, &self.copies) else { return false };
+        let (Some(cluster), Some(copies)) = (&self.cluster, &self.copies) else { return false };
         let own = copies.own.clone();
         self.hand_over.stage.send_replace(Stage::Levelling);
         let level = tokio::task::spawn_blocking(move || own.settle(LEVEL_MAX)).await.unwrap_or(false);
         let given = match level {
             true => {
                 self.hand_over.stage.send_replace(Stage::Giving);
-                journals.hand_over(wish.to.as_deref()).await
+                cluster.hand_over(wish.to.as_deref()).await
             }
             false => Err(format!("no copy has everything within {} s", LEVEL_MAX.as_secs())),
         };

@@ -20,7 +20,7 @@ use transport::swap::Swap;
 use world::World;
 
 use crate::certificates::ServedCertificate;
-use crate::cluster::{InCluster, Journals};
+use crate::cluster::InCluster;
 use crate::config;
 use crate::copies::{NodeCopies, Places};
 use crate::counted::Counted;
@@ -63,8 +63,6 @@ pub struct Node {
     pub(crate) copies: Option<NodeCopies>,
     /// The place in the cluster, if the node document has `[cluster]`.
     pub(crate) cluster: Option<InCluster>,
-    /// The tasks of its journals in the cluster.
-    pub(crate) journals: Option<Journals>,
     /// The wish to hand them over, and what became of it.
     pub(crate) hand_over: HandOver,
     /// What is known of the organization document's versions; of use in a cluster only.

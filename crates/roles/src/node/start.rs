@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use directory::{Loaded, Problems, Start};
+use directory::{Loaded, Org, Problems, Start};
 use sd_notify::NotifyState;
 use spool::Spool;
 use tracing::{info, warn};
@@ -26,7 +26,7 @@ use super::run::{Running, Signals, tell_manager};
 use super::settings::spool_settings;
 use super::{Node, SessionReadiness};
 use crate::certificates::{CertificateError, CertificateFiles, ServedCertificate};
-use crate::cluster::{Claimed, ClusterError, InCluster, Journals, Parts, claim};
+use crate::cluster::{Claimed, ClusterError, InCluster, Parts, claim};
 use crate::config;
 use crate::copies::{NodeCopies, TakeNote, former};
 use crate::counted::Counted;
@@ -136,8 +136,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     let http = http.listen(HTTP_REMEDY).map_err(StartError::Bind)?;
     if let (Some(links), Some(peers)) = (links, &loaded.node.peers) {
         let start = || start_copies(&node, &loaded, peers, &links, claimed);
-        let (journals, copies) = tokio::task::block_in_place(start)?;
-        (node.journals, node.copies) = (journals, Some(copies));
+        node.copies = Some(tokio::task::block_in_place(start)?);
         node.peers = Some(links);
     }
     node.listeners.listen(bound).map_err(StartError::Bind)?;
@@ -216,13 +215,13 @@ fn start_copies(
     peers: &directory::Peers,
     links: &Peers,
     claimed: Option<Claimed>,
-) -> Result<(Option<Journals>, NodeCopies), StartError> {
+) -> Result<NodeCopies, StartError> {
     let (kit, places, settings) = (node.kit.clone(), node.places(), spool_settings(loaded));
     let failed = |error| StartError::Io("copies of journals", error);
     let (Some(place), Some(claimed)) = (&node.cluster, claimed) else {
         let holders = peers.copy_holders();
         let copies = NodeCopies::alone(kit, &places, settings, node.spool.copies(), &holders, links);
-        return Ok((None, copies.map_err(failed)?));
+        return copies.map_err(failed);
     };
     let (org, by_default) = (node.org.clone(), u8::from(loaded.node.keeps_copies()));
     // At least one: a journal without a copy is lost with its machine.
@@ -233,8 +232,7 @@ fn start_copies(
     };
     let (peers, node_document) = (links.clone(), loaded.node.clone());
     let parts = Parts { kit, places, settings, peers, wanted: Box::new(wanted), node: node_document };
-    let (journals, copies) = Journals::start(place, parts, claimed, &node.spool).map_err(failed)?;
-    Ok((Some(journals), copies))
+    place.start_journals(parts, claimed, &node.spool).map_err(failed)
 }
 
 /// Puts the parts together; mail that waits begins to move.
@@ -248,30 +246,26 @@ fn assemble(
 ) -> Result<Node, StartError> {
     let (started_ms, started_mono_ms) = (world.clock.wall_ms(), world.clock.mono_ms());
     let counted = Counted::install();
-    let trace = Trace::open(&world, &data.trace(), loaded.node.trace.keep_bytes);
-    let trace = Arc::new(trace.map_err(|error| StartError::Io("trace", error))?);
+    let trace = open_trace(&world, &data, loaded)?;
     let org = Arc::new(Swap::new(loaded.org.clone()));
     let categorizer = Arc::new(Categorizer::new(org.clone()));
-    let (bell, alarm) = (Arc::new(Bell::new()), Arc::new(Alarm::default()));
+    let (bell, alarm, health) = (Arc::new(Bell::new()), Arc::new(Alarm::default()), Arc::new(Health::default()));
     let wake = NodeWake::new(bell.clone(), alarm.clone());
     let mut settings = spool_settings(loaded);
     (settings.journal.epoch, settings.taken) = (tenure.epoch, tenure.taken);
     let spool = open_spool(&world, &data, settings, trace.clone(), categorizer.clone(), wake)?;
-    let resolver = Resolver::new(&DnsSettings { servers: loaded.node.dns.servers.clone(), timeout: DNS_TIMEOUT });
-    let resolver = resolver.map_err(|error| StartError::Io("name servers", io::Error::other(error.0)))?;
     let kit = Kit {
         world: world.clone(),
         trace: trace.clone(),
         org: org.clone(),
         categorizer: categorizer.clone(),
-        resolver,
-        store: Arc::new(Maildirs::new(&world, data.mail(), &loaded.node.name, org.clone())),
+        resolver: resolver(loaded)?,
+        store: Arc::new(maildirs(&world, &data, loaded, org.clone())),
         own_names: own_names(loaded),
         connections_max: loaded.node.limits.outbound_connections_max as usize,
     };
     let deliverer = Deliverer::start(&bell, kit.parts(&spool));
     let deliverer = deliverer.map_err(|error| StartError::Io("TLS", io::Error::other(error)))?;
-    let health = Arc::new(Health::default());
     let limits = &loaded.node.limits;
     let receiver = Receiver::new(Arc::new(Shared {
         world: world.clone(),
@@ -305,12 +299,27 @@ fn assemble(
         peers: None,
         copies: None,
         cluster: None,
-        journals: None,
         hand_over: HandOver::default(),
         standing: Standing::default(),
         changes: Changes::new().0,
         alarm,
     })
+}
+
+/// The Maildirs of this node.
+fn maildirs(world: &World, data: &DataDir, loaded: &Loaded, org: Arc<Swap<Org>>) -> Maildirs {
+    let window_ms = loaded.node.maildir.duplicate_window_ms;
+    Maildirs::new(world, data.mail(), &loaded.node.name, window_ms, org)
+}
+
+fn open_trace(world: &World, data: &DataDir, loaded: &Loaded) -> Result<Arc<Trace>, StartError> {
+    let trace = Trace::open(world, &data.trace(), loaded.node.trace.keep_bytes);
+    Ok(Arc::new(trace.map_err(|error| StartError::Io("trace", error))?))
+}
+
+fn resolver(loaded: &Loaded) -> Result<Resolver, StartError> {
+    let settings = DnsSettings { servers: loaded.node.dns.servers.clone(), timeout: DNS_TIMEOUT };
+    Resolver::new(&settings).map_err(|error| StartError::Io("name servers", io::Error::other(error.0)))
 }
 
 /// While a long recovery goes on: a line for people and a plea for patience to the service manager, every two seconds.

@@ -172,6 +172,8 @@ impl Book {
         effects: &mut Effects,
     ) -> Option<(crate::record::State, bool)> {
         let at = self.find(id)?;
+        // Nobody knows how far its delivery came.
+        self.messages[at].repeat = true;
         let extra = self.messages[at].extra_mut();
         extra.crashes = extra.crashes.saturating_add(1);
         let aside = u32::from(extra.crashes) >= self.settings.poison_after;

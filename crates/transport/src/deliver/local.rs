@@ -14,6 +14,8 @@ pub trait LocalStore: Send + Sync + 'static {
 pub struct Letter<'a> {
     /// The message, for file names and logs.
     pub id: MessageId,
+    /// It may have been delivered before: the store looks whether it was, and then answers as if it had done it now.
+    pub repeat: bool,
     /// Whose mailbox.
     pub mailbox: &'a Mailbox,
     /// Lines that stand before the message: Return-Path (RFC 5321 4.4) and Delivered-To, CRLF at each end.

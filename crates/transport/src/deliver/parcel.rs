@@ -1,5 +1,7 @@
 //! A piece of work on its way over one connection: a message and as many of its recipients as one transaction takes.
 //!
+//! A store that is spoken to over LMTP gets one field in front, `X-Posthouse-Id`: the same whenever the message comes, so that it can know
+//! a message that comes twice (docs/decisions/duplicates.md).
 //! Always holds: recipients that a transaction has no room for are not spoken of in its outcome, so the spool keeps them ready.
 
 use mail::header::Scanner;
@@ -12,13 +14,24 @@ pub(super) struct Parcel {
     pub work: Work,
     /// How many recipients, from the first one on.
     recipients: usize,
+    /// Lines that go before the body, CRLF at the end of each.
+    head: String,
 }
 
 impl Parcel {
     /// `work` for at most `recipients_max` of its recipients.
-    pub fn new(work: Work, recipients_max: usize) -> Parcel {
+    pub fn new(work: Work, recipients_max: usize, protocol: Protocol) -> Parcel {
         let recipients = work.recipients_len().min(recipients_max.max(1));
-        Parcel { work, recipients }
+        let head = match protocol {
+            Protocol::Lmtp => format!("X-Posthouse-Id: {}\r\n", work.id()),
+            Protocol::Smtp => String::new(),
+        };
+        Parcel { work, recipients, head }
+    }
+
+    /// What is sent before the body. No line of it needs stuffing.
+    pub fn head(&self) -> &str {
+        &self.head
     }
 }
 
@@ -37,7 +50,7 @@ impl Outgoing for Parcel {
     }
 
     fn size_bytes(&self) -> u64 {
-        self.work.body().len()
+        self.head.len() as u64 + self.work.body().len()
     }
 
     fn body(&self) -> BodyKind {

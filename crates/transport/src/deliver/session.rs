@@ -112,7 +112,7 @@ impl<'h> Session<'h> {
             Next::Work => {
                 for work in self.works.drain(..) {
                     self.budget -= 1;
-                    self.client.send(Parcel::new(work, self.recipients_max));
+                    self.client.send(Parcel::new(work, self.recipients_max, self.plan.protocol));
                 }
                 if self.budget == 0 {
                     self.leave();
@@ -133,7 +133,13 @@ impl<'h> Session<'h> {
             }
             match self.client.next_output() {
                 Some(Output::Text(text)) => self.line.outbox.push_text(text),
-                Some(body) => self.feed = self.client.sending().map(|parcel| Feed::new(parcel.work.body(), &body)),
+                Some(body) => {
+                    let Some(parcel) = self.client.sending() else { continue };
+                    if !parcel.head().is_empty() {
+                        self.line.outbox.push_text(parcel.head().into());
+                    }
+                    self.feed = Some(Feed::new(parcel.work.body(), &body));
+                }
                 None => return Ok(()),
             }
         }

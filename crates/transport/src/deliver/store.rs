@@ -34,7 +34,13 @@ fn deliver(hop: &Hop, works: Vec<Work>) {
     for (work, body) in works.iter().zip(&bodies) {
         for (_, recipient) in work.recipients() {
             let head = &heads[letters.len()];
-            letters.push(Letter { id: work.id(), mailbox: &recipient.address, head, body });
+            letters.push(Letter {
+                id: work.id(),
+                repeat: work.may_be_repeat(),
+                mailbox: &recipient.address,
+                head,
+                body,
+            });
         }
     }
     let replies = hop.center.parts.store.deliver(domain, &letters);

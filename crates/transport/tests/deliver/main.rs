@@ -155,20 +155,27 @@ fn a_busy_hop_waits_on_its_ladder() {
 fn lmtp_over_a_unix_socket() {
     run(async {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("lmtp");
-        let listener = UnixListener::bind(&path).unwrap();
-        let manners = Manners { extensions: &["PIPELINING"], ..Manners::default() };
-        let serving = manners.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(session(stream, serving.clone()));
-            }
-        });
-        let domain = format!("[[accepted_domain]]\nname = \"home.test\"\ndeliver = \"lmtp:unix:{}\"\n", path.display());
-        let stage = Stage::new(&domain).await;
-        stage.send(&["b@home.test", "c@home.test"], "x\r\n").await;
-        stage.sees("DELIVER", 2).await;
-        assert_eq!(*manners.got.lock().unwrap(), ["b@home.test,c@home.test: x\r\n"]);
+        for extensions in [&["PIPELINING"][..], &["PIPELINING", "CHUNKING"]] {
+            let path = dir.path().join(extensions.len().to_string());
+            let listener = UnixListener::bind(&path).unwrap();
+            let manners = Manners { extensions, ..Manners::default() };
+            let serving = manners.clone();
+            tokio::spawn(async move {
+                while let Ok((stream, _)) = listener.accept().await {
+                    tokio::spawn(session(stream, serving.clone()));
+                }
+            });
+            let domain =
+                format!("[[accepted_domain]]\nname = \"home.test\"\ndeliver = \"lmtp:unix:{}\"\n", path.display());
+            let stage = Stage::new(&domain).await;
+            stage.send(&["b@home.test", "c@home.test"], "x\r\n").await;
+            stage.sees("DELIVER", 2).await;
+            let got = manners.got.lock().unwrap().join("|");
+            let id = got
+                .strip_prefix("b@home.test,c@home.test: X-Posthouse-Id: ")
+                .and_then(|got| got.strip_suffix("\r\nx\r\n"));
+            assert!(id.is_some_and(|id| id.parse::<mail::MessageId>().is_ok()), "{got:?}");
+        }
     });
 }
 

@@ -120,6 +120,12 @@ impl Keeper {
             (true, Some(DEPOSED)) => {
                 Some(format!("node {number} has found its journal taken over, and is started again"))
             }
+            (true, Some(HANDED_OVER)) => {
+                node.wanted = false;
+                Some(format!(
+                    "node {number} has handed its journals over and is off; `posthouse dev start {number}` starts it"
+                ))
+            }
             (true, _) => {
                 node.wanted = false;
                 Some(format!("{}; `posthouse dev start {number}` starts it", how(&format!("node {number}"))))
@@ -166,6 +172,8 @@ async fn end(place: &Place, mut children: Vec<Child>) {
 const ETCD: u16 = 0;
 /// EX_TEMPFAIL: to be started again, as systemd does.
 const DEPOSED: i32 = 75;
+/// Not to be started again by itself.
+const HANDED_OVER: i32 = 77;
 const ETCD_START_MAX: Duration = Duration::from_secs(20);
 /// A node delivers what it has in hand before it ends.
 const END_MAX: Duration = Duration::from_secs(15);

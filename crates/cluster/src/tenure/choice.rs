@@ -3,10 +3,18 @@
 
 use std::collections::BTreeMap;
 
-use cluster::record::{Member, NodeRecord};
-use directory::Spread;
+use crate::record::{DRAINING, Member, NodeRecord, STOPPING};
 
-use crate::health::{DRAINING, STOPPING};
+/// Which nodes are asked first to keep copies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spread {
+    /// Any.
+    Any,
+    /// Those of another rack.
+    Rack,
+    /// Those of another site, then those of another rack.
+    Site,
+}
 
 /// Who keeps copies of one journal, and how long each has been of no use.
 pub struct Choice {
@@ -193,12 +201,13 @@ mod tests {
         let all = nodes(&[("b", node(1, "", "")), ("c", node(2, "", ""))]);
         let mut choice = Choice::new("", "", Spread::Any, 7, std::slice::from_ref(&b));
         let counts = |member: Member| move |seen: &Member| Seen { counts: *seen == member, acked: 9 };
-        assert_eq!(choice.step(0, &all, 1, counts(b.clone())), [b.clone()]);
+        assert_eq!(names(&choice.step(0, &all, 1, counts(b.clone()))), ["b"]);
         let left = nodes(&[("c", node(2, "", ""))]);
-        assert_eq!(choice.step(1, &left, 1, |_| Seen { counts: false, acked: 9 }), [b.clone()], "it may come back");
+        assert_eq!(choice.step(1, &left, 1, |_| Seen { counts: false, acked: 9 }), [b], "it may come back");
         let later = 1 + USELESS_MS;
-        assert_eq!(choice.step(later, &left, 1, |_| Seen { counts: false, acked: 9 }), [b.clone(), c.clone()]);
-        assert_eq!(choice.step(later + 1, &left, 1, counts(c.clone())), [c.clone()]);
+        let both = choice.step(later, &left, 1, |_| Seen { counts: false, acked: 9 });
+        assert_eq!(names(&both), ["b", "c"]);
+        assert_eq!(names(&choice.step(later + 1, &left, 1, counts(c))), ["c"]);
         // A node with a new disk is another member.
         let anew = nodes(&[("c", node(5, "", ""))]);
         let much_later = later + 2 * USELESS_MS;
