@@ -64,7 +64,7 @@ impl Window {
         Ok(found)
     }
 
-    /// Notes letters that are durably in their mailboxes, durably.
+    /// Notes letters that are about to be moved into their mailboxes, durably.
     pub fn note(&self, letters: &[Entry]) -> io::Result<()> {
         if letters.is_empty() || self.keep_ms == 0 {
             return Ok(());
