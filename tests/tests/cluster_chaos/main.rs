@@ -12,6 +12,7 @@ mod full_disk;
 mod handed_over;
 mod lost_machines;
 mod rolling;
+mod storm;
 mod taker_dies;
 
 use std::time::Duration;
