@@ -3,6 +3,7 @@
 
 use spool::QueueView;
 
+use crate::cluster::{InCluster, JOURNAL_STATES, state_of};
 use crate::copies::NodeCopies;
 use crate::exposition::{Exposition, Kind};
 use crate::node::Node;
@@ -20,8 +21,9 @@ pub fn page(node: &Node) -> String {
     if let Some(links) = &node.peers {
         peers(&mut page, links);
     }
-    if node.cluster.is_some() {
+    if let Some(place) = &node.cluster {
         org(&mut page, node);
+        cluster(&mut page, node, place);
     }
     if let Some(of_node) = &node.copies {
         copies(&mut page, of_node);
@@ -128,6 +130,21 @@ fn org(page: &mut Exposition, node: &Node) {
         runs,
     );
     page.one("posthouse_org_newest_version", Kind::Gauge, "The version that counts; 0 while it is not known.", counts);
+}
+
+fn cluster(page: &mut Exposition, node: &Node, place: &InCluster) {
+    let view = place.view();
+    let answers = u8::from(view.at > 0 && view.silent.is_none());
+    page.one("posthouse_etcd_up", Kind::Gauge, "1 if etcd answers this node.", answers);
+    let held = u8::from(place.is_lease_held(node.world.clock.mono_ms()));
+    page.one("posthouse_lease_held", Kind::Gauge, "1 if this node's lease in etcd counts.", held);
+    page.one("posthouse_cluster_nodes", Kind::Gauge, "Nodes that are there, as etcd showed last.", view.nodes.len());
+    let mut states = page.family("posthouse_journals", Kind::Gauge, "Journals of the cluster, as etcd showed last.");
+    let of_state =
+        |state: &str| view.journals.iter().filter(|(name, journal)| state_of(name, journal) == Some(state)).count();
+    JOURNAL_STATES.iter().for_each(|state| states.sample(&[("state", state)], of_state(state)));
+    let orphans = view.orphans().len();
+    page.one("posthouse_orphans", Kind::Gauge, "Journals that nobody has: their mail waits.", orphans);
 }
 
 fn copies(page: &mut Exposition, of_node: &NodeCopies) {

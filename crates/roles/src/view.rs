@@ -1,11 +1,15 @@
 //! Owns what the API shows: plain values with the words of operators, times in RFC 3339. The command line reads them back.
 //! Knows no HTTP.
 
+mod cluster;
 mod org;
 
 use mail::date::rfc3339;
 use serde::{Deserialize, Serialize};
 
+pub use cluster::{
+    Cluster, ClusterJournal, ClusterNode, Etcd, EtcdEndpoint, HandOver, JournalCopy, Nodes, Report, ReportedJournal,
+};
 pub use org::{Org, OrgApplied, OrgChecked, OrgDifference, OrgNode, OrgText, OrgVersion};
 
 /// The node at a glance.
@@ -64,8 +68,22 @@ pub struct Status {
     /// The organization document that runs against the one that counts; nothing without `[cluster]`.
     #[serde(default)]
     pub org: Option<Org>,
+    /// What is wrong with the cluster, as far as it is known without asking the other nodes; nothing without `[cluster]`.
+    #[serde(default)]
+    pub cluster: Option<ClusterState>,
     /// What runs against what is written.
     pub config: Config,
+}
+
+/// The cluster at a glance.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ClusterState {
+    /// etcd answers.
+    pub etcd: bool,
+    /// Since when it does, or does not.
+    pub etcd_since: String,
+    /// What is wrong, and what to do.
+    pub wrong: Vec<String>,
 }
 
 /// One socket.
@@ -113,7 +131,7 @@ pub struct Peer {
 }
 
 /// A copy of this node's journal on another node.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnCopy {
     /// The node that keeps it.
     pub holder: String,

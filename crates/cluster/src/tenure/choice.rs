@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::record::{Member, NodeRecord};
+use crate::record::{DRAINING, Member, NodeRecord, STOPPING};
 
 /// Which nodes are asked first to keep copies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +104,7 @@ impl Choice {
         let rank = |(name, record): &(&String, &NodeRecord)| {
             let failed = self.failed.get(&Member { node: (*name).clone(), disk: record.disk });
             let resting = failed.is_some_and(|at_ms| now_ms - at_ms < REST_MS);
-            (resting, self.distance(record), mixed(self.salt, name))
+            (resting, goes_away(record), self.distance(record), mixed(self.salt, name))
         };
         candidates.min_by_key(rank).map(member)
     }
@@ -136,6 +136,11 @@ impl Chosen {
         }
         self.acked = seen.acked;
     }
+}
+
+/// A node that a person is taking out of service may keep copies as long as it is there, but is asked after all others.
+fn goes_away(record: &NodeRecord) -> bool {
+    [DRAINING, STOPPING].contains(&record.health.as_str())
 }
 
 /// Rendezvous hashing: each journal has an order of nodes of its own, and a node that leaves changes it for nobody else.
@@ -177,6 +182,17 @@ mod tests {
         assert_eq!(names(&choose(Spread::Site, 2)), ["d", "c"]);
         assert_ne!(names(&choose(Spread::Rack, 1)), ["b"]);
         assert_eq!(choose(Spread::Any, 9).len(), 3);
+    }
+
+    #[test]
+    fn a_draining_one_is_asked_last() {
+        for draining in ["b", "c"] {
+            let mut all = nodes(&[("b", node(1, "", "")), ("c", node(2, "", ""))]);
+            all.get_mut(draining).unwrap().health = "draining".into();
+            let mut choice = Choice::new("", "", Spread::Any, 7, &[]);
+            assert_ne!(names(&choice.step(0, &all, 1, |_| Seen::default())), [draining]);
+            assert_eq!(choice.step(0, &all, 2, |_| Seen::default()).len(), 2, "better than none");
+        }
     }
 
     #[test]

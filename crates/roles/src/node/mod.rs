@@ -91,6 +91,13 @@ impl Node {
         rules.any(|protection| self.spool.can_protect(protection).is_ok())
     }
 
+    /// Shows the others of its cluster whether this node takes mail.
+    pub(crate) fn announce_health(&self) {
+        if let Some(place) = &self.cluster {
+            place.cluster.announce(|record| record.health = self.health.word().into());
+        }
+    }
+
     /// Where mail for this recipient would go now.
     pub(crate) fn route_of(&self, to: &Mailbox) -> HopKey {
         self.categorizer.hop(&ReversePath::Null, to)
