@@ -103,7 +103,8 @@ fn a_person_takes_a_dead_nodes_journal_over_and_the_old_owner_comes_back() {
     let Two { keep: _keep, mut a, mut b } = two;
     eventually("both copies count", SOON, || counts(&a) && counts(&b));
     for n in 0..50 {
-        assert!(send(&a, &format!("r{n}@far.test")).starts_with("250"));
+        // On a busy machine the copy may be late for once; a 451 keeps nothing.
+        eventually("it is taken", SOON, || send(&a, &format!("r{n}@far.test")).starts_with("250"));
     }
     assert_eq!(messages(&a).len(), 50);
     let (code, _, error) = b.verb(&["journal", "take-over", "a.test"]);
