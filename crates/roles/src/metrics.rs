@@ -16,7 +16,8 @@ pub fn page(node: &Node) -> String {
     let mut page = Exposition::after(node.counted.page());
     health(&mut page, node);
     mail(&mut page, node);
-    queues(&mut page, &node.spool.queues());
+    let views: Vec<QueueView> = node.spools().queues().into_iter().map(|(view, _)| view).collect();
+    queues(&mut page, &views);
     journal(&mut page, &node.spool.journal_stats());
     if let Some(links) = &node.peers {
         peers(&mut page, links);

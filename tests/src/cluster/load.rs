@@ -110,6 +110,12 @@ impl Load {
         self.running.iter().map(|(_, source)| source.promised().len()).sum()
     }
 
+    /// Bytes of the ledger of what the node with this number has promised: it grows with each 250.
+    pub fn ledger_size(&self, number: usize) -> u64 {
+        let of_node = self.running.iter().filter(|(node, _)| *node == number);
+        of_node.map(|(_, source)| fs::metadata(&source.ledger).unwrap().len()).sum()
+    }
+
     /// What the node with this number has promised to the generators that run, and nobody has taken yet.
     pub fn waiting_on(&self, number: usize, sink: &ClusterSink) -> HashSet<String> {
         let arrived = sink.arrived();
