@@ -212,6 +212,11 @@ fn nothing_is_lost_with_a_machine() {
     // What was between dot and answer, on either side, when a machine died.
     let explained = doubts + ROUNDS as usize * CONNECTIONS * 2;
     assert!(arrived.duplicates() <= explained, "{} arrived twice, {explained} are explained", arrived.duplicates());
+    let (_, metrics) = b.get("/metrics");
+    let named = metrics.lines().find_map(|line| line.strip_prefix("posthouse_possible_duplicates_total "));
+    let named: usize = named.and_then(|count| count.parse().ok()).unwrap();
+    assert!(arrived.duplicates() <= doubts + named, "{} arrived twice, {named} were named", arrived.duplicates());
+    println!("{named} were named as possible duplicates");
     assert!(promised.len() > 1000, "there was load: {}", promised.len());
     eventually("what was taken is done", SOON, || b.json(&["journal", "list"])["taken"].as_array().unwrap().is_empty());
     let left = || -> usize {
