@@ -16,7 +16,8 @@ pub fn page(node: &Node) -> String {
     let mut page = Exposition::after(node.counted.page());
     health(&mut page, node);
     mail(&mut page, node);
-    queues(&mut page, &node.spool.queues());
+    let views: Vec<QueueView> = node.spools().queues().into_iter().map(|(view, _)| view).collect();
+    queues(&mut page, &views);
     journal(&mut page, &node.spool.journal_stats());
     if let Some(links) = &node.peers {
         peers(&mut page, links);
@@ -48,7 +49,20 @@ fn mail(page: &mut Exposition, node: &Node) {
         events.sample(&[("event", &kind.word().to_ascii_lowercase())], count);
     }
     page.one("posthouse_trace_dropped_total", Kind::Counter, "Trace lines that were not kept.", node.trace.dropped());
-    let spool = view::Spool::from(node.spool.totals());
+    let totals = node.spool.totals();
+    page.one(
+        "posthouse_spool_under_way_messages",
+        Kind::Gauge,
+        "Messages that a next hop may have: after a crash just now, the possible duplicates.",
+        totals.under_way,
+    );
+    page.one(
+        "posthouse_unnoted_messages_total",
+        Kind::Counter,
+        "Messages sent although a full journal could not note that they are under way.",
+        totals.unnoted,
+    );
+    let spool = view::Spool::from(totals);
     page.one(
         "posthouse_accepted_total",
         Kind::Counter,

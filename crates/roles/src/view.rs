@@ -274,6 +274,9 @@ pub struct Queue {
     pub incoming_per_s: f32,
     /// Messages out per second, over the last minute.
     pub outgoing_per_s: f32,
+    /// Journals besides the node's own that it has mail from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub journals: Vec<String>,
 }
 
 /// One message.
@@ -295,6 +298,12 @@ pub struct Message {
     pub held: Option<String>,
     /// How often the process went down with it in hand.
     pub crashes: u32,
+    /// The journal that it is in, if that is not the node's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<String>,
+    /// It may have been delivered before, when its journal was last in use.
+    #[serde(default)]
+    pub repeat: bool,
     /// Its recipients, settled ones too.
     pub recipients: Vec<Recipient>,
 }
@@ -352,8 +361,8 @@ impl From<journal::Stats> for Journal {
     }
 }
 
-impl From<spool::QueueView> for Queue {
-    fn from(of: spool::QueueView) -> Queue {
+impl From<(spool::QueueView, Vec<String>)> for Queue {
+    fn from((of, journals): (spool::QueueView, Vec<String>)) -> Queue {
         Queue {
             name: of.key.to_string(),
             state: of.state.word().into(),
@@ -370,6 +379,7 @@ impl From<spool::QueueView> for Queue {
             next_retry: of.next_retry_ms.map(rfc3339),
             incoming_per_s: of.incoming_per_s,
             outgoing_per_s: of.outgoing_per_s,
+            journals,
         }
     }
 }
@@ -390,8 +400,8 @@ fn why(queue: &spool::QueueView) -> String {
     }
 }
 
-impl From<spool::MessageView> for Message {
-    fn from(of: spool::MessageView) -> Message {
+impl From<(spool::MessageView, Option<String>)> for Message {
+    fn from((of, journal): (spool::MessageView, Option<String>)) -> Message {
         Message {
             id: of.id.to_string(),
             sender: of.sender,
@@ -409,6 +419,8 @@ impl From<spool::MessageView> for Message {
                 spool::Held::Poison => "poison".into(),
             }),
             crashes: of.crashes,
+            journal,
+            repeat: of.repeat,
             recipients: of.recipients.into_iter().map(Recipient::from).collect(),
         }
     }

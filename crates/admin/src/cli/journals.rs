@@ -76,10 +76,17 @@ pub fn print(status: &Status) {
     if status.taken.is_empty() {
         return;
     }
-    let columns = [text("taken over"), number("epoch"), number("messages left"), number("size")];
+    let columns =
+        [text("taken over"), number("epoch"), number("messages left"), number("size"), number("could come twice")];
     let mut table = Table::new(columns);
     for taken in &status.taken {
-        table.row(vec![taken.journal.clone(), taken.epoch.to_string(), taken.messages.to_string(), size(taken.bytes)]);
+        table.row(vec![
+            taken.journal.clone(),
+            taken.epoch.to_string(),
+            taken.messages.to_string(),
+            size(taken.bytes),
+            taken.possible_duplicates.to_string(),
+        ]);
     }
     table.print("");
 }

@@ -30,6 +30,7 @@ use crate::health::Health;
 use crate::listeners::Listeners;
 use crate::org::Standing;
 use crate::peers::Peers;
+use crate::spools::Spools;
 use crate::timers::Alarm;
 use crate::trace::Trace;
 
@@ -76,6 +77,12 @@ impl Node {
     /// The organization that runs.
     pub(crate) fn org(&self) -> Arc<Org> {
         self.org.load()
+    }
+
+    /// All spools that mail is delivered from.
+    pub(crate) fn spools(&self) -> Spools {
+        let others = self.copies.as_ref().map(|copies| copies.taken.spools());
+        Spools::new(self.spool.clone(), others.unwrap_or_default())
     }
 
     /// Where copies and taken journals are kept.
