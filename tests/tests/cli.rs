@@ -240,13 +240,15 @@ fn a_drained_node_takes_no_mail_and_says_so() {
     let node = Node::started(&[]);
     let mut open = session(node.smtp);
     assert_eq!(node.get("/health/ready").0, 200);
-    says(&node, &["drain"]);
+    says(&node, &["node", "drain"]);
     let (code, body) = node.get("/health/ready");
     assert!(code == 503 && body.contains("draining"), "{body}");
     assert_eq!(node.get("/health/live").0, 200);
     assert!(open.command("MAIL FROM:<a@client.example>").starts_with("4"));
     assert!(Wire::connect(node.smtp).reply()[0].starts_with("421 4.3.2"));
-    says(&node, &["undrain"]);
+    let listed = says(&node, &["node", "list"]);
+    assert!(listed.contains("NO: draining"), "{listed}");
+    says(&node, &["node", "resume"]);
     send(&node, "a@client.example", "bob@posthouse.test", "again");
 }
 
@@ -337,11 +339,12 @@ fn no_page_of_a_stranger_reaches_the_api() {
     let port = node.http;
     let rebound = http(port, "GET /api/v1/status HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n");
     assert!(rebound.starts_with("HTTP/1.1 403") && rebound.contains("what_to_do"), "{rebound}");
+    let name = node.json(&["status"])["name"].as_str().unwrap().to_string();
     let post = |headers: &str| {
         http(
             port,
             &format!(
-                "POST /api/v1/drain HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\nContent-Length: 0\r\n{headers}\r\n"
+                "POST /api/v1/nodes/{name}/drain HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\nContent-Length: 0\r\n{headers}\r\n"
             ),
         )
     };
@@ -399,4 +402,25 @@ fn a_reader_that_goes_away_is_no_panic() {
     let out = config.wait_with_output().unwrap();
     assert_eq!(String::from_utf8_lossy(&out.stderr), "");
     assert_eq!(out.status.code(), Some(141));
+}
+
+/// What needs a cluster, or another node, says so.
+#[test]
+fn a_node_alone_says_that_it_has_no_cluster_and_no_peers() {
+    let node = Node::started(&[]);
+    let name = node.json(&["status"])["name"].as_str().unwrap().to_string();
+    for (verb, says) in [
+        (&["cluster", "status"][..], "this node is in no cluster"),
+        (&["node", "drain", "--hand-over"], "this node is in no cluster"),
+        (&["node", "remove", "n2.test"], "this node is in no cluster"),
+        (&["node", "drain", "n2.test"], "knows no node n2.test"),
+        (&["node", "resume", "n2.test"], "posthouse node list"),
+    ] {
+        let (code, _, text) = node.verb(verb);
+        assert!(code == 1 && text.contains(says), "{verb:?}: {code} {text}");
+    }
+    let (code, _, text) = node.verb(&["node", "drain", "--to", "n2.test"]);
+    assert!(code == 2 && text.contains("--hand-over"), "{text}");
+    let nodes = node.json(&["node", "list"]);
+    assert_eq!((nodes["node"].as_str(), nodes["nodes"][0]["health"].as_str()), (Some(&*name), Some("ready")));
 }

@@ -131,12 +131,20 @@ pub struct Ready {
 /// The header in which a client says who asks, for the trace.
 pub const WHO: &str = "x-posthouse-who";
 
-/// `POST /api/v1/hand-over`
+/// `POST /api/v1/nodes/{node}/hand-over`
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HandOver {
     /// To which node; nothing: to whichever has a copy that counts.
     pub to: Option<String>,
+}
+
+/// `POST /api/v1/nodes/{node}/remove`
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RemoveNode {
+    /// Mail that nobody else can deliver is given up.
+    pub lose_its_mail: bool,
 }
 
 /// `POST /api/v1/journals/{node}/take-over`

@@ -228,6 +228,12 @@ pub struct NodeRecord {
     pub health: String,
 }
 
+/// The health of a node that takes no new mail because a person said so.
+pub const DRAINING: &str = "draining";
+
+/// The health of a node that ends.
+pub const STOPPING: &str = "stopping";
+
 fn hex<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{number:016x}"))
 }

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
+use cluster::record::{DRAINING, STOPPING};
 use mail::{Enhanced, Reply};
 
 /// Where a node stands in its life.
@@ -43,9 +44,23 @@ pub enum NotReady {
     NoRoom,
     /// Too few nodes keep a copy for what any connector asks for.
     TooFewCopies,
+    /// Another live node of the cluster has our name.
+    NameClash,
 }
 
 impl NotReady {
+    /// For the other nodes.
+    pub fn word(self) -> &'static str {
+        match self {
+            NotReady::Starting => "starting",
+            NotReady::Draining => DRAINING,
+            NotReady::Stopping => STOPPING,
+            NotReady::NoRoom => "no-room",
+            NotReady::TooFewCopies => "too-few-copies",
+            NotReady::NameClash => "name-clash",
+        }
+    }
+
     /// For the operator.
     pub fn reason(self) -> &'static str {
         match self {
@@ -54,6 +69,9 @@ impl NotReady {
             NotReady::Stopping => "stopping",
             NotReady::TooFewCopies => {
                 "too few copies: no other node keeps a level copy of the journal; mail that asks for one is refused with 451"
+            }
+            NotReady::NameClash => {
+                "name clash: another live node of the cluster has this node's name and another disk; give one of the two another name"
             }
             NotReady::NoRoom => "no room: the disk of the spool is full but for its reserve; mail is refused with 452",
         }
@@ -68,6 +86,7 @@ impl NotReady {
             NotReady::TooFewCopies => {
                 Reply::new(451, Enhanced::new(4, 4, 0), "too few nodes to keep a copy now, try later")
             }
+            NotReady::NameClash => Reply::new(421, Enhanced::new(4, 3, 2), "takes no mail now, try later"),
             NotReady::NoRoom => Reply::new(452, Enhanced::new(4, 3, 1), "no space for mail now, try later"),
         }
     }
@@ -84,6 +103,7 @@ pub struct Health {
     phase: AtomicU8,
     room: AtomicBool,
     copies: AtomicBool,
+    clash: AtomicBool,
 }
 
 impl Default for Health {
@@ -92,6 +112,7 @@ impl Default for Health {
             phase: AtomicU8::new(Phase::Starting as u8),
             room: AtomicBool::new(true),
             copies: AtomicBool::new(true),
+            clash: AtomicBool::new(false),
         }
     }
 }
@@ -125,12 +146,23 @@ impl Health {
         self.copies.store(enough, Ordering::Relaxed);
     }
 
+    /// Says whether another live node has our name.
+    pub fn set_clash(&self, clash: bool) {
+        self.clash.store(clash, Ordering::Relaxed);
+    }
+
+    /// For the other nodes: `ready`, or why not.
+    pub fn word(&self) -> &'static str {
+        self.ready().err().map_or("ready", NotReady::word)
+    }
+
     /// Whether a message can be taken now.
     pub fn ready(&self) -> Result<(), NotReady> {
         match self.phase() {
             Phase::Starting => Err(NotReady::Starting),
             Phase::Draining => Err(NotReady::Draining),
             Phase::Stopping => Err(NotReady::Stopping),
+            Phase::Serving if self.clash.load(Ordering::Relaxed) => Err(NotReady::NameClash),
             Phase::Serving if !self.room.load(Ordering::Relaxed) => Err(NotReady::NoRoom),
             Phase::Serving if !self.copies.load(Ordering::Relaxed) => Err(NotReady::TooFewCopies),
             Phase::Serving => Ok(()),
@@ -150,6 +182,8 @@ mod tests {
         assert_eq!(health.ready(), Ok(()));
         health.set_room(false);
         assert_eq!(health.ready(), Err(NotReady::NoRoom));
+        health.set_clash(true);
+        assert_eq!((health.ready(), health.word()), (Err(NotReady::NameClash), "name-clash"));
         assert!(health.enter(Phase::Draining) && health.enter(Phase::Serving) && health.enter(Phase::Stopping));
         assert!(!health.enter(Phase::Serving));
         assert_eq!(health.ready(), Err(NotReady::Stopping));

@@ -26,6 +26,7 @@ mod org;
 pub mod peers;
 pub mod pki;
 mod repeats;
+mod spools;
 mod timers;
 pub mod trace;
 pub mod view;

@@ -1,10 +1,11 @@
 //! Owns the Maildirs of this node: DATA/mail/DOMAIN/MAILBOX/{tmp,new,cur}. Knows no SMTP and no queues.
 //!
-//! A letter is written to `tmp`, synced, renamed to `new`; then `new` is synced, once for all letters of a call. Lines end in LF,
-//! as every reader of Maildirs expects; a CRLF message comes back the same byte for byte.
+//! A letter is written to `DOMAIN/.tmp/NODE`, synced, noted in the window, renamed to `new`; then `new` is synced, once for all letters
+//! of a call. Lines end in LF, as every reader of Maildirs expects; a CRLF message comes back the same byte for byte.
 //! Always holds: a positive reply promises that the letter survives a power cut; no address can name a file outside its domain; a
 //! message that may have been delivered before (after a crash or a take-over) comes into a mailbox once, though a reader has moved or
-//! removed it since. What is in doubt is delivered: see docs/decisions/duplicates.md.
+//! removed it since. For that: the file in `.tmp` of a letter that was noted goes only by being renamed to `new`. So a letter that was
+//! noted and has no file in any `.tmp` was delivered. See docs/decisions/duplicates.md.
 
 mod window;
 
@@ -39,9 +40,12 @@ pub struct Maildirs {
 
 /// Where a letter goes.
 struct Place {
+    /// Its mailbox.
     dir: PathBuf,
-    /// Of the letter.
+    /// Its name there.
     name: String,
+    /// Its name until it is there.
+    pending: String,
     entry: Entry,
 }
 
@@ -70,42 +74,59 @@ impl Maildirs {
         let mailbox = self.mailbox_name(domain, letter.mailbox);
         let dir = self.mailbox(domain, &mailbox)?;
         let entry = Entry::new(letter.id, &file_name(domain), &mailbox);
-        Ok(Place { dir, name: letter_name(letter.id), entry })
+        Ok(Place { dir, name: letter_name(letter.id), pending: format!("{}.{mailbox}", letter.id), entry })
     }
 
-    /// Writes and syncs one letter in `tmp`, and moves it to `new`.
-    fn write(&self, place: &Place, letter: &Letter<'_>) -> Result<(), Reply> {
-        // Another node that delivers the same message now writes a file of its own.
-        let temporary = place.dir.join("tmp").join(format!("{}.{}", place.name, self.host));
-        match self.write_file(&temporary, letter) {
-            Ok(()) => {}
-            Err(error) => {
-                // What is left in tmp is in nobody's way; the next attempt writes over it.
-                let _ = self.world.disk.remove(&temporary);
-                return Err(refusal(&error));
-            }
+    /// Where letters of a domain are written before they are delivered: a directory of this node's own, for another one may write the
+    /// same letter just now.
+    fn pending_dir(&self, domain: &str) -> PathBuf {
+        self.root.join(file_name(domain)).join(PENDING).join(&self.host)
+    }
+
+    /// Writes and syncs one letter.
+    fn write(&self, pending: &Path, letter: &Letter<'_>) -> Result<(), Reply> {
+        self.write_file(pending, letter).map_err(|error| {
+            // It may have been noted at an attempt before this one: it gives its space back, and stays.
+            let _ = self.world.disk.open(pending, Open::CreateOrTruncate);
+            refusal(&error)
+        })
+    }
+
+    /// Which of these were delivered before: a file in `new` or `cur` bears their name, of which readers keep the start; or they are in the
+    /// window, and no node has them pending.
+    fn delivered_before(&self, domain: &str, places: &[&Place]) -> HashSet<Entry> {
+        if places.is_empty() {
+            return HashSet::new();
         }
-        let new = place.dir.join("new").join(&place.name);
-        self.world.disk.rename(&temporary, &new).map_err(|error| refusal(&error))
-    }
-
-    /// Which of these were delivered before: they are in the window, or a file in `new` or `cur` bears their id. Readers keep the start of
-    /// a name.
-    fn delivered_before(&self, places: &[&Place]) -> HashSet<Entry> {
         let wanted: HashSet<Entry> = places.iter().map(|place| place.entry.clone()).collect();
-        let mut found = self.window.find(&wanted).unwrap_or_else(|error| {
+        let noted = self.window.find(&wanted).unwrap_or_else(|error| {
             tracing::warn!("what was delivered lately cannot be read: {error}; a letter may come twice");
             HashSet::new()
         });
-        for place in places {
-            let bears = place.name.trim_end_matches(SUFFIX);
-            let names = |part: &str| self.world.disk.list(&place.dir.join(part)).unwrap_or_default();
-            let has_name = |part: &str| names(part).iter().any(|entry| entry.name.starts_with(bears));
-            if !found.contains(&place.entry) && (has_name("new") || has_name("cur")) {
-                found.insert(place.entry.clone());
+        let is_there = |place: &Place| -> io::Result<bool> {
+            let start = place.name.trim_end_matches(SUFFIX);
+            for part in ["new", "cur"] {
+                if self.list(&place.dir.join(part))?.iter().any(|name| name.starts_with(start)) {
+                    return Ok(true);
+                }
+            }
+            Ok(noted.contains(&place.entry) && self.pending_files(domain, place)?.is_empty())
+        };
+        let delivered = places.iter().filter(|place| is_there(place).unwrap_or(false));
+        delivered.map(|place| place.entry.clone()).collect()
+    }
+
+    /// The files of a letter that is not delivered yet, of all nodes.
+    fn pending_files(&self, domain: &str, place: &Place) -> io::Result<Vec<PathBuf>> {
+        let all = self.root.join(file_name(domain)).join(PENDING);
+        let mut files = Vec::new();
+        for node in self.list(&all)? {
+            let path = all.join(&*node).join(&place.pending);
+            if self.world.disk.exists(&path)? {
+                files.push(path);
             }
         }
-        found
+        Ok(files)
     }
 
     fn write_file(&self, path: &Path, letter: &Letter<'_>) -> io::Result<()> {
@@ -163,30 +184,45 @@ impl Maildirs {
         Ok(dir)
     }
 
-    fn list(&self, domain_dir: &Path) -> io::Result<HashSet<Box<str>>> {
-        match self.world.disk.list(domain_dir) {
+    fn make_once(&self, dir: &Path) -> io::Result<()> {
+        if self.world.disk.exists(dir)? { Ok(()) } else { self.world.disk.create_dir_all_durable(dir) }
+    }
+
+    /// The names in a directory, none if there is no such.
+    fn list(&self, dir: &Path) -> io::Result<HashSet<Box<str>>> {
+        match self.world.disk.list(dir) {
             Ok(entries) => Ok(entries.into_iter().map(|entry| entry.name.into()).collect()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(HashSet::new()),
             Err(error) => Err(error),
         }
     }
 
-    /// Makes what was moved to `new` durable, and notes it.
-    fn conclude(&self, written: &[Place]) -> io::Result<()> {
-        let touched: BTreeSet<&Path> = written.iter().map(|place| place.dir.as_path()).collect();
-        for dir in touched {
-            let new = dir.join("new");
-            if let Err(error) = self.world.disk.sync_dir(&new) {
-                self.world.abort(&format!("{}: sync failed: {error}", new.display()));
-                return Err(error);
+    /// Notes letters that are written, and moves them into their mailboxes. Those that do not get there have another answer then.
+    fn conclude(&self, domain: &str, ready: &[&Place], answers: &mut HashMap<Entry, Reply>) -> io::Result<()> {
+        if ready.is_empty() {
+            return Ok(());
+        }
+        let pending = self.pending_dir(domain);
+        self.sync_dir(&pending)?;
+        let entries: Vec<Entry> = ready.iter().map(|place| place.entry.clone()).collect();
+        if let Err(error) = self.window.note(&entries) {
+            tracing::warn!("what is delivered cannot be noted: {error}; after a crash a letter may come twice");
+        }
+        let mut touched = BTreeSet::new();
+        for place in ready {
+            let new = place.dir.join("new");
+            match self.world.disk.rename(&pending.join(&place.pending), &new.join(&place.name)) {
+                Ok(()) => drop(touched.insert(new)),
+                Err(error) => drop(answers.insert(place.entry.clone(), refusal(&error))),
             }
         }
-        let entries: Vec<Entry> = written.iter().map(|place| place.entry.clone()).collect();
-        if let Err(error) = self.window.note(&entries) {
-            // They are delivered all the same.
-            tracing::warn!("what was delivered cannot be noted: {error}; after a crash a letter may come twice");
-        }
-        Ok(())
+        touched.iter().try_for_each(|new| self.sync_dir(new))
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.world.disk.sync_dir(dir).inspect_err(|error| {
+            self.world.abort(&format!("{}: sync failed: {error}", dir.display()));
+        })
     }
 }
 
@@ -197,35 +233,46 @@ fn letter_name(id: MessageId) -> String {
 
 impl LocalStore for Maildirs {
     fn deliver(&self, domain: &str, letters: &[Letter<'_>]) -> Vec<Reply> {
+        let pending = self.pending_dir(domain);
+        if let Err(error) = self.make_once(&pending) {
+            return vec![refusal(&error); letters.len()];
+        }
         let places: Vec<Result<Place, Reply>> = letters.iter().map(|letter| self.place(domain, letter)).collect();
         let in_doubt = places.iter().zip(letters).filter(|(_, letter)| letter.repeat);
         let in_doubt: Vec<&Place> = in_doubt.filter_map(|(place, _)| place.as_ref().ok()).collect();
-        let mut there = self.delivered_before(&in_doubt);
-        let mut written = Vec::with_capacity(letters.len());
-        let mut replies = Vec::with_capacity(letters.len());
-        for (place, letter) in places.into_iter().zip(letters) {
-            replies.push(match place {
-                Err(reply) => reply,
-                Ok(place) if there.contains(&place.entry) => {
-                    self.suppressed.increment(u64::from(letter.repeat));
-                    Reply::of(250, Enhanced::new(2, 1, 5), format!("was kept before as {}, not once more", place.name))
-                }
-                Ok(place) => match self.write(&place, letter) {
-                    Ok(()) => {
-                        let reply = Reply::of(250, Enhanced::new(2, 1, 5), format!("kept as {}", place.name));
-                        // Two addresses of one message may be one mailbox.
-                        there.insert(place.entry.clone());
-                        written.push(place);
-                        reply
-                    }
-                    Err(reply) => reply,
-                },
-            });
+        let there = self.delivered_before(domain, &in_doubt);
+        self.suppressed.increment(there.len() as u64);
+        // Two addresses of one message may be one mailbox, and then it is one letter.
+        let mut answers: HashMap<Entry, Reply> = HashMap::with_capacity(letters.len());
+        let mut ready = Vec::with_capacity(letters.len());
+        for (place, letter) in places.iter().zip(letters) {
+            let Some(place) = place.as_ref().ok().filter(|place| !answers.contains_key(&place.entry)) else { continue };
+            let written = if there.contains(&place.entry) {
+                Ok("was kept before, and not once more,")
+            } else {
+                self.write(&pending.join(&place.pending), letter).map(|()| {
+                    ready.push(place);
+                    "kept"
+                })
+            };
+            let kept = |how: &str| Reply::of(250, Enhanced::new(2, 1, 5), format!("{how} as {}", place.name));
+            answers.insert(place.entry.clone(), written.map_or_else(|reply| reply, kept));
         }
-        match self.conclude(&written) {
-            Ok(()) => replies,
-            Err(error) => vec![refusal(&error); letters.len()],
+        if let Err(error) = self.conclude(domain, &ready, &mut answers) {
+            return vec![refusal(&error); letters.len()];
         }
+        let kept = |place: &&&Place| answers.get(&place.entry).is_some_and(|reply| reply.code == 250);
+        for place in in_doubt.iter().filter(kept) {
+            // What an attempt before this one left, here or on another node. If it stays, the letter may come twice at worst.
+            let left = self.pending_files(domain, place).unwrap_or_default();
+            left.iter().for_each(|file| drop(self.world.disk.remove(file)));
+        }
+        let unheard = || Reply::new(451, Enhanced::new(4, 3, 0), "the mailbox gave no answer");
+        let answer = |place: Result<Place, Reply>| match place {
+            Ok(place) => answers.get(&place.entry).cloned().unwrap_or_else(unheard),
+            Err(reply) => reply,
+        };
+        places.into_iter().map(answer).collect()
     }
 }
 
@@ -283,173 +330,12 @@ impl LfLines {
     }
 }
 
+/// In a domain's directory: no mailbox has such a name, for a dot in front is written otherwise.
+const PENDING: &str = ".tmp";
 /// Where other programs write their host's name: an id needs none.
 const SUFFIX: &str = "posthouse";
 /// Mailboxes that strangers can make in a domain that lists no recipients.
 const MAILBOXES_PER_DOMAIN_MAX: usize = 20_000;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use transport::deliver::LetterBody;
-
-    struct Text(&'static [u8]);
-
-    impl LetterBody for Text {
-        fn size_bytes(&self) -> u64 {
-            self.0.len() as u64
-        }
-
-        fn read(&self, sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-            self.0.chunks(3).try_for_each(sink)
-        }
-    }
-
-    /// Mailboxes of the built-in organization, which keeps mail for posthouse.test.
-    fn store(world: &World, host: &str) -> Maildirs {
-        let loaded = directory::Loaded::load(world.disk.as_ref(), &directory::Start::default()).unwrap();
-        Maildirs::new(world, "/mail".into(), host, 1000, Arc::new(Swap::new(loaded.org)))
-    }
-
-    fn deliver(store: &Maildirs, to: &str, id: u8) -> Reply {
-        deliver_as(store, to, id, false)
-    }
-
-    fn deliver_as(store: &Maildirs, to: &str, id: u8, repeat: bool) -> Reply {
-        let mailbox = Mailbox::parse(to, false).unwrap();
-        let id = MessageId::new(1_795_237_200_123, [id; 10]);
-        let body = Text(b"Subject: x\r\n\r\nbody\rlone\r\n\r");
-        let letter = Letter { id, repeat, mailbox: &mailbox, head: b"Return-Path: <>\r\n", body: &body };
-        store.deliver(mailbox.domain(), &[letter]).remove(0)
-    }
-
-    #[test]
-    fn a_letter_is_whole_there_once_and_survives_a_power_cut() {
-        let (world, sim) = World::simulated(3);
-        let store = store(&world, "mx.x.test");
-        assert_eq!(deliver(&store, "Bob@posthouse.test", 1).code, 250);
-        assert_eq!(
-            deliver(&store, "bob@posthouse.test", 1).code,
-            250,
-            "after a crash before the record it is delivered again"
-        );
-        assert_eq!(deliver(&store, "bob@posthouse.test", 2).code, 250);
-        sim.disk.crash();
-        sim.disk.reboot();
-        let new = Path::new("/mail/posthouse.test/bob/new");
-        let names: Vec<_> = world.disk.list(new).unwrap().into_iter().map(|entry| entry.name).collect();
-        assert_eq!(names.len(), 2, "{names:?}");
-        assert!(names[0].starts_with("1795237200.") && names[0].ends_with(".posthouse"));
-        let kept = world.disk.read_all(&new.join(&names[0])).unwrap();
-        assert_eq!(kept, b"Return-Path: <>\nSubject: x\n\nbody\rlone\n\r");
-    }
-
-    /// What a reader does with a letter before the node is up again.
-    #[derive(Clone, Copy, Debug, PartialEq)]
-    enum Reader {
-        Waits,
-        Reads,
-        Removes,
-    }
-
-    /// Letters that a reader can see in a mailbox; he does with them what he does.
-    fn read(world: &World, mailbox: &Path, reader: Reader) -> usize {
-        let disk = &world.disk;
-        let names = |part: &str| disk.list(&mailbox.join(part)).unwrap_or_default();
-        let (fresh, seen) = (names("new"), names("cur"));
-        for entry in &fresh {
-            let new = mailbox.join("new").join(&entry.name);
-            match reader {
-                Reader::Waits => {}
-                Reader::Reads => {
-                    disk.rename(&new, &mailbox.join("cur").join(format!("{}:2,S", entry.name))).unwrap();
-                }
-                Reader::Removes => disk.remove(&new).unwrap(),
-            }
-        }
-        fresh.len() + seen.len()
-    }
-
-    /// A delivery that is cut off at any operation, and the same message once more from another node: never nothing, and twice only
-    /// where the reader has removed a letter whose delivery had not ended.
-    #[test]
-    fn a_message_that_comes_again_after_a_crash_is_one_letter_whatever_the_reader_did() {
-        let mailbox = Path::new("/mail/posthouse.test/bob");
-        let (mut cuts, mut doubts) = (0, 0);
-        for (reader, power) in
-            [Reader::Waits, Reader::Reads, Reader::Removes].into_iter().flat_map(|r| [(r, true), (r, false)])
-        {
-            for crash_at in 1.. {
-                let (world, sim) = World::simulated(crash_at);
-                assert_eq!(deliver(&store(&world, "a"), "bob@posthouse.test", 9).code, 250, "the mailbox is there");
-                read(&world, mailbox, Reader::Removes);
-                world.disk.sync_dir(&mailbox.join("new")).unwrap();
-                let first = store(&world, "a");
-                sim.disk.change_faults(|faults| faults.crash_after_ops = Some(crash_at));
-                let reply = deliver(&first, "bob@posthouse.test", 1);
-                let cut = sim.disk.crashed();
-                let answered = reply.code == 250 && !cut;
-                sim.disk.set_faults(Default::default());
-                match power {
-                    true => {
-                        sim.disk.crash();
-                        sim.disk.reboot();
-                    }
-                    false => sim.disk.restart_process(),
-                }
-                let before = read(&world, mailbox, reader);
-                assert_eq!(deliver_as(&store(&world, "b"), "bob@posthouse.test", 1, true).code, 250);
-                let after = read(&world, mailbox, Reader::Waits);
-                let letters = if reader == Reader::Removes { before + after } else { after };
-                let told =
-                    format!("{reader:?}, power {power}, cut at {crash_at}, answered {answered}: {before}, {after}");
-                assert!(letters >= 1 && before <= 1, "{told}");
-                if letters > 1 {
-                    assert!(reader == Reader::Removes && !answered, "{told}");
-                    doubts += 1;
-                }
-                if !cut {
-                    break;
-                }
-                cuts += 1;
-            }
-        }
-        assert!(cuts > 6 * 4, "{cuts} cuts");
-        assert!(doubts < cuts / 4, "{doubts} of {cuts}: only between the letter and its line in the window");
-    }
-
-    #[test]
-    fn what_was_delivered_stays_suppressed_and_nothing_else_is() {
-        let (world, _) = World::simulated(5);
-        let (a, b) = (store(&world, "a"), store(&world, "b"));
-        assert_eq!(deliver(&a, "bob@posthouse.test", 1).code, 250);
-        read(&world, Path::new("/mail/posthouse.test/bob"), Reader::Removes);
-        let again = deliver_as(&b, "bob@posthouse.test", 1, true);
-        assert!(again.code == 250 && again.text.contains("kept before"), "{again}");
-        assert_eq!(read(&world, Path::new("/mail/posthouse.test/bob"), Reader::Waits), 0);
-        for (to, id) in [("eve@posthouse.test", 1), ("bob@posthouse.test", 2)] {
-            let other = deliver_as(&b, to, id, true);
-            assert!(other.text.contains("kept as"), "{other}");
-        }
-    }
-
-    #[test]
-    fn no_address_leaves_its_domain() {
-        assert_eq!(file_name("\"../../etc\""), "%22..%2F..%2Fetc%22");
-        assert_eq!(file_name(".."), "%2E.");
-        assert_eq!(file_name("Ä"), "%C3%A4");
-        assert_eq!(file_name("bob.smith+tag"), "bob.smith+tag");
-        assert_eq!(file_name("[192.0.2.1]"), "%5B192.0.2.1%5D");
-    }
-
-    #[test]
-    fn strangers_cannot_make_mailboxes_without_end() {
-        let (world, _) = World::simulated(4);
-        let store = store(&world, "mx.x.test");
-        assert_eq!(deliver(&store, "bob@posthouse.test", 1).code, 250);
-        let many = (1..MAILBOXES_PER_DOMAIN_MAX).map(|n| format!("m{n}").into());
-        store.known.lock().unwrap().get_mut("posthouse.test").unwrap().extend(many);
-        assert_eq!(deliver(&store, "stranger@posthouse.test", 2).code, 452);
-        assert_eq!(deliver(&store, "bob@posthouse.test", 3).code, 250);
-    }
-}
+mod tests;

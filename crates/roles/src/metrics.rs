@@ -3,6 +3,7 @@
 
 use spool::QueueView;
 
+use crate::cluster::{InCluster, JOURNAL_STATES, state_of};
 use crate::copies::NodeCopies;
 use crate::exposition::{Exposition, Kind};
 use crate::node::Node;
@@ -15,13 +16,15 @@ pub fn page(node: &Node) -> String {
     let mut page = Exposition::after(node.counted.page());
     health(&mut page, node);
     mail(&mut page, node);
-    queues(&mut page, &node.spool.queues());
+    let views: Vec<QueueView> = node.spools().queues().into_iter().map(|(view, _)| view).collect();
+    queues(&mut page, &views);
     journal(&mut page, &node.spool.journal_stats());
     if let Some(links) = &node.peers {
         peers(&mut page, links);
     }
-    if node.cluster.is_some() {
+    if let Some(place) = &node.cluster {
         org(&mut page, node);
+        cluster(&mut page, node, place);
     }
     if let Some(of_node) = &node.copies {
         copies(&mut page, of_node);
@@ -46,7 +49,20 @@ fn mail(page: &mut Exposition, node: &Node) {
         events.sample(&[("event", &kind.word().to_ascii_lowercase())], count);
     }
     page.one("posthouse_trace_dropped_total", Kind::Counter, "Trace lines that were not kept.", node.trace.dropped());
-    let spool = view::Spool::from(node.spool.totals());
+    let totals = node.spool.totals();
+    page.one(
+        "posthouse_spool_under_way_messages",
+        Kind::Gauge,
+        "Messages that a next hop may have: after a crash just now, the possible duplicates.",
+        totals.under_way,
+    );
+    page.one(
+        "posthouse_unnoted_messages_total",
+        Kind::Counter,
+        "Messages sent although a full journal could not note that they are under way.",
+        totals.unnoted,
+    );
+    let spool = view::Spool::from(totals);
     page.one(
         "posthouse_accepted_total",
         Kind::Counter,
@@ -128,6 +144,21 @@ fn org(page: &mut Exposition, node: &Node) {
         runs,
     );
     page.one("posthouse_org_newest_version", Kind::Gauge, "The version that counts; 0 while it is not known.", counts);
+}
+
+fn cluster(page: &mut Exposition, node: &Node, place: &InCluster) {
+    let view = place.view();
+    let answers = u8::from(view.at > 0 && view.silent.is_none());
+    page.one("posthouse_etcd_up", Kind::Gauge, "1 if etcd answers this node.", answers);
+    let held = u8::from(place.is_lease_held(node.world.clock.mono_ms()));
+    page.one("posthouse_lease_held", Kind::Gauge, "1 if this node's lease in etcd counts.", held);
+    page.one("posthouse_cluster_nodes", Kind::Gauge, "Nodes that are there, as etcd showed last.", view.nodes.len());
+    let mut states = page.family("posthouse_journals", Kind::Gauge, "Journals of the cluster, as etcd showed last.");
+    let of_state =
+        |state: &str| view.journals.iter().filter(|(name, journal)| state_of(name, journal) == Some(state)).count();
+    JOURNAL_STATES.iter().for_each(|state| states.sample(&[("state", state)], of_state(state)));
+    let orphans = view.orphans().len();
+    page.one("posthouse_orphans", Kind::Gauge, "Journals that nobody has: their mail waits.", orphans);
 }
 
 fn copies(page: &mut Exposition, of_node: &NodeCopies) {

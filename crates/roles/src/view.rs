@@ -1,11 +1,15 @@
 //! Owns what the API shows: plain values with the words of operators, times in RFC 3339. The command line reads them back.
 //! Knows no HTTP.
 
+mod cluster;
 mod org;
 
 use mail::date::rfc3339;
 use serde::{Deserialize, Serialize};
 
+pub use cluster::{
+    Cluster, ClusterJournal, ClusterNode, Etcd, EtcdEndpoint, HandOver, JournalCopy, Nodes, Report, ReportedJournal,
+};
 pub use org::{Org, OrgApplied, OrgChecked, OrgDifference, OrgNode, OrgText, OrgVersion};
 
 /// The node at a glance.
@@ -64,8 +68,22 @@ pub struct Status {
     /// The organization document that runs against the one that counts; nothing without `[cluster]`.
     #[serde(default)]
     pub org: Option<Org>,
+    /// What is wrong with the cluster, as far as it is known without asking the other nodes; nothing without `[cluster]`.
+    #[serde(default)]
+    pub cluster: Option<ClusterState>,
     /// What runs against what is written.
     pub config: Config,
+}
+
+/// The cluster at a glance.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ClusterState {
+    /// etcd answers.
+    pub etcd: bool,
+    /// Since when it does, or does not.
+    pub etcd_since: String,
+    /// What is wrong, and what to do.
+    pub wrong: Vec<String>,
 }
 
 /// One socket.
@@ -113,7 +131,7 @@ pub struct Peer {
 }
 
 /// A copy of this node's journal on another node.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnCopy {
     /// The node that keeps it.
     pub holder: String,
@@ -256,6 +274,9 @@ pub struct Queue {
     pub incoming_per_s: f32,
     /// Messages out per second, over the last minute.
     pub outgoing_per_s: f32,
+    /// Journals besides the node's own that it has mail from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub journals: Vec<String>,
 }
 
 /// One message.
@@ -277,6 +298,12 @@ pub struct Message {
     pub held: Option<String>,
     /// How often the process went down with it in hand.
     pub crashes: u32,
+    /// The journal that it is in, if that is not the node's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<String>,
+    /// It may have been delivered before, when its journal was last in use.
+    #[serde(default)]
+    pub repeat: bool,
     /// Its recipients, settled ones too.
     pub recipients: Vec<Recipient>,
 }
@@ -334,8 +361,8 @@ impl From<journal::Stats> for Journal {
     }
 }
 
-impl From<spool::QueueView> for Queue {
-    fn from(of: spool::QueueView) -> Queue {
+impl From<(spool::QueueView, Vec<String>)> for Queue {
+    fn from((of, journals): (spool::QueueView, Vec<String>)) -> Queue {
         Queue {
             name: of.key.to_string(),
             state: of.state.word().into(),
@@ -352,6 +379,7 @@ impl From<spool::QueueView> for Queue {
             next_retry: of.next_retry_ms.map(rfc3339),
             incoming_per_s: of.incoming_per_s,
             outgoing_per_s: of.outgoing_per_s,
+            journals,
         }
     }
 }
@@ -372,8 +400,8 @@ fn why(queue: &spool::QueueView) -> String {
     }
 }
 
-impl From<spool::MessageView> for Message {
-    fn from(of: spool::MessageView) -> Message {
+impl From<(spool::MessageView, Option<String>)> for Message {
+    fn from((of, journal): (spool::MessageView, Option<String>)) -> Message {
         Message {
             id: of.id.to_string(),
             sender: of.sender,
@@ -391,6 +419,8 @@ impl From<spool::MessageView> for Message {
                 spool::Held::Poison => "poison".into(),
             }),
             crashes: of.crashes,
+            journal,
+            repeat: of.repeat,
             recipients: of.recipients.into_iter().map(Recipient::from).collect(),
         }
     }

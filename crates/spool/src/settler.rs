@@ -10,9 +10,8 @@ use journal::{AppendError, Batch, Commit, Committed, Extent, SegmentNo, When};
 use mail::{Envelope, MessageId};
 
 use crate::book::{Arrival, Finished};
-use crate::hop::HopKey;
+use crate::hop::{HopId, HopKey};
 use crate::record::{self, Accept, State};
-use crate::underway::Start;
 use crate::words::Priority;
 
 /// Settle records, and those who wait for them.
@@ -44,6 +43,20 @@ pub struct Abandoned {
     pub commit: Commit,
     /// What it would have made ours.
     pub arrival: Arrival,
+}
+
+/// Records that let the first messages of a queue start, on their way.
+pub struct Start {
+    /// Their batch.
+    pub commit: Commit,
+    /// The queue.
+    pub hop: HopId,
+    /// Each message, and the number of its state.
+    pub ids: Vec<(MessageId, u32)>,
+    /// Flights that were written when this was appended.
+    pub written: u64,
+    /// The answer, if it was there at once.
+    pub outcome: Option<Result<Committed, AppendError>>,
 }
 
 /// What is written together.

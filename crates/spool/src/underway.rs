@@ -6,27 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Wake, Waker};
 
-use journal::{AppendError, Batch, Commit, Committed, When};
+use journal::{AppendError, Batch, Committed, When};
 use mail::{EventKind, MessageId};
 
 use crate::book::Effects;
 use crate::hop::HopId;
 use crate::record;
 use crate::settings::Canary;
-use crate::settler::Bundle;
+use crate::settler::{Bundle, Start};
 use crate::shared::{Inner, Spool};
-
-/// Records of the first messages of a queue, on their way.
-pub struct Start {
-    commit: Commit,
-    hop: HopId,
-    /// Each message, and the number of its state.
-    ids: Vec<(MessageId, u32)>,
-    /// Flights of the settler that were written when this was appended.
-    written: u64,
-    /// The answer, if it was there at once.
-    outcome: Option<Result<Committed, AppendError>>,
-}
 
 impl Spool {
     /// The messages that were under way when this spool was opened, oldest first: a next hop may have had them already. No other message

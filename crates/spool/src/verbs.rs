@@ -93,6 +93,11 @@ impl Spool {
         found.into_iter().filter_map(still_there).collect()
     }
 
+    /// Whether a message is in custody here.
+    pub fn has(&self, id: MessageId) -> bool {
+        self.inner.book().find(id).is_some()
+    }
+
     /// One message.
     pub fn message(&self, id: MessageId) -> Option<MessageView> {
         let book = self.inner.book();

@@ -87,6 +87,8 @@ pub struct MessageView {
     pub held: Option<Held>,
     /// How often the process went down while it was in hand.
     pub crashes: u32,
+    /// It was under way when the spool was opened: its next delivery may be the second one.
+    pub repeat: bool,
     /// Its recipients, settled ones too.
     pub recipients: Vec<RecipientView>,
 }

@@ -64,6 +64,9 @@ impl ClusterSink {
     }
 }
 
+/// Sessions of one generator: no more messages of its are between a dot and an answer.
+pub const SESSIONS: usize = 8;
+
 /// Generators, and all that they were promised.
 #[derive(Default)]
 pub struct Load {
@@ -100,7 +103,8 @@ impl Load {
             let prefix = format!("r{round}n{number}");
             let to = format!("{}:{SMTP}", net.address(Place::Node(*number)));
             let command = net.command(Place::Hub, binary("mail-source"));
-            let all = [&["--seconds", "3600", "--sessions", "8", "--size", "3000"][..], options].concat();
+            let sessions = SESSIONS.to_string();
+            let all = [&["--seconds", "3600", "--sessions", &sessions, "--size", "3000"][..], options].concat();
             self.running.push((*number, Source::start_by(command, dir, &to, &prefix, &all)));
         }
     }
@@ -108,6 +112,12 @@ impl Load {
     /// How many messages have been promised to those that run.
     pub fn promised_now(&self) -> usize {
         self.running.iter().map(|(_, source)| source.promised().len()).sum()
+    }
+
+    /// Bytes of the ledger of what the node with this number has promised: it grows with each 250.
+    pub fn ledger_size(&self, number: usize) -> u64 {
+        let of_node = self.running.iter().filter(|(node, _)| *node == number);
+        of_node.map(|(_, source)| fs::metadata(&source.ledger).unwrap().len()).sum()
     }
 
     /// What the node with this number has promised to the generators that run, and nobody has taken yet.

@@ -16,7 +16,7 @@ fn a_rolling_restart_loses_doubles_and_refuses_nothing() {
         // They do not try again: what is refused stays refused, and is seen.
         load.start(&cluster.net, &cluster.dir(), &others, &["--messages", "0", "--rate", "150", "--seconds", "9"]);
         wait(0.5);
-        let (code, said) = cluster.node(number).verb(&["drain"]);
+        let (code, said) = cluster.node(number).verb(&["node", "drain"]);
         assert_eq!(code, 0, "{said}");
         eventually("it has delivered what it had", Duration::from_secs(20), || {
             let status = cluster.node(number).status().unwrap();

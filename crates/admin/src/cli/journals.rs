@@ -1,9 +1,9 @@
 //! Journals: their copies, and the take-over by a person.
 
-use roles::view::Status;
+use roles::view::{Cluster, Status};
 
 use super::client::{Client, Trouble, segment};
-
+use super::cluster::print_journals;
 use super::json::print_json;
 use super::table::{Table, number, size, text};
 use super::words::{JournalWords, TAKE_OVER};
@@ -14,10 +14,18 @@ pub async fn run(client: &Client, verb: JournalWords, json: bool) -> Result<(), 
     match verb {
         JournalWords::List => {
             let status: Status = client.get("/status", &()).await?;
+            let journals = match &status.cluster {
+                Some(_) => client.get::<Cluster>("/cluster", &()).await?.journals,
+                None => Vec::new(),
+            };
             if json {
                 return print_json(&serde_json::json!({
-                    "copies": status.copies, "held": status.held, "taken": status.taken,
+                    "journals": journals, "copies": status.copies, "held": status.held, "taken": status.taken,
                 }));
+            }
+            if status.cluster.is_some() {
+                print_journals(&journals);
+                println!("here:");
             }
             print(&status);
             Ok(())
@@ -68,10 +76,17 @@ pub fn print(status: &Status) {
     if status.taken.is_empty() {
         return;
     }
-    let columns = [text("taken over"), number("epoch"), number("messages left"), number("size")];
+    let columns =
+        [text("taken over"), number("epoch"), number("messages left"), number("size"), number("could come twice")];
     let mut table = Table::new(columns);
     for taken in &status.taken {
-        table.row(vec![taken.journal.clone(), taken.epoch.to_string(), taken.messages.to_string(), size(taken.bytes)]);
+        table.row(vec![
+            taken.journal.clone(),
+            taken.epoch.to_string(),
+            taken.messages.to_string(),
+            size(taken.bytes),
+            taken.possible_duplicates.to_string(),
+        ]);
     }
     table.print("");
 }

@@ -93,6 +93,12 @@ async fn show(client: &Client, id: &str, json: bool) -> Result<(), Trouble> {
     if let Some(held) = &message.held {
         println!("held: {held}; posthouse message resume {} lets it go on", message.id);
     }
+    if let Some(journal) = &message.journal {
+        println!("it is in the journal {journal}, which this node delivers from");
+    }
+    if message.repeat {
+        println!("it may have been delivered before: it was under way when its journal was last in use");
+    }
     if message.crashes > 0 {
         println!("the process went down {} times while it was in hand", message.crashes);
     }

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 not done (the reason is on standard error), 2 not understood, 3 no node answers.
 
 mod client;
+mod cluster;
 mod dev;
 mod journals;
 mod json;
@@ -21,6 +22,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use client::{Client, Trouble};
+use cluster::ClusterWords;
 use org::OrgWords;
 use words::{Cli, Verb};
 
@@ -78,8 +80,8 @@ fn over_the_api(url: Option<String>, verb: Verb, json: bool) -> Result<(), Troub
             Verb::Explain(asked) => node::explain(&client, asked, json).await,
             Verb::Config => node::config(&client, json).await,
             Verb::Reload => node::reload(&client, json).await,
-            Verb::Drain => node::order(&client, "/drain", json).await,
-            Verb::Undrain => node::order(&client, "/undrain", json).await,
+            Verb::Cluster(ClusterWords::Status) => cluster::status(&client, json).await,
+            Verb::Node(verb) => cluster::node(&client, verb, json).await,
             Verb::Queue(verb) => queues::run(&client, verb, json).await,
             Verb::Message(verb) => messages::run(&client, verb, json).await,
             Verb::Org(verb) => org::run(&client, verb, json).await,

@@ -8,7 +8,7 @@ use super::json::print_json;
 use super::org;
 use super::table::{Table, duration, number, size, text, time};
 use super::words::ExplainWords;
-use crate::api::{Documents, Done, Events, ExplainQuery, Explained, TraceQuery};
+use crate::api::{Documents, Events, ExplainQuery, Explained, TraceQuery};
 
 /// `posthouse status`
 pub async fn status(client: &Client, json: bool) -> Result<(), Trouble> {
@@ -44,6 +44,14 @@ pub async fn status(client: &Client, json: bool) -> Result<(), Trouble> {
         if journal.room { "room for new mail" } else { "NO ROOM for new mail" },
         journal.sync_us_mean
     );
+    if let Some(cluster) = &status.cluster {
+        let answers = if cluster.etcd { "answers" } else { "DOES NOT ANSWER" };
+        println!(
+            "cluster    etcd {answers} since {} (UTC); posthouse cluster status shows all nodes",
+            time(&cluster.etcd_since)
+        );
+        cluster.wrong.iter().for_each(|what| println!("  {what}"));
+    }
     print_peers(&status);
     if status.peers_listen.is_some() {
         journals::print(&status);
@@ -154,15 +162,5 @@ pub async fn reload(client: &Client, json: bool) -> Result<(), Trouble> {
         return print_json(&config);
     }
     print_config(&config);
-    Ok(())
-}
-
-/// `posthouse drain`, `posthouse undrain`
-pub async fn order(client: &Client, path: &str, json: bool) -> Result<(), Trouble> {
-    let done: Done = client.post(path, &()).await?;
-    if json {
-        return print_json(&done);
-    }
-    println!("{}", done.done);
     Ok(())
 }

@@ -56,6 +56,9 @@ async fn show(client: &Client, name: &str, json: bool) -> Result<(), Trouble> {
         return print_json(&queue);
     }
     println!("{}: {}, {}", queue.name, queue.state, queue.why);
+    if !queue.journals.is_empty() {
+        println!("with mail of {}", queue.journals.join(", "));
+    }
     println!(
         "{} messages ({}): {} ready, {} being delivered, {} deferred, {} suspended",
         queue.messages,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use roles::control::MessageFilter;
 
+use super::cluster::{self, ClusterWords, NodeWords};
 use super::dev::{self, DevWords};
 use super::org::{self, OrgWords};
 use super::pki::{self, PkiWords};
@@ -37,6 +38,7 @@ const EXAMPLES: &str = "Examples:
   posthouse message list --recipient bob@example.org   which messages wait for bob
   posthouse trace --to bob@example.org --since 1h      what happened to bob's mail
   posthouse queue retry mx:out:example.org             try it now
+  posthouse cluster status                             is the cluster well, and if not, what is to be done?
 
 Exit codes: 0 done, 1 not done, 2 not understood, 3 no node answers.";
 
@@ -74,6 +76,12 @@ pub enum Verb {
     /// Journals: copies of this node's on others, of theirs on this one, and those that it has taken over
     #[command(subcommand)]
     Journal(JournalWords),
+    /// The cluster as a whole
+    #[command(subcommand)]
+    Cluster(ClusterWords),
+    /// Nodes: list them, take them out of service, hand their journals over, forget them
+    #[command(subcommand, after_help = cluster::EXAMPLES)]
+    Node(NodeWords),
     /// The organization document of a cluster: compare, apply, history, rollback
     #[command(subcommand, after_help = org::EXAMPLES)]
     Org(OrgWords),
@@ -81,10 +89,6 @@ pub enum Verb {
     Config,
     /// Take the organization document as it is written now
     Reload,
-    /// Take no new mail; what is here is delivered
-    Drain,
-    /// Take new mail again
-    Undrain,
     /// Print the version
     Version,
 }
@@ -209,7 +213,7 @@ pub enum QueueWords {
 /// What is done with journals.
 #[derive(Subcommand)]
 pub enum JournalWords {
-    /// All journals that this node has to do with, and how their copies are
+    /// All journals of the cluster, or of this node and its peers: owners, copies, how far each copy is
     List,
     /// Deliver from this node what its copy of a dead node's journal holds
     #[command(after_help = TAKE_OVER)]

@@ -12,7 +12,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{self, Stream};
 use roles::control::Control;
 use roles::trace::TraceEvent;
-use roles::view::{HeldCopy, Org, OwnCopy, Peer, Queue, Spool, TakenJournal};
+use roles::view::{Cluster, HeldCopy, Org, OwnCopy, Peer, Queue, Spool, TakenJournal};
 use serde::Serialize;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -35,6 +35,7 @@ struct Pulse {
     held: Vec<HeldCopy>,
     taken: Vec<TakenJournal>,
     org: Option<Org>,
+    cluster: Option<Cluster>,
 }
 
 /// `GET /api/v1/events`
@@ -63,7 +64,7 @@ impl Reader {
     async fn next(&mut self) -> Option<Event> {
         loop {
             tokio::select! {
-                _ = self.ticks.tick() => return json("status", &self.pulse()),
+                _ = self.ticks.tick() => return json("status", &self.pulse().await),
                 events = self.events.recv() => match events {
                     Ok(events) => return json("trace", &*events),
                     Err(RecvError::Lagged(_)) => {}
@@ -73,7 +74,8 @@ impl Reader {
         }
     }
 
-    fn pulse(&self) -> Pulse {
+    async fn pulse(&self) -> Pulse {
+        let cluster = self.control.shown_cluster().await;
         let pulse = self.control.pulse();
         Pulse {
             phase: pulse.phase,
@@ -87,6 +89,7 @@ impl Reader {
             held: pulse.held,
             taken: pulse.taken,
             org: pulse.org,
+            cluster,
             queues: super::page::largest(self.control.queues()),
         }
     }

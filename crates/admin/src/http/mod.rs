@@ -2,6 +2,7 @@
 //! Always holds: an answer that is no page says `error` and `what_to_do`; whatever may read a disk runs where blocking is allowed.
 
 mod answer;
+mod cluster;
 mod events;
 mod guard;
 mod messages;
@@ -43,10 +44,8 @@ fn routes(control: Control) -> Router {
         .route("/config/check", get(node::check))
         .route("/config/reload", post(node::reload))
         .route("/journals/{node}/take-over", post(node::take_over))
-        .merge(org::routes())
-        .route("/drain", post(node::drain))
-        .route("/hand-over", post(node::hand_over))
-        .route("/undrain", post(node::undrain));
+        .merge(cluster::routes())
+        .merge(org::routes());
     Router::new()
         .route("/", get(page::page))
         .route("/metrics", get(node::metrics))

@@ -5,13 +5,13 @@ use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
-use roles::control::{Control, Refusal, parse_since};
+use roles::control::{Control, parse_since};
 use roles::trace::Filter;
 use roles::view::{Config, Status};
 
 use super::answer::{Answer, Failure, blocking};
 use super::messages::who;
-use crate::api::{Documents, Done, Events, ExplainQuery, Explained, HandOver, Ready, TakeOver, TraceQuery};
+use crate::api::{Documents, Done, Events, ExplainQuery, Explained, Ready, TakeOver, TraceQuery};
 
 /// `GET /api/v1/status`
 pub async fn status(State(control): State<Control>) -> Answer<Status> {
@@ -88,30 +88,4 @@ pub async fn take_over(
     Ok(Json(Done {
         done: format!("{messages} messages of {said} are delivered from here; {said} is refused from now on"),
     }))
-}
-
-/// `POST /api/v1/drain`
-pub async fn drain(State(control): State<Control>) -> Answer<Done> {
-    done(control.drain(), "no new mail is taken; what is here is delivered")
-}
-
-/// `POST /api/v1/hand-over`: answers when it is done, up to a minute later.
-pub async fn hand_over(
-    State(control): State<Control>,
-    headers: HeaderMap,
-    body: Result<Json<HandOver>, JsonRejection>,
-) -> Answer<Done> {
-    let (Json(asked), who) = (body?, who(&headers));
-    tracing::info!("{who} has this node hand its journals over");
-    Ok(Json(Done { done: control.hand_over(asked.to).await? }))
-}
-
-/// `POST /api/v1/undrain`
-pub async fn undrain(State(control): State<Control>) -> Answer<Done> {
-    done(control.undrain(), "new mail is taken again")
-}
-
-fn done(result: Result<(), Refusal>, what: &str) -> Answer<Done> {
-    result?;
-    Ok(Json(Done { done: what.into() }))
 }

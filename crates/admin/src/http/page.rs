@@ -8,7 +8,7 @@ use axum::http::header::{CONTENT_SECURITY_POLICY, HeaderName, HeaderValue};
 use axum::response::Html;
 use roles::control::Control;
 use roles::trace::{Filter, TraceEvent};
-use roles::view::{Queue, Status};
+use roles::view::{Cluster, Queue, Status};
 
 use super::answer::{Failure, blocking};
 
@@ -19,14 +19,16 @@ struct Page {
     queues: Vec<Queue>,
     queues_in_all: usize,
     events: Vec<TraceEvent>,
+    cluster: Option<Cluster>,
 }
 
 /// `GET /`
 pub async fn page(State(control): State<Control>) -> Result<([(HeaderName, HeaderValue); 1], Html<String>), Failure> {
+    let cluster = control.shown_cluster().await;
     let page = blocking(move || {
         let queues = control.queues();
         let events = control.trace(&Filter { limit: EVENTS_SHOWN, ..Filter::default() })?;
-        Ok(Page { status: control.status(), queues_in_all: queues.len(), queues: largest(queues), events })
+        Ok(Page { status: control.status(), queues_in_all: queues.len(), queues: largest(queues), events, cluster })
     });
     let html = page.await?.render().map_err(|error| {
         Failure::new(
@@ -77,9 +79,17 @@ mod tests {
     fn what_a_stranger_sent_is_text_on_the_page() {
         let event = TraceEvent { reply: "<script>alert(1)</script>".into(), ..TraceEvent::default() };
         let queue = Queue { name: "mx:out:\"><img>".into(), messages: 1_234_567, failures: 1, ..Queue::default() };
-        let page = Page { status: Status::default(), queues_in_all: 1, queues: vec![queue], events: vec![event] };
+        let mut cluster = Cluster::default();
+        cluster.wrong.push("<b>".into());
+        let page = Page {
+            status: Status::default(),
+            queues_in_all: 1,
+            queues: vec![queue],
+            events: vec![event],
+            cluster: Some(cluster),
+        };
         let html = page.render().unwrap();
-        assert!(!html.contains("<script>alert") && !html.contains("<img>"), "{html}");
+        assert!(!html.contains("<script>alert") && !html.contains("<img>") && !html.contains("<b>"), "{html}");
         assert!(html.contains("1,234,567"));
     }
 }

@@ -168,11 +168,16 @@ impl Client {
         Ok(answer.members)
     }
 
-    /// Asks each endpoint how it is; for people.
+    /// Asks all endpoints at a time how they are; for people.
     pub async fn status(&self) -> Vec<EndpointStatus> {
+        let ask = |at: usize| {
+            let client = self.clone();
+            tokio::spawn(async move { client.status_at(at).await })
+        };
+        let asked: Vec<_> = (0..self.endpoints().len()).map(ask).collect();
         let mut all = Vec::new();
-        for (at, endpoint) in self.endpoints().iter().enumerate() {
-            let health = self.status_at(at).await;
+        for (endpoint, asked) in self.endpoints().iter().zip(asked) {
+            let health = asked.await.unwrap_or_else(|error| Err(Error::unknown(error)));
             all.push(EndpointStatus { endpoint: endpoint.to_string(), health });
         }
         all

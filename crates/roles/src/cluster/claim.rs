@@ -54,6 +54,12 @@ pub async fn claim(
                     tokio::task::block_in_place(moved).map_err(|error| format!("{}: {error}", dir.display()))?;
                     break;
                 }
+                Effect::Delete => {
+                    return Err(format!(
+                        "{name} was given up (posthouse node remove --lose-its-mail) and is in {} all the same; move that directory away,                          and this node starts anew; to deliver its mail, ask again in a minute: the order is forgotten then",
+                        dir.display()
+                    ));
+                }
                 Effect::Say(event) => say(&name, &event),
                 other => error!("{name}: etcd says what cannot be for a node's own journal: {other:?}"),
             }

@@ -25,6 +25,7 @@ use crate::copies::taken::{OpenAs, WhenEmpty, found, go_on_alone, remove};
 use crate::copies::{HeldCopies, NodeCopies, OwnCopies, Places, TakenJournals};
 use crate::dispatch::Kit;
 use crate::peers::Peers;
+use crate::view;
 
 /// What the tasks of all journals share.
 pub struct Ground {
@@ -42,7 +43,13 @@ pub struct Ground {
     spread: Spread,
     runtime: tokio::runtime::Handle,
     /// Where each journal that is ours takes orders.
-    offices: Mutex<BTreeMap<JournalName, mpsc::Sender<HandOver>>>,
+    offices: Mutex<BTreeMap<JournalName, Office>>,
+}
+
+/// Where a journal that is ours can be spoken to.
+struct Office {
+    orders: mpsc::Sender<HandOver>,
+    own: OwnCopies,
 }
 
 /// What a node brings along to have its journals in a cluster.
@@ -121,15 +128,21 @@ impl Journals {
         });
         let Claimed { name, seat, .. } = claimed;
         let own = OwnCopies::new(&world, spool.copies(), &name.to_string(), &peers);
-        let orders = ground.office(&name);
+        let orders = ground.office(&name, &own);
         tokio::spawn(Tenure::new(&ground, name, seat, spool, own.clone(), false).run(orders));
         Ok((Journals { ground }, NodeCopies { own, held, taken }))
+    }
+
+    /// The journals that are this node's now, each with its copies.
+    pub fn shown(&self) -> Vec<(String, Vec<view::OwnCopy>)> {
+        self.ground.offices().iter().map(|(name, office)| (name.to_string(), office.own.shown())).collect()
     }
 
     /// Hands all journals of this node over, once nothing is written to them any more. Says for each who has it now, or why nobody; for
     /// people.
     pub async fn hand_over(&self, to: Option<&str>) -> Result<Vec<String>, String> {
-        let offices = std::mem::take(&mut *self.ground.offices());
+        let offices: Vec<(JournalName, mpsc::Sender<HandOver>)> =
+            self.ground.offices().iter().map(|(name, office)| (name.clone(), office.orders.clone())).collect();
         let mut said = Vec::new();
         let mut failed = Vec::new();
         for (name, office) in offices {
@@ -179,13 +192,13 @@ impl Ground {
     }
 
     /// A journal of ours takes orders from now on.
-    fn office(&self, name: &JournalName) -> mpsc::Receiver<HandOver> {
+    fn office(&self, name: &JournalName, own: &OwnCopies) -> mpsc::Receiver<HandOver> {
         let (office, orders) = mpsc::channel(1);
-        self.offices().insert(name.clone(), office);
+        self.offices().insert(name.clone(), Office { orders: office, own: own.clone() });
         orders
     }
 
-    fn offices(&self) -> MutexGuard<'_, BTreeMap<JournalName, mpsc::Sender<HandOver>>> {
+    fn offices(&self) -> MutexGuard<'_, BTreeMap<JournalName, Office>> {
         self.offices.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -227,7 +240,7 @@ impl Ground {
             Err(_) => return,
         };
         let own = OwnCopies::new(&self.world, spool.copies(), &name.to_string(), &self.peers);
-        let orders = self.office(&name);
+        let orders = self.office(&name, &own);
         let ended = Tenure::new(&self, name.clone(), seat, &spool, own.clone(), true).run(orders).await;
         own.stop();
         self.offices().remove(&name);

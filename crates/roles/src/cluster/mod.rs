@@ -7,13 +7,19 @@ mod claim;
 mod disk;
 mod door;
 mod etcd;
+mod findings;
 mod former;
 mod journals;
+mod memory;
+mod removal;
 mod say;
+mod shown;
 mod tenure;
+mod tidy;
 
+use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use cluster::etcd::Client;
 use cluster::keys::Keys;
@@ -23,19 +29,26 @@ use cluster::view::View;
 use cluster::{Announced, Cluster};
 use directory::{Host, HostPort, Loaded, Peer};
 use spool::Spool;
+use tokio::sync::watch;
 use world::World;
 
 use crate::copies::NodeCopies;
 use crate::data::DataDir;
 use crate::peers::Peers;
+use crate::view;
 pub use claim::{Claimed, claim};
 use journals::Journals;
 pub use journals::Parts;
+use memory::Memory;
+pub use removal::{No, plan};
+use shown::Known;
+pub use shown::{JOURNAL_STATES, state_of};
 
 /// A node's place in its cluster.
 pub struct InCluster {
     /// The tasks that keep it, and the way to etcd.
     pub cluster: Arc<Cluster>,
+    memory: Arc<Mutex<Memory>>,
     /// The tasks of its journals, once they run.
     journals: OnceLock<Journals>,
 }
@@ -65,7 +78,9 @@ impl InCluster {
         };
         let cluster = Cluster::start(settings, world.clone(), me, record)
             .map_err(|what| ClusterError(format!("posthouse.toml: [cluster]: {what}")))?;
-        Ok(Some(InCluster { cluster: Arc::new(cluster), journals: OnceLock::new() }))
+        let memory = Arc::new(Mutex::new(Memory::new(world.clock.wall_ms())));
+        tokio::spawn(remember(world.clone(), cluster.view(), memory.clone()));
+        Ok(Some(InCluster { cluster: Arc::new(cluster), memory, journals: OnceLock::new() }))
     }
 
     /// Who we are.
@@ -78,9 +93,28 @@ impl InCluster {
         self.cluster.view().borrow().clone()
     }
 
-    /// Whether the others can see this node.
-    pub fn is_announced(&self) -> bool {
-        matches!(*self.cluster.announced().borrow(), Announced::Under(_))
+    /// Whether a live node has this one's name and another disk.
+    pub fn is_clash(&self) -> bool {
+        *self.cluster.announced().borrow() == Announced::Clash
+    }
+
+    /// Whether this node's lease counts at `now_ms` of the monotonic clock.
+    pub fn is_lease_held(&self, now_ms: u64) -> bool {
+        self.cluster.lease().borrow().id(now_ms).is_some()
+    }
+
+    /// All of it for people: with what nodes have `reported` of themselves, and what members of etcd have said.
+    pub fn shown(
+        &self,
+        now_ms: u64,
+        links: &[view::Peer],
+        reports: &BTreeMap<String, view::Report>,
+        endpoints: Vec<view::EtcdEndpoint>,
+    ) -> view::Cluster {
+        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let (view, announced) = (self.view(), self.cluster.announced().borrow().clone());
+        let (me, lease_held) = (self.me().node.as_str(), self.is_lease_held(now_ms));
+        Known { me, view: &view, memory: &memory, lease_held, announced, endpoints, links, reports }.cluster()
     }
 
     /// Gives each journal of the node its task. Blocks for reading copies; call it inside a tokio runtime, once.
@@ -88,6 +122,11 @@ impl InCluster {
         let (journals, copies) = Journals::start(&self.cluster, parts, claimed, spool)?;
         self.journals.get_or_init(|| journals);
         Ok(copies)
+    }
+
+    /// The journals that are this node's now, each with its copies; none before they run.
+    pub fn owned(&self) -> Vec<(String, Vec<view::OwnCopy>)> {
+        self.journals.get().map(Journals::shown).unwrap_or_default()
     }
 
     /// Hands all journals of this node over, once nothing is written to them any more; to one node, or to whoever comes first. Says who
@@ -116,6 +155,18 @@ impl InCluster {
                 }
             }
         });
+    }
+}
+
+/// Remembers when etcd and nodes came and went. Ends with the cluster.
+async fn remember(world: World, mut view: watch::Receiver<Arc<View>>, memory: Arc<Mutex<Memory>>) {
+    loop {
+        let seen = view.borrow_and_update().clone();
+        let changes = memory.lock().unwrap_or_else(PoisonError::into_inner).look(world.clock.wall_ms(), &seen);
+        changes.iter().for_each(memory::Change::say);
+        if view.changed().await.is_err() {
+            return;
+        }
     }
 }
 

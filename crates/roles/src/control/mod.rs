@@ -3,7 +3,10 @@
 //! Owns the answers as plain values ([`view`]) and refusals that say what to do. Knows no HTTP. The command line and the page can do
 //! nothing that is not here.
 
+mod cluster;
+mod nodes;
 mod org;
+mod removal;
 mod verbs;
 
 use std::fmt;
@@ -14,9 +17,10 @@ use std::sync::Arc;
 use directory::{AcceptedDomain, Deliver};
 use mail::Mailbox;
 use mail::date::rfc3339;
+use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
-use crate::health::{NotReady, Phase};
+use crate::health::NotReady;
 use crate::metrics;
 use crate::node::{Node, Running};
 use crate::trace::{Filter, TraceEvent};
@@ -28,10 +32,11 @@ pub use verbs::{MessageFilter, MessageVerb, QueueVerb, parse_since};
 #[derive(Clone)]
 pub struct Control {
     node: Arc<Node>,
+    begun: Arc<nodes::Begun>,
 }
 
 /// Why something was not done, and what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// Whose fault it is.
     pub kind: RefusalKind,
@@ -42,7 +47,7 @@ pub struct Refusal {
 }
 
 /// Whose fault it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RefusalKind {
     /// The asker's.
     Bad,
@@ -94,9 +99,11 @@ fn kept(domain: &AcceptedDomain) -> String {
 }
 
 impl Control {
-    /// The handle on a node that runs.
+    /// The handle on a node that runs. Other nodes may ask it and order it over their links from now on; once.
     pub fn of(running: &Running) -> Control {
-        Control { node: running.node.clone() }
+        let control = Control { node: running.node.clone(), begun: Arc::default() };
+        control.answer_peers();
+        control
     }
 
     /// The node's name.
@@ -138,6 +145,7 @@ impl Control {
             events: node.trace.counts().map(|(kind, count)| (kind.word().to_string(), count)).collect(),
             trace_dropped: node.trace.dropped(),
             org: self.org(),
+            cluster: self.cluster_state(),
             config: view::Config::default(),
         }
     }
@@ -196,16 +204,6 @@ impl Control {
         Ok(self.config())
     }
 
-    /// No new mail from now on; what is here is delivered. Undone by [`Control::undrain`] and by a restart.
-    pub fn drain(&self) -> Result<(), Refusal> {
-        self.enter(Phase::Draining)
-    }
-
-    /// Takes mail again.
-    pub fn undrain(&self) -> Result<(), Refusal> {
-        self.enter(Phase::Serving)
-    }
-
     /// Delivers from here what the copy of `node`'s journal holds; `node` is refused from then on. While it answers, only by force. Blocks.
     pub fn take_over(&self, node: &str, force: bool, who: &str) -> Result<u64, Refusal> {
         let none = || Refusal::missing(String::from("this node has no peers"), "name them in posthouse.toml");
@@ -228,25 +226,5 @@ impl Control {
         let messages = taken.map_err(|error| Refusal::failed(error, "posthouse journal list shows the copies here"))?;
         tracing::warn!("{who} had this node take over the journal of {node}: {messages} messages");
         Ok(messages)
-    }
-
-    /// Finishes what is in flight, gives the node's journals to nodes with copies (`to`, or whoever comes first), and ends the node. Says who
-    /// has them.
-    pub async fn hand_over(&self, to: Option<String>) -> Result<String, Refusal> {
-        let to = to.map(|to| to.to_ascii_lowercase());
-        let given = self.node.hand_over(to).await;
-        given.map_err(|what| Refusal::busy(what, "posthouse journal list shows the copies; nothing is lost"))
-    }
-
-    fn enter(&self, phase: Phase) -> Result<(), Refusal> {
-        match self.node.health.phase() {
-            Phase::Serving | Phase::Draining => {
-                if self.node.health.enter(phase) {
-                    tracing::info!("an operator made the node {}", phase.word());
-                }
-                Ok(())
-            }
-            other => Err(Refusal::busy(format!("the node is {}", other.word()), "ask again when it serves")),
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! Owns the verbs of operators on queues and messages. Knows who asked, and puts it into the trace; knows no HTTP.
 
 use mail::{Mailbox, MessageId};
-use spool::{HopId, HopKey, Notice, RecipientState, VerbError};
+use spool::{HopKey, Notice, RecipientState, VerbError};
 
 use super::{Control, Refusal};
 use crate::view;
@@ -87,47 +87,43 @@ pub enum QueueVerb {
 impl Control {
     /// All queues.
     pub fn queues(&self) -> Vec<view::Queue> {
-        self.node.spool.queues().into_iter().map(view::Queue::from).collect()
+        self.node.spools().queues().into_iter().map(view::Queue::from).collect()
     }
 
     /// One queue by name.
     pub fn queue(&self, name: &str) -> Result<view::Queue, Refusal> {
-        let queue = self.node.spool.queue(self.hop(name)?);
-        queue.map(view::Queue::from).ok_or_else(|| no_queue(name))
+        self.node.spools().queue(name).map(view::Queue::from).ok_or_else(|| no_queue(name))
     }
 
     /// Does something to a queue and shows it.
     pub fn queue_verb(&self, name: &str, verb: QueueVerb, who: &str) -> Result<view::Queue, Refusal> {
-        let (hop, spool) = (self.hop(name)?, &self.node.spool);
-        let done = match verb {
+        let done = self.node.spools().on_queue(name, |spool, hop| match verb {
             QueueVerb::Retry => spool.retry_hop(hop, who),
             QueueVerb::Suspend => spool.suspend_hop(hop, who),
             QueueVerb::Resume => spool.resume_hop(hop, who),
-        };
-        done.map_err(refusal)?;
+        });
+        done.map_err(|error| if error == VerbError::NoQueue { no_queue(name) } else { refusal(error) })?;
         self.queue(name)
-    }
-
-    fn hop(&self, name: &str) -> Result<HopId, Refusal> {
-        self.node.spool.queue_named(name).ok_or_else(|| no_queue(name))
     }
 
     /// Messages in custody that match, oldest first.
     pub fn messages(&self, filter: &MessageFilter) -> Result<Vec<view::Message>, Refusal> {
         let after = filter.after.as_deref().map(parse_id).transpose()?;
-        let found = self.node.spool.messages(&spool_filter(filter)?, filter.limit(), after);
+        let found = self.node.spools().messages(&spool_filter(filter)?, filter.limit(), after);
         Ok(found.into_iter().map(view::Message::from).collect())
     }
 
     /// One message in custody.
     pub fn message(&self, id: &str) -> Result<view::Message, Refusal> {
         let id = parse_id(id)?;
-        self.node.spool.message(id).map(view::Message::from).ok_or_else(|| refusal(VerbError::NoMessage))
+        self.node.spools().message(id).map(view::Message::from).ok_or_else(|| refusal(VerbError::NoMessage))
     }
 
     /// Does something to a message. Blocks for a read when the sender is to be told.
     pub fn message_verb(&self, id: &str, verb: &MessageVerb, who: &str) -> Result<(), Refusal> {
-        let (id, spool) = (parse_id(id)?, &self.node.spool);
+        let id = parse_id(id)?;
+        let spools = self.node.spools();
+        let spool = spools.of(id).map_err(refusal)?;
         let done = match verb {
             MessageVerb::Retry => spool.retry(id, who),
             MessageVerb::Suspend => spool.suspend(id, who),
@@ -141,7 +137,9 @@ impl Control {
 
     /// The message as it is kept, its envelope in front. Blocks.
     pub fn export(&self, id: &str) -> Result<Vec<u8>, Refusal> {
-        self.node.spool.export(parse_id(id)?, EXPORT_BYTES_MAX).map_err(refusal)
+        let id = parse_id(id)?;
+        let spools = self.node.spools();
+        spools.of(id).and_then(|spool| spool.export(id, EXPORT_BYTES_MAX)).map_err(refusal)
     }
 
     /// A queue's name, or an address whose route is meant, as a next hop that the running configuration has.

@@ -118,6 +118,11 @@ impl TakenJournals {
         }
     }
 
+    /// Their spools, with the names of the journals.
+    pub fn spools(&self) -> Vec<(String, Spool)> {
+        self.running().values().map(|running| (running.journal.clone(), running.dispatch.spool.clone())).collect()
+    }
+
     /// For status.
     pub fn shown(&self) -> Vec<view::TakenJournal> {
         let shown = |running: &Running| {

@@ -64,7 +64,7 @@ impl Window {
         Ok(found)
     }
 
-    /// Notes letters that are durably in their mailboxes, durably.
+    /// Notes letters that are about to be moved into their mailboxes, durably.
     pub fn note(&self, letters: &[Entry]) -> io::Result<()> {
         if letters.is_empty() || self.keep_ms == 0 {
             return Ok(());
@@ -184,8 +184,8 @@ mod tests {
         let (world, sim) = World::simulated(1);
         let open = |node: &str| Window::new(&world, Path::new("/mail"), node, 1000);
         let (bob, eve) = (entry(1, "bob"), entry(1, "eve"));
-        assert_eq!(found(&open("a"), &[bob.clone()]), [false], "there is no window yet");
-        open("a").note(&[bob.clone()]).unwrap();
+        assert_eq!(found(&open("a"), std::slice::from_ref(&bob)), [false], "there is no window yet");
+        open("a").note(std::slice::from_ref(&bob)).unwrap();
         open("b").note(&[entry(2, "bob")]).unwrap();
         sim.disk.crash();
         sim.disk.reboot();

@@ -30,6 +30,7 @@ use crate::health::Health;
 use crate::listeners::Listeners;
 use crate::org::Standing;
 use crate::peers::Peers;
+use crate::spools::Spools;
 use crate::timers::Alarm;
 use crate::trace::Trace;
 
@@ -78,6 +79,12 @@ impl Node {
         self.org.load()
     }
 
+    /// All spools that mail is delivered from.
+    pub(crate) fn spools(&self) -> Spools {
+        let others = self.copies.as_ref().map(|copies| copies.taken.spools());
+        Spools::new(self.spool.clone(), others.unwrap_or_default())
+    }
+
     /// Where copies and taken journals are kept.
     pub(crate) fn places(&self) -> Places {
         self.data.places()
@@ -89,6 +96,13 @@ impl Node {
         let org = self.org();
         let mut rules = org.receive_connectors.iter().map(|connector| connector.protection(by_default));
         rules.any(|protection| self.spool.can_protect(protection).is_ok())
+    }
+
+    /// Shows the others of its cluster whether this node takes mail.
+    pub(crate) fn announce_health(&self) {
+        if let Some(place) = &self.cluster {
+            place.cluster.announce(|record| record.health = self.health.word().into());
+        }
     }
 
     /// Where mail for this recipient would go now.

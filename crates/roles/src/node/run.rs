@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 use super::hand_over::Wish;
 use super::{Node, organization};
+use crate::cluster::InCluster;
 use crate::health::Phase;
 use crate::timers::Timers;
 
@@ -126,6 +127,7 @@ async fn deposed(node: &Node) {
 /// they went.
 async fn stop(node: Arc<Node>, timers: Timers, wish: Option<Wish>) -> Option<bool> {
     node.health.enter(Phase::Stopping);
+    node.announce_health();
     node.listeners.stop();
     node.receiver.stop(GRACE);
     let sessions = tokio::time::timeout(GRACE + GRACE_OVER, node.receiver.stopped());
@@ -176,6 +178,8 @@ async fn housekeeping(node: Arc<Node>) {
         let has_room = node.spool.can_accept() != Err(Refused::Full);
         node.health.set_room(has_room);
         node.health.set_copies(node.can_protect_any());
+        node.health.set_clash(node.cluster.as_ref().is_some_and(InCluster::is_clash));
+        node.announce_health();
         match (std::mem::replace(&mut room, has_room), has_room) {
             (true, false) => warn!("no room in the spool: new mail is refused with 452 4.3.1 until there is"),
             (false, true) => info!("there is room in the spool again: new mail is taken"),
@@ -185,7 +189,7 @@ async fn housekeeping(node: Arc<Node>) {
         if watchdog.is_some() && node.alarm.beats(node.world.clock.mono_ms(), STUCK_MS) {
             tell_manager(&[NotifyState::Watchdog]);
         }
-        let node = node.clone();
+        let (node, tidied) = (node.clone(), node.clone());
         let look = spawn_blocking(move || {
             node.counted.upkeep();
             if let Some(copies) = &node.copies {
@@ -196,6 +200,9 @@ async fn housekeeping(node: Arc<Node>) {
             }
         });
         let _ = look.await;
+        if let (0, Some(place), Some(copies)) = (tick % TIDY_TICKS, &tidied.cluster, &tidied.copies) {
+            place.tidy(&tidied.world, &tidied.places(), copies.own.journal()).await;
+        }
     }
 }
 
@@ -210,3 +217,4 @@ const GRACE_OVER: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_secs(1);
 const STUCK_MS: u64 = 30_000;
 const CERTIFICATE_TICKS: u64 = 30;
+const TIDY_TICKS: u64 = 60;

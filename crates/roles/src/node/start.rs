@@ -130,6 +130,8 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     (node.changes, changes) = Changes::new();
     let timers = Timers::start(&node.world, node.spool.clone(), node.alarm.clone());
     let timers = timers.map_err(|error| StartError::Io("timers", error))?;
+    // A node in a cluster has no copies yet, and says so until it has.
+    node.health.set_copies(node.cluster.is_none() || node.can_protect_any());
     node.health.enter(Phase::Serving);
     let http = http.listen(HTTP_REMEDY).map_err(StartError::Bind)?;
     if let (Some(links), Some(peers)) = (links, &loaded.node.peers) {

@@ -74,6 +74,7 @@ impl Book {
             priority: message.priority,
             held: held(message),
             crashes: message.crashes().into(),
+            repeat: message.repeat,
             recipients: addresses.zip(0..).map(|(text, index)| self.show_recipient(at, index, text)).collect(),
         })
     }

@@ -125,12 +125,12 @@ impl Book {
 }
 
 /// A message goes at once if so many of its hop are ready before it, and not more.
-const READY_AT_ONCE_MAX: u32 = 256;
+const READY_AT_ONCE_MAX: u32 = 1024;
 /// Messages that are under way when one more comes; with more, each waits for its turn. A taker names at most about so many.
-const AT_ONCE_MAX: u64 = 2048;
+const AT_ONCE_MAX: u64 = 4096;
 /// Hops of one message that are looked at.
 const HOPS_AT_ONCE_MAX: usize = 8;
 /// Messages of one queue that one record batch lets start.
 const START_MAX: usize = 64;
 /// Messages of one queue that are looked at when its hop has failed: more than go at once.
-const REST_MAX: usize = 1024;
+const REST_MAX: usize = 2048;
