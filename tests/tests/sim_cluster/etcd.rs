@@ -195,8 +195,8 @@ impl Etcd {
         }
         let last = |record: &Record| record.ends.last().map(|end| end.taken);
         if let (Some((_, before)), Some(after)) = (&journal.record, &txn.record)
-            && before.ends.len() == after.ends.len()
             && last(before) != last(after)
+            && (before.ends.len() == after.ends.len() || last(after).is_some_and(|taken| taken.epoch < before.epoch))
         {
             self.inexact.insert(name.clone());
         }

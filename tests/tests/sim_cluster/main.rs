@@ -103,3 +103,8 @@ fn canary_acknowledging_before_the_sync_is_caught() {
 fn canary_a_door_that_waits_for_news_is_caught() {
     caught(Broken::DoorBlind);
 }
+
+#[test]
+fn canary_a_copy_that_is_owned_before_it_knows_its_epoch_is_caught() {
+    caught(Broken::MovesFirst);
+}

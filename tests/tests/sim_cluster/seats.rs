@@ -262,7 +262,11 @@ impl Sim {
         if self.dies_between(n) {
             return Ok(Then::End);
         }
-        if let Err(why) = copy.hand_over() {
+        let done = match self.broken {
+            Broken::MovesFirst => copy.hand_over(),
+            _ => copy.hand_over_under(epoch),
+        };
+        if let Err(why) = done {
             let broken = self.nodes[n].is_broken();
             return if broken { Ok(Then::End) } else { Err(format!("{n} owns {} and has no copy: {why:?}", key.1)) };
         }

@@ -186,12 +186,23 @@ impl HeldCopy {
     /// Ends the copy so that `Journal::open` with the next epoch can take it over: syncs it, lets the directory go, and returns
     /// where it ends. Refused when it was never level.
     pub fn hand_over(&self) -> Result<Position, HandOverError> {
+        self.finish(None)
+    }
+
+    /// The same for a next owner whose epoch is known: that is durable in the directory when this returns. Otherwise a directory that was
+    /// moved, and not opened before a power cut, would have its new owner go on under an epoch of the old one's.
+    pub fn hand_over_under(&self, epoch: u32) -> Result<Position, HandOverError> {
+        self.finish(Some(epoch))
+    }
+
+    fn finish(&self, epoch: Option<u32>) -> Result<Position, HandOverError> {
         let mut work = lock(&self.held.work);
         let store = work.store.as_mut().ok_or(HandOverError::Closed)?;
         if !store.level() {
             return Err(HandOverError::NotLevel);
         }
-        let tail = store.finish().map_err(|_| HandOverError::Dead)?;
+        let finished = store.finish().and_then(|tail| epoch.map_or(Ok(()), |epoch| store.raise(epoch)).map(|()| tail));
+        let tail = finished.map_err(|_| HandOverError::Dead)?;
         self.end(&mut work);
         Ok(tail)
     }

@@ -1,5 +1,6 @@
 //! Owns the decision which owners are let in to write copies here. Knows no journal's bytes.
-//! Always holds: an owner that etcd does not name is let in only under a higher epoch than the one that it names.
+//! Always holds: an owner that etcd does not name is let in only under a higher epoch than the one that it names; so is each owner of a
+//! journal that this node has taken over, whatever etcd shows by now.
 
 use std::sync::Arc;
 
@@ -18,17 +19,19 @@ pub struct Door {
     /// Copies that are here, for whoever gives them a seat.
     here: mpsc::UnboundedSender<(JournalName, u32)>,
     known: Box<dyn Fn(&str) -> bool + Send + Sync>,
+    taken: Box<dyn Fn(&str) -> Option<u32> + Send + Sync>,
 }
 
 impl Door {
-    /// `known`: whether there is a copy of a journal on this disk.
+    /// `known`: whether there is a copy of a journal on this disk. `taken`: the epoch under which this node has taken it over.
     pub fn new(
         me: Member,
         view: watch::Receiver<Arc<View>>,
         here: mpsc::UnboundedSender<(JournalName, u32)>,
         known: impl Fn(&str) -> bool + Send + Sync + 'static,
+        taken: impl Fn(&str) -> Option<u32> + Send + Sync + 'static,
     ) -> Door {
-        Door { me, view, here, known: Box::new(known) }
+        Door { me, view, here, known: Box::new(known), taken: Box::new(taken) }
     }
 }
 
@@ -43,6 +46,11 @@ impl Doorkeeper for Door {
         let Some(name) = JournalName::parse(journal) else { return no("that is no journal's name") };
         if disk != format!("{:016x}", self.me.disk) {
             return no("this node has another disk now");
+        }
+        // News of etcd's may come later than our own claim was answered: the old owner would fill a second copy beside what we took, and
+        // give receipts for what only that one has.
+        if let Some(epoch) = (self.taken)(journal) {
+            return Admission::Above { journal: journal.into(), epoch };
         }
         let view = self.view.borrow();
         let journal = journal.to_string();

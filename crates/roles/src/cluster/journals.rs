@@ -90,7 +90,11 @@ impl Journals {
             let (world, copies) = (world.clone(), places.copies.clone());
             move |journal: &str| world.disk.exists(&copies.join(journal)).unwrap_or(false)
         };
-        let door = Arc::new(Door::new(cluster.me().clone(), cluster.view(), here, on_disk));
+        let taken_here = {
+            let (world, taken) = (world.clone(), places.taken.clone());
+            move |journal: &str| journal::identity(&world, &taken.join(journal)).ok().flatten().map(|there| there.epoch)
+        };
+        let door = Arc::new(Door::new(cluster.me().clone(), cluster.view(), here, on_disk, taken_here));
         let taken = Arc::new(TakenJournals::new(kit, settings.clone()));
         go_on_alone(&taken, &world, &places.taken)?;
         former::go_on(&taken, &world, &places)?;
@@ -300,7 +304,7 @@ async fn keep(ground: Arc<Ground>, held: HeldCopies, name: JournalName, epoch: u
                 }
             }
             Effect::Own { epoch, .. } => {
-                if let Err(what) = take_out(&ground, &held, &name).await {
+                if let Err(what) = take_out(&ground, &held, &name, epoch).await {
                     return error!(
                         "{name} is this node's now, and its copy cannot be owned: {what}; start this node again once that is mended"
                     );
@@ -330,14 +334,13 @@ async fn freeze(ground: &Ground, held: &HeldCopies, name: &JournalName, turn: u3
     }
 }
 
-/// Moves a copy to where taken journals are.
-async fn take_out(ground: &Arc<Ground>, held: &HeldCopies, name: &JournalName) -> Result<(), String> {
+/// Moves a copy to where taken journals are. From then on it is one of ours, of `epoch`.
+async fn take_out(ground: &Arc<Ground>, held: &HeldCopies, name: &JournalName, epoch: u32) -> Result<(), String> {
     let (ground, held, name) = (ground.clone(), held.clone(), name.clone());
     let moved = tokio::task::spawn_blocking(move || {
         let journal = name.to_string();
         let copy = held.get(&journal).ok_or("there is none")?;
-        copy.hand_over().map_err(|why| format!("{why:?}"))?;
-        held.forget(&journal);
+        copy.hand_over_under(epoch).map_err(|why| format!("{why:?}"))?;
         let (from, to) = (held.dir(&journal), ground.taken_dir(&name));
         let disk = ground.world.disk.as_ref();
         let home = ground.places.taken.join(&name.node);
@@ -346,6 +349,8 @@ async fn take_out(ground: &Arc<Ground>, held: &HeldCopies, name: &JournalName) -
             .and_then(|()| disk.rename(&from, &to))
             .and_then(|()| disk.sync_dir(&home))
             .and_then(|()| disk.sync_dir(&ground.places.copies.join(&name.node)));
+        // Not before it has moved: a link of the old owner's would open it once more.
+        held.forget(&journal);
         moved.map_err(|error| format!("{}: {error}", from.display()))
     });
     moved.await.unwrap_or_else(|_| Err(String::from("the node is ending")))

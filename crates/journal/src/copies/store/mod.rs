@@ -143,10 +143,20 @@ impl Store {
             Some(known) if asked.epoch <= known.epoch => return Ok(Joined::Yes),
             Some(_) => {}
         }
-        match meta::write(&self.world, &self.dir, &asked) {
+        self.write_epoch(asked).map(|()| Joined::Yes)
+    }
+
+    /// Notes the epoch of its next owner durably; one that is not higher changes nothing.
+    pub(crate) fn raise(&mut self, epoch: u32) -> Result<(), StoreError> {
+        let format = self.format()?;
+        if epoch <= format.epoch { Ok(()) } else { self.write_epoch(Format { epoch, ..format }) }
+    }
+
+    fn write_epoch(&mut self, format: Format) -> Result<(), StoreError> {
+        match meta::write(&self.world, &self.dir, &format) {
             Ok(()) => {
-                self.format = Some(asked);
-                Ok(Joined::Yes)
+                self.format = Some(format);
+                Ok(())
             }
             Err(OpenError::Io { source, .. }) => Err(self.judge("writing the epoch of", source)),
             Err(_) => Err(StoreError::Misfit("the epoch could not be written")),
