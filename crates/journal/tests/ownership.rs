@@ -73,6 +73,23 @@ fn a_frozen_copy_acknowledges_nothing_until_it_is_thawed() {
     assert_eq!(open(&p.b, "/copy", 2).1.len(), 2);
 }
 
+/// Moved to where taken journals are and not opened before a power cut, the directory would be gone on with under an epoch of the old
+/// owner's term.
+#[test]
+fn a_copy_that_is_handed_over_knows_its_next_owners_epoch_after_a_power_cut() {
+    let p = pair();
+    let (journal, _) = open(&p.a, "/spool", 1);
+    let copy = held(&p.b);
+    let (owner, holder) = attach(&journal, &copy);
+    flow(&owner, &holder);
+    copy.hand_over_under(512).unwrap();
+    drop((owner, holder, copy));
+    p.b_sim.disk.crash();
+    p.b_sim.disk.reboot();
+    assert_eq!(journal::identity(&p.b, Path::new("/copy")).unwrap().unwrap().epoch, 512);
+    assert!(held(&p.b).freeze().is_ok(), "not moved, it is a copy that may be taken over");
+}
+
 #[test]
 fn a_running_owner_goes_on_under_a_higher_epoch() {
     let p = pair();

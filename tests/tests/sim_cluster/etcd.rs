@@ -27,10 +27,19 @@ pub enum Question {
 /// What comes back, or does not.
 #[derive(Clone, Debug)]
 pub enum Reply {
-    Granted { lease: Granted, sent_ms: u64 },
-    Kept { ttl_ms: u64, sent_ms: u64 },
+    Granted {
+        lease: Granted,
+        sent_ms: u64,
+    },
+    Kept {
+        ttl_ms: u64,
+        sent_ms: u64,
+    },
     LeaseGone,
-    Txn { key: Key, answer: Answer },
+    Txn {
+        key: Key,
+        answer: Answer,
+    },
     /// A lease's request was not answered in time.
     Silence,
 }
@@ -111,7 +120,8 @@ impl Etcd {
             // It is plain that nobody listens.
             (flight.decided, flight.gives_up_us) = (true, now_us + 300_000);
             if let Question::Txn { key, .. } = &flight.question {
-                flight.reply = Some((now_us + 200_000, Reply::Txn { key: key.clone(), answer: Answer::NotDone }));
+                flight.reply =
+                    Some((now_us + 200_000, Reply::Txn { key: key.clone(), answer: Box::new(Answer::NotDone) }));
             }
         }
         self.flying.push(flight);
@@ -144,7 +154,7 @@ impl Etcd {
             } else if !flight.told && now_us >= flight.gives_up_us {
                 flight.told = true;
                 let reply = match &flight.question {
-                    Question::Txn { key, .. } => Reply::Txn { key: key.clone(), answer: Answer::Open },
+                    Question::Txn { key, .. } => Reply::Txn { key: key.clone(), answer: Box::new(Answer::Open) },
                     _ => Reply::Silence,
                 };
                 told.push((flight.node, flight.process, reply));
@@ -177,7 +187,9 @@ impl Etcd {
                 }
                 None => Reply::LeaseGone,
             },
-            Question::Txn { key, txn } => Reply::Txn { key: key.clone(), answer: self.decide_txn(&key.1, txn, node) },
+            Question::Txn { key, txn } => {
+                Reply::Txn { key: key.clone(), answer: Box::new(self.decide_txn(&key.1, txn, node)) }
+            }
         }
     }
 

@@ -105,9 +105,7 @@ impl Sim {
 
     /// Whether each journal has another disk that has everything.
     fn survives_without(&self, lost: usize) -> bool {
-        let has = |member: &Member| {
-            self.nodes.iter().enumerate().any(|(n, node)| n != lost && node.me == *member)
-        };
+        let has = |member: &Member| self.nodes.iter().enumerate().any(|(n, node)| n != lost && node.me == *member);
         let members = |record: &Record| record.level.iter().chain([&record.owner]).any(has);
         // A claim on its way makes its sender the one that has everything.
         let mut records = self.etcd.records().chain(self.etcd.asked());
@@ -181,8 +179,7 @@ impl Sim {
             self.nodes.iter().any(is_it)
         };
         let dead = |name: &JournalName, record: &Record| record.drained || self.is_void(name, record);
-        let orphan =
-            self.etcd.records().find(|(name, record)| !dead(name, record) && !owned((*name).clone(), record));
+        let orphan = self.etcd.records().find(|(name, record)| !dead(name, record) && !owned((*name).clone(), record));
         orphan.map(|(name, record)| format!("nobody owns {name}: {record:?}"))
     }
 }

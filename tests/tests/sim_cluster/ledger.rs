@@ -74,7 +74,10 @@ impl Ledger {
     pub fn delivers(&mut self, node: usize, id: Id, exact: bool) -> Result<(), String> {
         let known = self.mails.get_mut(&id).ok_or(format!("mail {id} was never sent"))?;
         if known.done && exact {
-            return Err(format!("{node} delivers mail {id} of {}, whose outcome every taker has: {known:?}", known.journal));
+            return Err(format!(
+                "{node} delivers mail {id} of {}, whose outcome every taker has: {known:?}",
+                known.journal
+            ));
         }
         self.tally.duplicates += u64::from(!known.delivered.is_empty());
         known.delivered.push(node);
@@ -100,7 +103,9 @@ impl Ledger {
     pub fn opened(&self, journal: &JournalName, shown: &BTreeSet<Id>, who: &str) -> Result<(), String> {
         let must = |known: &Known| known.receipted && known.delivered.is_empty() && known.journal == *journal;
         match self.mails.iter().find(|(id, known)| must(known) && !shown.contains(id)) {
-            Some((id, _)) => Err(format!("{who} opens {journal} and has not got mail {id}, for which there is a receipt")),
+            Some((id, _)) => {
+                Err(format!("{who} opens {journal} and has not got mail {id}, for which there is a receipt"))
+            }
             None => Ok(()),
         }
     }

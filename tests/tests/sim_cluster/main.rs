@@ -56,12 +56,12 @@ fn what_has_a_receipt_is_delivered_whatever_happens_to_the_cluster() {
     assert!(count < 20 || enough, "too little happened");
 }
 
-/// What the checkers say about the first seeds that they find something wrong with.
+/// The checkers must find something wrong; they say what about the first seed.
 fn caught(broken: Broken) {
     let seeds = number("SEEDS").unwrap_or(200).min(200);
-    let violations: Vec<_> = (0..seeds).filter_map(|seed| Some((seed, run(seed, broken).err()?))).take(2).collect();
-    println!("{violations:#?}");
-    assert!(!violations.is_empty(), "{broken:?} is not caught");
+    let violation = (0..seeds).find_map(|seed| Some((seed, run(seed, broken).err()?)));
+    println!("{violation:?}");
+    assert!(violation.is_some(), "{broken:?} is not caught");
 }
 
 #[test]
@@ -80,18 +80,8 @@ fn canary_a_new_disk_that_is_taken_for_the_old_one_is_caught() {
 }
 
 #[test]
-fn canary_a_rest_that_is_judged_by_its_position_alone_is_caught() {
-    caught(Broken::RestByPosition);
-}
-
-#[test]
 fn canary_a_raised_epoch_that_is_not_written_down_is_caught() {
     caught(Broken::Journal(Canary::EpochBeforeMeta));
-}
-
-#[test]
-fn canary_listening_to_lower_epochs_is_caught() {
-    caught(Broken::Journal(Canary::EpochIgnored));
 }
 
 #[test]
@@ -102,9 +92,4 @@ fn canary_acknowledging_before_the_sync_is_caught() {
 #[test]
 fn canary_a_door_that_waits_for_news_is_caught() {
     caught(Broken::DoorBlind);
-}
-
-#[test]
-fn canary_a_copy_that_is_owned_before_it_knows_its_epoch_is_caught() {
-    caught(Broken::MovesFirst);
 }

@@ -31,7 +31,11 @@ pub struct Conn {
 enum Far {
     Copy(HeldLink),
     /// At the door: the owner is let in under a higher epoch than this one.
-    Gate { decoder: Decoder, ahead: Vec<u8>, epoch: u32 },
+    Gate {
+        decoder: Decoder,
+        ahead: Vec<u8>,
+        epoch: u32,
+    },
 }
 
 /// Whose frames, whether they were on their way to the holder, and their bytes.
@@ -186,10 +190,11 @@ impl Sim {
             return Ok(Err(Malformed("silence")));
         }
         self.haunt(conn);
-        if !self.is_stopped(o) && !self.nodes[o].is_broken() {
-            if let Err(over) = self.owner_end(conn, cuts.1) {
-                return Ok(Err(over));
-            }
+        if !self.is_stopped(o)
+            && !self.nodes[o].is_broken()
+            && let Err(over) = self.owner_end(conn, cuts.1)
+        {
+            return Ok(Err(over));
         }
         if !self.is_stopped(h) && !self.nodes[h].is_broken() {
             return self.holder_end(conn, cuts.0);
@@ -258,7 +263,9 @@ impl Sim {
                     };
                     if matches!(&frame.message, Message::Hello(hello) if hello.epoch > *epoch) {
                         let ahead = std::mem::take(ahead);
-                        let Some(copy) = self.held(conn.holder.0, &conn.key.1)? else { return Ok(Err(Malformed("none"))) };
+                        let Some(copy) = self.held(conn.holder.0, &conn.key.1)? else {
+                            return Ok(Err(Malformed("none")));
+                        };
                         let link = copy.link(Arc::new(|| ()));
                         if let Err(over) = link.receive(&ahead) {
                             return Ok(Err(over));

@@ -49,6 +49,15 @@ impl Places {
         Ok(places)
     }
 
+    /// Changes the file; if that fails, nothing has changed.
+    fn change(&mut self, world: &World, change: impl FnOnce(&mut Places)) -> io::Result<()> {
+        let mut after = self.clone();
+        change(&mut after);
+        after.write(world)?;
+        *self = after;
+        Ok(())
+    }
+
     fn write(&self, world: &World) -> io::Result<()> {
         let mut text = format!("next {}\n", self.next);
         for ((place, name), dir) in &self.dirs {
@@ -68,9 +77,10 @@ impl Places {
 
     /// A new directory.
     pub fn add(&mut self, world: &World, place: Place, name: &JournalName) -> io::Result<PathBuf> {
-        self.next += 1;
-        self.dirs.insert((place, name.clone()), self.next);
-        self.write(world)?;
+        self.change(world, |places| {
+            places.next += 1;
+            places.dirs.insert((place, name.clone()), places.next);
+        })?;
         Ok(PathBuf::from(format!("/d/{}", self.next)))
     }
 
@@ -84,17 +94,20 @@ impl Places {
         if self.dirs.contains_key(&to) {
             return Ok(false);
         }
-        let dir = self.dirs.remove(&from).ok_or(io::ErrorKind::NotFound)?;
-        self.dirs.insert(to, dir);
-        self.write(world)?;
+        let dir = *self.dirs.get(&from).ok_or(io::ErrorKind::NotFound)?;
+        self.change(world, |places| {
+            places.dirs.remove(&from);
+            places.dirs.insert(to, dir);
+        })?;
         Ok(true)
     }
 
     /// Removes a directory: first its name, then what is in it.
     pub fn remove(&mut self, world: &World, place: Place, name: &JournalName) -> io::Result<()> {
         let Some(dir) = self.dir(place, name) else { return Ok(()) };
-        self.dirs.remove(&(place, name.clone()));
-        self.write(world)?;
+        self.change(world, |places| {
+            places.dirs.remove(&(place, name.clone()));
+        })?;
         for entry in world.disk.list(&dir)? {
             world.disk.remove(&dir.join(&entry.name))?;
         }

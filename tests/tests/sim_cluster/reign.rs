@@ -70,7 +70,7 @@ impl Sim {
         let keys: Vec<String> = require.iter().map(holder_key).collect();
         let now = format!("{n} waits for {keys:?} in {}, {counted} count", post.name);
         if self.broken == Broken::WaitsLate {
-            let at_ms = self.nodes[n].now_ms() + 400;
+            let at_ms = self.nodes[n].now_ms() + 3_000;
             reign.late_demand = Some((at_ms, keys, counted));
         } else {
             let names: Vec<&str> = keys.iter().map(String::as_str).collect();
@@ -206,7 +206,8 @@ impl Sim {
             let Some(record) = self.etcd.record(&key.1) else {
                 return Err(format!("{n} gives a receipt for {}, of which etcd knows nothing", key.1));
             };
-            let lies = record.owner != *me && !record.taken(receipt.epoch).is_some_and(|t| t.has(receipt.at, receipt.epoch));
+            let lies =
+                record.owner != *me && !record.taken(receipt.epoch).is_some_and(|t| t.has(receipt.at, receipt.epoch));
             if lies {
                 return Err(format!(
                     "{n} is deposed from {} ({record:?}) and gives a receipt for mail {} at {:x}",

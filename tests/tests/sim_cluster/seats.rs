@@ -121,8 +121,8 @@ impl Sim {
         };
         let copy = match HeldCopy::open(&node.world, &dir, &name.to_string(), settings(0, canary)) {
             Ok(copy) => copy,
-            // The next link tries again.
-            Err(OpenError::Io { .. }) => return Ok(None),
+            // It is of no use until the next start.
+            Err(OpenError::Io { source, .. }) => return self.mends(n, &source).map(|()| None),
             Err(error) => return Err(format!("{n} opens its copy of {name}: {error}")),
         };
         let local = Local { id: id(name), epoch: copy.state().epoch, owner: false };
@@ -250,23 +250,12 @@ impl Sim {
     }
 
     /// A copy becomes a journal of ours.
-    fn take_out(
-        &mut self,
-        n: usize,
-        key: &Key,
-        post: &mut Post,
-        copy: &HeldCopy,
-        epoch: u32,
-    ) -> Result<Then, String> {
+    fn take_out(&mut self, n: usize, key: &Key, post: &mut Post, copy: &HeldCopy, epoch: u32) -> Result<Then, String> {
         self.ledger.tally.take_overs += 1;
         if self.dies_between(n) {
             return Ok(Then::End);
         }
-        let done = match self.broken {
-            Broken::MovesFirst => copy.hand_over(),
-            _ => copy.hand_over_under(epoch),
-        };
-        if let Err(why) = done {
+        if let Err(why) = copy.hand_over_under(epoch) {
             let broken = self.nodes[n].is_broken();
             return if broken { Ok(Then::End) } else { Err(format!("{n} owns {} and has no copy: {why:?}", key.1)) };
         }
@@ -305,7 +294,9 @@ impl Sim {
             return Ok(Then::End);
         };
         self.ledger.writes(&key.1, epoch, n, process)?;
-        self.tell(|| format!("{n} owns {} under epoch {epoch} with {:?}", key.1, office.mails.keys().collect::<Vec<_>>()));
+        self.tell(|| {
+            format!("{n} owns {} under epoch {epoch} with {:?}", key.1, office.mails.keys().collect::<Vec<_>>())
+        });
         self.ledger.opened(&key.1, &shown, &format!("{n} (epoch {epoch})"))?;
         let record = node.view.journals.get(&key.1).and_then(|journal| journal.record.clone());
         let before = record.map_or_else(Vec::new, |(_, record)| record.level);
@@ -401,7 +392,7 @@ impl Sim {
 
     /// Delivers what is left in a former journal.
     fn open_former(&mut self, n: usize, name: &JournalName) -> Result<(), String> {
-        let (canary, by_position) = (self.journal_canary(), self.broken == Broken::RestByPosition);
+        let canary = self.journal_canary();
         let node = &mut self.nodes[n];
         let Some(dir) = node.places.dir(Place::Former, name) else { return Ok(()) };
         let read = || Some((note(&node.world, &dir).ok()??, journal::identity(&node.world, &dir).ok()??));
@@ -409,7 +400,7 @@ impl Sim {
             let broken = node.is_broken();
             return if broken { Ok(()) } else { Err(format!("{n}: the former {name} has no note")) };
         };
-        let theirs = |at: u64, epoch: u32| taken.has(at, if by_position { 0 } else { epoch });
+        let theirs = |at: u64, epoch: u32| taken.has(at, epoch);
         let opened = Office::open(&node.world, &dir, settings(identity.epoch, canary), theirs);
         if let Some((office, _)) = opened.map_err(|what| format!("{n}, former {name}: {what}"))? {
             let left: Vec<_> = office.mails.keys().copied().collect();

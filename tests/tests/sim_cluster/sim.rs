@@ -24,10 +24,6 @@ pub enum Broken {
     WaitsLate,
     /// A node with a new disk is taken for the one with the old disk.
     DiskBlind,
-    /// What is left of a journal that was taken is dropped whatever epoch it was written under.
-    RestByPosition,
-    /// A copy becomes a journal before its new owner's epoch is written down.
-    MovesFirst,
     /// A node that has taken a journal over lets its old owner write a copy until etcd's news have come.
     DoorBlind,
 }
@@ -165,7 +161,7 @@ impl Sim {
                 let moved = (crate::places::Place::Taken, key.1.clone());
                 let key = if node.posts.contains_key(&key) { key } else { moved };
                 if let Some(post) = node.posts.get_mut(&key) {
-                    post.inputs.push_back(cluster::ownership::Input::Answer(answer));
+                    post.inputs.push_back(cluster::ownership::Input::Answer(*answer));
                 }
                 None
             }

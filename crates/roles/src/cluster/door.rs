@@ -19,8 +19,11 @@ pub struct Door {
     /// Copies that are here, for whoever gives them a seat.
     here: mpsc::UnboundedSender<(JournalName, u32)>,
     known: Box<dyn Fn(&str) -> bool + Send + Sync>,
-    taken: Box<dyn Fn(&str) -> Option<u32> + Send + Sync>,
+    taken: Box<TakenAt>,
 }
+
+/// Under which epoch this node has taken a journal over.
+type TakenAt = dyn Fn(&str) -> Option<u32> + Send + Sync;
 
 impl Door {
     /// `known`: whether there is a copy of a journal on this disk. `taken`: the epoch under which this node has taken it over.
