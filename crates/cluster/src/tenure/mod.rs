@@ -13,7 +13,7 @@ use crate::ownership::{self, Event};
 use crate::record::{Member, NodeRecord, Taken};
 
 pub use choice::{Choice, Seen, Spread};
-pub use standing::{Change, Look, Standing};
+pub use standing::{Change, Look, PATIENCE_MS, Standing};
 
 /// What is known of a copy that a member was asked to keep.
 #[derive(Clone, Debug)]
@@ -181,7 +181,11 @@ impl Tenure {
         let mut effects = Vec::new();
         let looks =
             copies.iter().map(|copy| Look { holder: &copy.member, level: copy.level, late: copy.late.as_deref() });
-        effects.extend(self.standing.step(now_ms, looks).into_iter().map(Effect::Standing));
+        // Where others do what is wanted, nobody waits long for one that is late.
+        let sound = |copy: &&CopySeen| copy.late.is_none() && self.standing.counts(&copy.member);
+        let enough = copies.iter().filter(sound).count() >= wanted;
+        let patience_ms = if enough { PATIENCE_AMONG_OTHERS_MS } else { PATIENCE_MS };
+        effects.extend(self.standing.step(now_ms, patience_ms, looks).into_iter().map(Effect::Standing));
         let copy_of = |member: &Member| copies.iter().find(|copy| copy.member == *member);
         // One that is late still counts for a while, and mail waits for it; another one is sought meanwhile.
         let answers = |member: &Member| copy_of(member).is_some_and(|copy| copy.late.is_none());
@@ -242,6 +246,8 @@ impl Tenure {
     }
 }
 
+/// Patience with a copy that is late while others do what is wanted.
+const PATIENCE_AMONG_OTHERS_MS: u64 = 1_000;
 /// Links of copies are made within this time after a start, in milliseconds.
 const LINK_MS: u64 = 6_000;
 
