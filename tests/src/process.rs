@@ -214,13 +214,9 @@ pub fn http_get_at(at: SocketAddr, path: &str) -> (u16, String) {
 }
 
 fn try_http_get(at: SocketAddr, path: &str) -> std::io::Result<(u16, String)> {
-    ask(at, &format!("GET {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n"), 10)
-}
-
-fn ask(at: SocketAddr, request: &str, seconds: u64) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&at, Duration::from_secs(10))?;
-    stream.set_read_timeout(Some(Duration::from_secs(seconds)))?;
-    stream.write_all(request.as_bytes())?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n")?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer).into_owned();
@@ -232,16 +228,6 @@ fn ask(at: SocketAddr, request: &str, seconds: u64) -> std::io::Result<(u16, Str
 /// The same on loopback of a network namespace; nothing if nobody answers.
 pub fn http_get_within(namespace: &str, port: u16, path: &str) -> Option<(u16, String)> {
     within(namespace, || try_http_get(([127, 0, 0, 1], port).into(), path).ok())
-}
-
-/// POST of JSON, whose answer may take a minute.
-pub fn http_post_within(namespace: &str, port: u16, path: &str, body: &str) -> Option<(u16, String)> {
-    let request = format!(
-        "POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
-         Connection: close\r\n\r\n{body}",
-        body.len()
-    );
-    within(namespace, || ask(([127, 0, 0, 1], port).into(), &request, 70).ok())
 }
 
 /// Does something in a network namespace: its sockets are that one's.

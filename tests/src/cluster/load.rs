@@ -64,6 +64,9 @@ impl ClusterSink {
     }
 }
 
+/// Sessions of one generator: no more messages of its are between a dot and an answer.
+pub const SESSIONS: usize = 8;
+
 /// Generators, and all that they were promised.
 #[derive(Default)]
 pub struct Load {
@@ -100,7 +103,8 @@ impl Load {
             let prefix = format!("r{round}n{number}");
             let to = format!("{}:{SMTP}", net.address(Place::Node(*number)));
             let command = net.command(Place::Hub, binary("mail-source"));
-            let all = [&["--seconds", "3600", "--sessions", "8", "--size", "3000"][..], options].concat();
+            let sessions = SESSIONS.to_string();
+            let all = [&["--seconds", "3600", "--sessions", &sessions, "--size", "3000"][..], options].concat();
             self.running.push((*number, Source::start_by(command, dir, &to, &prefix, &all)));
         }
     }

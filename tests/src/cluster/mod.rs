@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub use etcd::EtcdMembers;
-pub use load::{ClusterSink, Load, Tally};
+pub use load::{ClusterSink, Load, SESSIONS, Tally};
 pub use net::{ETCDS, Net, Place};
 pub use node::{CONNECTIONS, ClusterNode};
 

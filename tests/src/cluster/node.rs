@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::TTL_S;
 use super::net::{ETCDS, Net, Place};
-use crate::process::{Process, greets, http_get_within, http_post_within};
+use crate::process::{Process, greets, http_get_within};
 use crate::two::pki;
 use crate::wire::Wire;
 use crate::{binary, eventually};
@@ -144,11 +144,6 @@ impl ClusterNode {
         let counts =
             |copy: &Value| copy["counts"] == true && !copy["holder"].as_str().unwrap_or(dead).starts_with(dead);
         status["copies"].as_array().is_some_and(|copies| copies.iter().any(counts))
-    }
-
-    /// POST over HTTP: status and body, if it answers.
-    pub fn post(&self, path: &str, body: &str) -> Option<(u16, String)> {
-        http_post_within(&self.namespace, HTTP, path, body)
     }
 
     /// What keeps it from being well, if something does.

@@ -33,15 +33,17 @@ struct Chosen {
     member: Member,
     /// Where its copy ended when it was last seen to move on.
     acked: u64,
-    /// Since when it has neither counted nor moved on.
+    /// Since when it has neither answered as one that counts, nor moved on.
     useless_since_ms: Option<u64>,
     counts: bool,
+    /// It has counted since this owner began.
+    has_counted: bool,
 }
 
 /// What is known of a copy.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Seen {
-    /// It is level and answers.
+    /// It counts, and answers.
     pub counts: bool,
     /// Where it ends.
     pub acked: u64,
@@ -67,8 +69,10 @@ impl Choice {
         for chosen in &mut self.chosen {
             chosen.look(now_ms, alive(&chosen.member), seen(&chosen.member));
         }
-        let is_useless = |chosen: &Chosen| chosen.useless_since_ms.is_some_and(|since| now_ms - since >= USELESS_MS);
-        let mut useful = self.chosen.iter().filter(|chosen| !is_useless(chosen)).count();
+        let since = |chosen: &Chosen, ms: u64| chosen.useless_since_ms.is_some_and(|since_ms| now_ms - since_ms >= ms);
+        // One that is being linked gets more time than one that counted and answers no more.
+        let is_late = |chosen: &Chosen| since(chosen, if chosen.has_counted { LATE_MS } else { USELESS_MS });
+        let mut useful = self.chosen.iter().filter(|chosen| !is_late(chosen)).count();
         while useful < wanted {
             let Some(next) = self.best(nodes, now_ms) else { break };
             self.chosen.push(Chosen::new(next));
@@ -78,7 +82,7 @@ impl Choice {
         let mut counting = self.chosen.iter().filter(|chosen| chosen.counts).count();
         let mut kept = Vec::new();
         for chosen in std::mem::take(&mut self.chosen).into_iter() {
-            if is_useless(&chosen) && counting >= wanted {
+            if since(&chosen, USELESS_MS) && counting >= wanted {
                 self.failed.insert(chosen.member, now_ms);
             } else {
                 kept.push(chosen);
@@ -123,11 +127,12 @@ impl Choice {
 
 impl Chosen {
     fn new(member: Member) -> Chosen {
-        Chosen { member, acked: 0, useless_since_ms: None, counts: false }
+        Chosen { member, acked: 0, useless_since_ms: None, counts: false, has_counted: false }
     }
 
     fn look(&mut self, now_ms: u64, alive: bool, seen: Seen) {
         self.counts = seen.counts;
+        self.has_counted |= seen.counts;
         // A copy that counts is of use whatever etcd says: its node may be cut off from etcd only.
         if seen.counts || (alive && seen.acked > self.acked) {
             self.useless_since_ms = None;
@@ -150,8 +155,9 @@ fn mixed(salt: u64, name: &str) -> u64 {
     (hash ^ (hash >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9)
 }
 
-/// One that has neither counted nor moved on for so long is replaced. Short, because mail that asks for a copy is refused meanwhile; a
-/// copy stops to count only after seconds without a link as it is.
+/// When one has been of no use for so long, another node is asked too. Short, because mail that asks for a copy waits meanwhile.
+const LATE_MS: u64 = 500;
+/// One that was of no use for so long is let go when others do what is wanted.
 const USELESS_MS: u64 = 2_000;
 /// One that was let go is asked again only when there is nobody else, or after this time.
 const REST_MS: u64 = 300_000;
@@ -204,10 +210,11 @@ mod tests {
         assert_eq!(names(&choice.step(0, &all, 1, counts(b.clone()))), ["b"]);
         let left = nodes(&[("c", node(2, "", ""))]);
         assert_eq!(choice.step(1, &left, 1, |_| Seen { counts: false, acked: 9 }), [b], "it may come back");
-        let later = 1 + USELESS_MS;
+        let later = 1 + LATE_MS;
         let both = choice.step(later, &left, 1, |_| Seen { counts: false, acked: 9 });
         assert_eq!(names(&both), ["b", "c"]);
-        assert_eq!(names(&choice.step(later + 1, &left, 1, counts(c))), ["c"]);
+        assert_eq!(names(&choice.step(later + 1, &left, 1, counts(c.clone()))), ["b", "c"], "it may still come back");
+        assert_eq!(names(&choice.step(later + USELESS_MS, &left, 1, counts(c))), ["c"]);
         // A node with a new disk is another member.
         let anew = nodes(&[("c", node(5, "", ""))]);
         let much_later = later + 2 * USELESS_MS;
@@ -222,7 +229,7 @@ mod tests {
         let mut choice = Choice::new("", "", Spread::Any, 7, &[]);
         let first = choice.step(0, &all, 1, |_| Seen::default());
         for round in 1..100 {
-            let chosen = choice.step(round * USELESS_MS, &all, 1, |_| Seen { counts: false, acked: round });
+            let chosen = choice.step(round * LATE_MS, &all, 1, |_| Seen { counts: false, acked: round });
             assert_eq!(chosen, first, "it moves on");
         }
         let mut two = Choice::new("", "", Spread::Any, 7, &[first[0].clone(), Member { node: "x".into(), disk: 9 }]);

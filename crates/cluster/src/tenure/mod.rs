@@ -13,7 +13,7 @@ use crate::ownership::{self, Event};
 use crate::record::{Member, NodeRecord, Taken};
 
 pub use choice::{Choice, Seen, Spread};
-pub use standing::{Change, Look, Standing};
+pub use standing::{Change, Look, PATIENCE_MS, Standing};
 
 /// What is known of a copy that a member was asked to keep.
 #[derive(Clone, Debug)]
@@ -181,10 +181,18 @@ impl Tenure {
         let mut effects = Vec::new();
         let looks =
             copies.iter().map(|copy| Look { holder: &copy.member, level: copy.level, late: copy.late.as_deref() });
-        effects.extend(self.standing.step(now_ms, looks).into_iter().map(Effect::Standing));
-        let counts = |member: &Member| self.standing.counts(member);
-        let acked = |member: &Member| copies.iter().find(|copy| copy.member == *member).map_or(0, |copy| copy.acked);
-        let seen = |member: &Member| Seen { counts: counts(member), acked: acked(member) };
+        // Where others do what is wanted, nobody waits long for one that is late.
+        let sound = |copy: &&CopySeen| copy.late.is_none() && self.standing.counts(&copy.member);
+        let enough = copies.iter().filter(sound).count() >= wanted;
+        let patience_ms = if enough { PATIENCE_AMONG_OTHERS_MS } else { PATIENCE_MS };
+        effects.extend(self.standing.step(now_ms, patience_ms, looks).into_iter().map(Effect::Standing));
+        let copy_of = |member: &Member| copies.iter().find(|copy| copy.member == *member);
+        // One that is late still counts for a while, and mail waits for it; another one is sought meanwhile.
+        let answers = |member: &Member| copy_of(member).is_some_and(|copy| copy.late.is_none());
+        let seen = |member: &Member| Seen {
+            counts: self.standing.counts(member) && answers(member),
+            acked: copy_of(member).map_or(0, |copy| copy.acked),
+        };
         let chosen = self.choice.step(now_ms, nodes, wanted, seen);
         if chosen != self.asked {
             self.asked = chosen.clone();
@@ -238,5 +246,52 @@ impl Tenure {
     }
 }
 
+/// Patience with a copy that is late while others do what is wanted.
+const PATIENCE_AMONG_OTHERS_MS: u64 = 1_000;
 /// Links of copies are made within this time after a start, in milliseconds.
 const LINK_MS: u64 = 6_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn follows(effects: &[Effect]) -> Option<Vec<&str>> {
+        let mut follow = effects.iter().filter_map(|effect| match effect {
+            Effect::Follow(members) => Some(members.iter().map(|member| member.node.as_str()).collect()),
+            _ => None,
+        });
+        follow.next_back()
+    }
+
+    #[test]
+    fn another_one_is_sought_while_the_first_is_late_and_still_counts() {
+        let member = |node: &str| Member { node: node.into(), disk: 1 };
+        let nodes: BTreeMap<String, NodeRecord> =
+            ["b", "c"].map(|node| (node.to_string(), NodeRecord { disk: 1, ..NodeRecord::default() })).into();
+        let copy = |node: &str, late: bool| CopySeen {
+            member: member(node),
+            level: !late,
+            late: late.then(|| "there is no link to it".into()),
+            has_all: !late,
+            acked: 9,
+        };
+        let choice = Choice::new("", "", Spread::Any, 7, &[member("b")]);
+        let mut tenure = Tenure::new(0, choice, false);
+        let mut look = |now_ms, copies: &[CopySeen]| {
+            tenure.step(now_ms, Input::Look { copies, nodes: &nodes, wanted: 1, empty: false })
+        };
+        assert_eq!(follows(&look(0, &[copy("b", false)])), Some(vec!["b"]));
+        look(1_000, &[copy("b", true)]);
+        let effects = look(3_000, &[copy("b", true)]);
+        assert_eq!(follows(&effects), Some(vec!["b", "c"]), "the first may come back: {effects:?}");
+        let gone = |effect: &Effect| matches!(effect, Effect::Standing(Change::CountsNoMore(..)));
+        assert!(!effects.iter().any(gone), "and mail still waits for it: {effects:?}");
+        let effects = look(3_100, &[copy("b", true), copy("c", false)]);
+        assert_eq!(follows(&effects), Some(vec!["c"]));
+        let told = effects.iter().find_map(|effect| match effect {
+            Effect::Tell(ownership::Input::Level(level)) => Some(level.clone()),
+            _ => None,
+        });
+        assert_eq!(told, Some(vec![member("c")]), "they change places: {effects:?}");
+    }
+}

@@ -1,5 +1,5 @@
 //! Owns the decision which copies count, by how they are. Pure: time and looks come in, changes go out.
-//! Always holds: a copy comes to count only when it is level; one that is late for [`PATIENCE_MS`] counts no more.
+//! Always holds: a copy comes to count only when it is level; one that is late for longer than the patience with it counts no more.
 
 use std::collections::BTreeMap;
 
@@ -41,8 +41,8 @@ impl Standing {
         self.counting.keys()
     }
 
-    /// Looks at all copies of one journal.
-    pub fn step<'a>(&mut self, now_ms: u64, looks: impl Iterator<Item = Look<'a>>) -> Vec<Change> {
+    /// Looks at all copies of one journal, with so much patience for those that are late.
+    pub fn step<'a>(&mut self, now_ms: u64, patience_ms: u64, looks: impl Iterator<Item = Look<'a>>) -> Vec<Change> {
         let mut changes = Vec::new();
         let mut unseen: Vec<Member> = self.counting.keys().cloned().collect();
         for look in looks {
@@ -59,7 +59,7 @@ impl Standing {
                 continue;
             };
             let since_ms = *late_since.get_or_insert(now_ms);
-            if now_ms - since_ms >= PATIENCE_MS {
+            if now_ms - since_ms >= patience_ms {
                 self.counting.remove(look.holder);
                 changes.push(Change::CountsNoMore(look.holder.clone(), why.into()));
             }
@@ -73,7 +73,7 @@ impl Standing {
 }
 
 /// A link that breaks and comes back in this time costs clients a wait, and no mail is refused. Milliseconds.
-const PATIENCE_MS: u64 = 3_000;
+pub const PATIENCE_MS: u64 = 3_000;
 
 #[cfg(test)]
 mod tests {
@@ -84,15 +84,15 @@ mod tests {
         let b = Member { node: "b".into(), disk: 1 };
         let look = |level: bool, late: Option<&'static str>| std::iter::once(Look { holder: &b, level, late });
         let mut standing = Standing::default();
-        assert_eq!(standing.step(0, look(false, Some("it has to catch up"))), []);
-        assert_eq!(standing.step(1, look(true, None)), [Change::Counts(b.clone())]);
-        assert_eq!(standing.step(2, look(false, Some("away"))), []);
-        assert_eq!(standing.step(PATIENCE_MS, look(false, None)), [], "it is back");
-        assert_eq!(standing.step(PATIENCE_MS + 9, look(true, Some("it lacks 9 bytes"))), []);
-        let late = standing.step(2 * PATIENCE_MS + 9, look(true, Some("it lacks 9 bytes")));
+        assert_eq!(standing.step(0, PATIENCE_MS, look(false, Some("it has to catch up"))), []);
+        assert_eq!(standing.step(1, PATIENCE_MS, look(true, None)), [Change::Counts(b.clone())]);
+        assert_eq!(standing.step(2, PATIENCE_MS, look(false, Some("away"))), []);
+        assert_eq!(standing.step(PATIENCE_MS, PATIENCE_MS, look(false, None)), [], "it is back");
+        assert_eq!(standing.step(PATIENCE_MS + 9, PATIENCE_MS, look(true, Some("it lacks 9 bytes"))), []);
+        let late = standing.step(2 * PATIENCE_MS + 9, PATIENCE_MS, look(true, Some("it lacks 9 bytes")));
         assert_eq!(late, [Change::CountsNoMore(b.clone(), "it lacks 9 bytes".into())]);
         assert!(!standing.counts(&b));
-        standing.step(20_000, look(true, None));
-        assert_eq!(standing.step(20_000, std::iter::empty()).len(), 1, "it was let go");
+        standing.step(20_000, PATIENCE_MS, look(true, None));
+        assert_eq!(standing.step(20_000, PATIENCE_MS, std::iter::empty()).len(), 1, "it was let go");
     }
 }

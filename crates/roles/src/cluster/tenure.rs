@@ -160,7 +160,8 @@ impl Tenure {
             channel: format!("{}@{:016x}", self.name, member.disk),
         };
         self.own.follow(&members.iter().map(at).collect::<Vec<_>>());
-        let names: Vec<&str> = members.iter().map(|member| member.node.as_str()).collect();
+        let mut names: Vec<&str> = members.iter().map(|member| member.node.as_str()).collect();
+        names.dedup();
         info!(journal = %self.name, "{}: copies are kept on {}", self.name, names.join(", "));
         self.asked = members;
     }

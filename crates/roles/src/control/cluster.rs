@@ -49,7 +49,7 @@ impl Control {
             here: true,
             health: self.node.health.word().into(),
             version: env!("CARGO_PKG_VERSION").into(),
-            messages: Some(self.node.spool.totals().messages),
+            messages: reports.get(&node.to_ascii_lowercase()).map(|report| report.messages),
             ..view::ClusterNode::default()
         };
         let other = |link: view::Peer| {
@@ -121,6 +121,8 @@ impl Control {
         };
         let Some(copies) = &node.copies else { return report };
         let taken = copies.taken.shown();
+        let own = report.messages;
+        report.messages += taken.iter().map(|taken| taken.messages).sum::<u64>();
         let owned = match &node.cluster {
             Some(place) => place.owned(),
             None => vec![(copies.own.journal().to_string(), copies.own.shown())],
@@ -130,7 +132,7 @@ impl Control {
                 *error = error.chars().take(ERROR_CHARS_MAX).collect();
             });
             let messages = match name == copies.own.journal() {
-                true => report.messages,
+                true => own,
                 false => taken.iter().filter(|taken| taken.journal == name).map(|taken| taken.messages).sum(),
             };
             report.journals.push(view::ReportedJournal { name, messages, copies: copies_of_it });

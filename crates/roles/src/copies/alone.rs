@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use cluster::record::{Member, next_term};
-use cluster::tenure::{Look, Standing};
+use cluster::tenure::{Look, PATIENCE_MS, Standing};
 use journal::copies::{CopyStage, HandOverError};
 use tracing::error;
 use world::World;
@@ -47,7 +47,7 @@ fn watch(own: &OwnCopies) {
             .map(|state| (member(&state.holder), state.stage == CopyStage::Level, lateness(state)))
             .collect();
         let looks = seen.iter().map(|(holder, level, late)| Look { holder, level: *level, late: late.as_deref() });
-        let changes = standing.step(own.now_ms(), looks);
+        let changes = standing.step(own.now_ms(), PATIENCE_MS, looks);
         if !changes.is_empty() {
             let counting: Vec<&str> = standing.counting().map(|member| member.node.as_str()).collect();
             own.set_level(&counting, counting.len());
