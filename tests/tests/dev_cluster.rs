@@ -96,6 +96,16 @@ fn a_newcomer_kills_a_node_and_its_mail_is_elsewhere() {
     assert_eq!(code, Some(0), "{text}");
     eventually("a new machine of that name takes mail", SOON, || status(dir)["nodes"][1]["status"]["ready"] == true);
 
+    let mut hop = Command::new(binary("posthouse"));
+    hop.args(["start", "--org", "posthouse-dev/later.toml", "--data", "posthouse-dev/later"]);
+    hop.args(["--http", &format!("127.0.0.1:{}", base + 8)]).current_dir(dir);
+    let hop = Process::start(&mut hop, &dir.join("later.log"));
+    eventually("the message goes out to its next hop", SOON, || {
+        let new = fs::read_dir(dir.join("posthouse-dev/later/mail/later.test/bob/new"));
+        new.is_ok_and(|letters| letters.count() == 1)
+    });
+    drop(hop);
+
     let pids: Vec<u64> =
         status(dir)["nodes"].as_array().unwrap().iter().filter_map(|node| node["pid"].as_u64()).collect();
     assert_eq!(pids.len(), 3);

@@ -43,8 +43,8 @@ struct Inner {
     opened_at: Position,
     mode: Mode,
     drive: Mutex<Drive>,
-    /// Released last: dropped after the threads have ended.
-    _lock: Option<Box<dyn Lock>>,
+    /// Released last: after the threads have ended.
+    directory: Mutex<Option<Box<dyn Lock>>>,
 }
 
 /// Who does the work.
@@ -139,7 +139,8 @@ impl Journal {
         let drive = Mutex::new(Drive::Nobody);
         let shared = Arc::new(shared);
         let writer = Writer::new(shared.clone(), opened.resumed);
-        let inner = Inner { shared, lost, opened_at, mode, drive, _lock: opened.lock };
+        let directory = Mutex::new(opened.lock);
+        let inner = Inner { shared, lost, opened_at, mode, drive, directory };
         Ok((Journal { inner: Arc::new(inner) }, writer))
     }
 
@@ -331,7 +332,8 @@ impl Journal {
         if shared.shelf.plenty() || some_left { Room::Plenty } else { Room::OnlyReserve }
     }
 
-    /// Writes and syncs what is queued, refuses later appends with `Stopped`, and ends the threads.
+    /// Writes and syncs what is queued, refuses later appends with `Stopped`, and ends the threads. Then the directory is free for whoever
+    /// opens it next, though others still have this journal and read from it.
     pub fn close(self) {
         self.inner.stop(true);
     }
@@ -368,6 +370,7 @@ impl Inner {
             }
         }
         self.shared.hub.let_go();
+        drop(lock(&self.directory).take());
     }
 }
 

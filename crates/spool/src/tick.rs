@@ -64,9 +64,9 @@ impl Spool {
             settler.fly_pending(&inner.journal, written);
         }
         inner.cleaner.stop();
+        inner.processing.clear();
         inner.journal.clone().close();
         inner.settle_landed();
-        inner.processing.clear();
     }
 }
 

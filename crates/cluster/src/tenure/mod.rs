@@ -256,11 +256,11 @@ mod tests {
     use super::*;
 
     fn follows(effects: &[Effect]) -> Option<Vec<&str>> {
-        let follow = effects.iter().filter_map(|effect| match effect {
+        let mut follow = effects.iter().filter_map(|effect| match effect {
             Effect::Follow(members) => Some(members.iter().map(|member| member.node.as_str()).collect()),
             _ => None,
         });
-        follow.last()
+        follow.next_back()
     }
 
     #[test]

@@ -56,7 +56,8 @@ pub async fn claim(
                 }
                 Effect::Delete => {
                     return Err(format!(
-                        "{name} was given up (posthouse node remove --lose-its-mail) and is in {} all the same; move that directory away,                          and this node starts anew; to deliver its mail, ask again in a minute: the order is forgotten then",
+                        "{name} was given up (posthouse node remove --lose-its-mail) and is in {} all the same; to deliver its mail after all, start this node \
+                         again when etcd has forgotten that (seconds); to start without it, move that directory away",
                         dir.display()
                     ));
                 }

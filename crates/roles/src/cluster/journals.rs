@@ -133,7 +133,7 @@ impl Journals {
         let Claimed { name, seat, .. } = claimed;
         let own = OwnCopies::new(&world, spool.copies(), &name.to_string(), &peers);
         let orders = ground.office(&name, &own);
-        tokio::spawn(Tenure::new(&ground, name, seat, spool, own.clone(), false).run(orders));
+        tokio::spawn(keep_own(Tenure::new(&ground, name, seat, spool, own.clone(), false).run(orders), own.clone()));
         Ok((Journals { ground }, NodeCopies { own, held, taken }))
     }
 
@@ -288,6 +288,18 @@ impl Ground {
         };
         // Only a panic fails it, and that ends the process.
         let _ = tokio::task::spawn_blocking(work).await;
+    }
+}
+
+/// The life of a node's own journal. It never finishes by itself: somebody has given it up while this node was away. What is on this disk
+/// is this node's to deliver all the same, so it starts again and claims it anew.
+async fn keep_own(tenure: impl Future<Output = Option<Ended>>, own: OwnCopies) {
+    if let Some(Ended::Finished) = tenure.await {
+        error!(
+            "{} was given up by an order while this node was away; this node starts again and takes it up anew",
+            own.journal()
+        );
+        own.depose(u32::MAX);
     }
 }
 

@@ -109,6 +109,11 @@ impl Place {
         self.node_dir(number).join("data")
     }
 
+    /// The organization document of the next hop that a person may start.
+    pub fn later_document(&self) -> PathBuf {
+        self.dir.join("later.toml")
+    }
+
     /// Where a process prints to.
     pub fn log(&self, number: Option<u16>) -> PathBuf {
         match number {
@@ -145,6 +150,7 @@ impl Place {
         let state = State::new(plan);
         // First the mark that all of it is ours.
         self.write_state(&State { node: Vec::new(), ..state.clone() })?;
+        self.write(&self.later_document(), &plan.later_document())?;
         let pki = Pki::at(self.dir.join("pki"));
         pki.init("Posthouse on one machine", None)?;
         for number in plan.numbers() {

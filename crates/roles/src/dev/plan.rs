@@ -89,6 +89,11 @@ impl Plan {
         self.port(9)
     }
 
+    /// The API of the next hop of [`LATER`], once somebody starts it.
+    pub fn later_http(&self) -> SocketAddr {
+        self.port(8)
+    }
+
     /// Every port that a process of ours listens on.
     pub fn sockets(&self) -> Vec<SocketAddr> {
         let of_node = |number| [self.smtp(number), self.submission(number), self.links(number), self.http(number)];
@@ -127,6 +132,17 @@ impl Plan {
         text + "\n[journal]\nsegment_size = \"4MB\"\n\n[limits]\nconnection_rate_per_minute = 0\n"
     }
 
+    /// The organization document of a single node that takes what waits for [`LATER`], and keeps it.
+    pub fn later_document(&self) -> String {
+        format!(
+            "# What takes the mail that waits for {LATER}; written by `posthouse dev cluster`, started by you.\n\
+             postmaster = \"postmaster@{LATER}\"\n\n[[accepted_domain]]\nname = \"{LATER}\"\ndeliver = \"maildir\"\n\n\
+             [[receive_connector]]\nname = \"in\"\nlisten = [\"{}\"]\nremote = [\"127.0.0.0/8\"]\npermissions = [\"anonymous\"]\n\
+             tls = \"off\"\nconnections_per_source_max = 0\nconnections_per_source_percent_max = 100\ntarpit_ms = 0\n",
+            self.later()
+        )
+    }
+
     /// The organization document: one for all nodes. On one machine each node has its own ports, so each has its own connectors.
     pub fn org_document(&self) -> String {
         let connectors: String = self.numbers().map(|number| self.connectors(number)).collect();
@@ -136,7 +152,7 @@ impl Plan {
              postmaster = \"postmaster@posthouse.test\"\n\n\
              # This mail is kept in Maildirs of the node that delivers it.\n\
              [[accepted_domain]]\nname = \"posthouse.test\"\ndeliver = \"maildir\"\n\n{connectors}\
-             # This mail waits, so that there is something to see: nobody listens on {later}, until you start something there.\n\
+             # This mail waits, so that there is something to see: nobody listens on {later}, until you start later.toml there.\n\
              [[send_connector]]\nname = \"later\"\ndomains = [\"{LATER}\"]\nsmart_hosts = [\"{later}\"]\ntls = \"off\"\n\n\
              [retry]\nglitch_count = 1000\nglitch_interval = \"2s\"\n",
             later = self.later(),
@@ -176,6 +192,16 @@ mod tests {
         }
         assert_eq!(Plan { base_port: BASE_PORT_MAX, ..PLAN }.problem(), None);
         assert_eq!(Plan { base_port: BASE_PORT_MAX, ..PLAN }.http(9).port(), 65_533);
+    }
+
+    #[test]
+    fn the_next_hop_that_a_person_may_start_is_sound() {
+        let (world, _) = world::World::simulated(1);
+        let text = PLAN.later_document();
+        let given = directory::OrgText { name: "later.toml", text: &text };
+        let start = directory::Start::default();
+        let loaded = directory::Loaded::load_with(world.disk.as_ref(), &start, Some(given)).unwrap();
+        assert_eq!(loaded.org.listeners()[0].address, PLAN.later());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use mail::MessageId;
 
-use super::message::{DELAY_TOLD, LATE_EXPIRY, LATE_NOTICE, Leg};
+use super::message::{DELAY_TOLD, LATE_EXPIRY, LATE_NOTICE, Leg, UnderWay};
 use super::{Book, Claim, Effects, End, bounded};
 use crate::hop::HopId;
 use crate::slab::NONE;
@@ -173,7 +173,7 @@ impl Book {
     ) -> Option<(crate::record::State, bool)> {
         let at = self.find(id)?;
         // Nobody knows how far its delivery came.
-        self.messages[at].repeat = true;
+        self.messages[at].repeat |= self.messages[at].under_way == UnderWay::Yes;
         let extra = self.messages[at].extra_mut();
         extra.crashes = extra.crashes.saturating_add(1);
         let aside = u32::from(extra.crashes) >= self.settings.poison_after;
