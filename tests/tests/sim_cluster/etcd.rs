@@ -38,7 +38,7 @@ pub enum Reply {
     LeaseGone,
     Txn {
         key: Key,
-        answer: Answer,
+        answer: Box<Answer>,
     },
     /// A lease's request was not answered in time.
     Silence,
