@@ -35,6 +35,7 @@ enum Far {
         decoder: Decoder,
         ahead: Vec<u8>,
         epoch: u32,
+        barred: bool,
     },
 }
 
@@ -59,6 +60,7 @@ pub struct Net {
 enum Admission {
     Yes,
     Above(u32),
+    Barred(u32),
     No,
 }
 
@@ -111,7 +113,12 @@ impl Sim {
         }
         let far = match self.admit(h, n, &key.1, member) {
             Admission::No => return Ok(()),
-            Admission::Above(epoch) => Far::Gate { decoder: Decoder::default(), ahead: Vec::new(), epoch },
+            Admission::Above(epoch) => {
+                Far::Gate { decoder: Decoder::default(), ahead: Vec::new(), epoch, barred: false }
+            }
+            Admission::Barred(epoch) => {
+                Far::Gate { decoder: Decoder::default(), ahead: Vec::new(), epoch, barred: true }
+            }
             Admission::Yes => match self.held(h, &key.1)? {
                 Some(copy) => Far::Copy(copy.link(Arc::new(|| ()))),
                 None => return Ok(()),
@@ -135,12 +142,12 @@ impl Sim {
         if member.disk != node.me.disk {
             return Admission::No;
         }
-        let taken = node.dir(&(Place::Taken, name.clone())).filter(|_| self.broken != Broken::DoorBlind);
-        if let Some(dir) = taken {
-            return match journal::identity(&node.world, &dir) {
-                Ok(Some(identity)) => Admission::Above(identity.epoch),
-                _ => Admission::No,
-            };
+        let place = if node.claimed.as_ref() == Some(name) { Place::Own } else { Place::Taken };
+        let ours = node.dir(&(place, name.clone())).filter(|_| self.broken != Broken::DoorBlind);
+        if let Some(dir) = ours
+            && let Ok(Some(identity)) = journal::identity(&node.world, &dir)
+        {
+            return Admission::Barred(identity.epoch);
         }
         match node.view.journals.get(name).and_then(|journal| journal.record.as_ref()) {
             Some((_, record)) if record.drained => Admission::No,
@@ -253,7 +260,7 @@ impl Sim {
                         return Ok(Err(over));
                     }
                 }
-                Far::Gate { decoder, ahead, epoch } => {
+                Far::Gate { decoder, ahead, epoch, barred } => {
                     decoder.push(&bytes);
                     ahead.extend_from_slice(&bytes);
                     let frame = match decoder.next_frame() {
@@ -262,6 +269,9 @@ impl Sim {
                         Err(over) => return Ok(Err(over)),
                     };
                     if matches!(&frame.message, Message::Hello(hello) if hello.epoch > *epoch) {
+                        if *barred {
+                            return Ok(Err(Malformed("barred")));
+                        }
                         let ahead = std::mem::take(ahead);
                         let Some(copy) = self.held(conn.holder.0, &conn.key.1)? else {
                             return Ok(Err(Malformed("none")));

@@ -39,6 +39,8 @@ pub struct Node {
     pub formers: BTreeMap<JournalName, Office>,
     /// It has its own journal, and so all others run too.
     pub started: bool,
+    /// The name of its own journal, for as long as the process runs.
+    pub claimed: Option<JournalName>,
     pub handing: Option<Handing>,
 }
 
@@ -116,6 +118,7 @@ impl Node {
             posts: BTreeMap::new(),
             formers: BTreeMap::new(),
             started: false,
+            claimed: None,
             handing: None,
         }
     }

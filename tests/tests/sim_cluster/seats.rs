@@ -64,6 +64,7 @@ impl Sim {
             }
             let local = Local { id: u64::from(identity.salt), epoch: identity.epoch, owner: true };
             let post = Post::new(name.clone(), &node.me, local, Role::Claiming, node.now_ms());
+            node.claimed = Some(name.clone());
             node.posts.insert((Place::Own, name), post);
             return Ok(());
         }
@@ -82,9 +83,15 @@ impl Sim {
     fn start_others(&mut self, n: usize) -> Result<(), String> {
         self.nodes[n].started = true;
         for name in self.nodes[n].places.all(Place::Former) {
+            if !self.nodes[n].up {
+                return Ok(());
+            }
             self.open_former(n, &name)?;
         }
         for name in self.nodes[n].places.all(Place::Copy) {
+            if !self.nodes[n].up {
+                return Ok(());
+            }
             let node = &self.nodes[n];
             let Some(dir) = node.places.dir(Place::Copy, &name) else { continue };
             if journal::identity(&node.world, &dir).is_ok_and(|identity| identity.is_some()) {
@@ -92,6 +99,9 @@ impl Sim {
             }
         }
         for name in self.nodes[n].places.all(Place::Taken) {
+            if !self.nodes[n].up {
+                return Ok(());
+            }
             let node = &mut self.nodes[n];
             let Some(dir) = node.places.dir(Place::Taken, &name) else { continue };
             let Ok(Some(identity)) = journal::identity(&node.world, &dir) else { continue };

@@ -1,6 +1,6 @@
 //! Owns the decision which owners are let in to write copies here. Knows no journal's bytes.
-//! Always holds: an owner that etcd does not name is let in only under a higher epoch than the one that it names; so is each owner of a
-//! journal that this node has taken over, whatever etcd shows by now.
+//! Always holds: an owner that etcd does not name is let in only under a higher epoch than the one that it names; nobody is
+//! let in to a journal that this node writes itself, whatever etcd shows by now.
 
 use std::sync::Arc;
 
@@ -19,22 +19,22 @@ pub struct Door {
     /// Copies that are here, for whoever gives them a seat.
     here: mpsc::UnboundedSender<(JournalName, u32)>,
     known: Box<dyn Fn(&str) -> bool + Send + Sync>,
-    taken: Box<TakenAt>,
+    ours: Box<OursAt>,
 }
 
-/// Under which epoch this node has taken a journal over.
-type TakenAt = dyn Fn(&str) -> Option<u32> + Send + Sync;
+/// Under which epoch this node writes a journal, its own or one that it took over.
+type OursAt = dyn Fn(&str) -> Option<u32> + Send + Sync;
 
 impl Door {
-    /// `known`: whether there is a copy of a journal on this disk. `taken`: the epoch under which this node has taken it over.
+    /// `known`: whether there is a copy of a journal on this disk. `ours`: the epoch under which this node writes it.
     pub fn new(
         me: Member,
         view: watch::Receiver<Arc<View>>,
         here: mpsc::UnboundedSender<(JournalName, u32)>,
         known: impl Fn(&str) -> bool + Send + Sync + 'static,
-        taken: impl Fn(&str) -> Option<u32> + Send + Sync + 'static,
+        ours: impl Fn(&str) -> Option<u32> + Send + Sync + 'static,
     ) -> Door {
-        Door { me, view, here, known: Box::new(known), taken: Box::new(taken) }
+        Door { me, view, here, known: Box::new(known), ours: Box::new(ours) }
     }
 }
 
@@ -51,9 +51,9 @@ impl Doorkeeper for Door {
             return no("this node has another disk now");
         }
         // News of etcd's may come later than our own claim was answered: the old owner would fill a second copy beside what we took, and
-        // give receipts for what only that one has.
-        if let Some(epoch) = (self.taken)(journal) {
-            return Admission::Above { journal: journal.into(), epoch };
+        // give receipts for what only that one has. And should we take that copy over, two journals here would be the same one.
+        if let Some(epoch) = (self.ours)(journal) {
+            return Admission::Barred { epoch };
         }
         let view = self.view.borrow();
         let journal = journal.to_string();

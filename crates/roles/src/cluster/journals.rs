@@ -90,11 +90,15 @@ impl Journals {
             let (world, copies) = (world.clone(), places.copies.clone());
             move |journal: &str| world.disk.exists(&copies.join(journal)).unwrap_or(false)
         };
-        let taken_here = {
+        let ours = {
             let (world, taken) = (world.clone(), places.taken.clone());
-            move |journal: &str| journal::identity(&world, &taken.join(journal)).ok().flatten().map(|there| there.epoch)
+            let (own, epoch) = (claimed.name.to_string(), claimed.epoch);
+            move |journal: &str| match journal == own {
+                true => Some(epoch),
+                false => journal::identity(&world, &taken.join(journal)).ok().flatten().map(|there| there.epoch),
+            }
         };
-        let door = Arc::new(Door::new(cluster.me().clone(), cluster.view(), here, on_disk, taken_here));
+        let door = Arc::new(Door::new(cluster.me().clone(), cluster.view(), here, on_disk, ours));
         let taken = Arc::new(TakenJournals::new(kit, settings.clone()));
         go_on_alone(&taken, &world, &places.taken)?;
         former::go_on(&taken, &world, &places)?;

@@ -40,6 +40,12 @@ pub enum Admission {
         /// The epoch of the owner that we know.
         epoch: u32,
     },
+    /// The journal is this node's own to write, by what it knows: an owner of this epoch or a lower one is told so, a later one has to wait
+    /// until that is laid down.
+    Barred {
+        /// Our epoch.
+        epoch: u32,
+    },
     /// It is ended; why, for the other end.
     No(String),
 }
@@ -127,6 +133,13 @@ impl HeldCopies {
         let (journal, above) = match self.kept.door.admit(&channel) {
             Admission::Yes(journal) => (journal, None),
             Admission::Above { journal, epoch } => (journal, Some(epoch)),
+            Admission::Barred { epoch } => {
+                channel.accept(WINDOW_BYTES);
+                if gate::admitted(&self.shop, &channel, epoch).is_some() {
+                    channel.reset("this node still has the journal itself, and is about to lay it down");
+                }
+                return;
+            }
             Admission::No(why) => return channel.reset(&why),
         };
         channel.accept(WINDOW_BYTES);
