@@ -118,6 +118,8 @@ fn a_person_takes_a_dead_nodes_journal_over_and_the_old_owner_comes_back() {
     assert!(code == 0 && said.contains("50 messages of a.test are delivered from here"), "{said} {error}");
     assert_eq!(b.json(&["journal", "list"])["taken"][0]["messages"], 50);
     verbs_reach_a_taken_journal(&b);
+    // What an operator removed is settled some milliseconds after the answer (docs/decisions/settled-lazily.md).
+    std::thread::sleep(Duration::from_millis(500));
     // The taker dies in the middle, and goes on.
     b.kill();
     b.start();
