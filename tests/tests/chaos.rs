@@ -260,7 +260,7 @@ fn a_monotonic_clock_that_starts_anew_changes_nothing() {
         if prefix != "mid" {
             node.kill();
             // What was killed is unshare; the kernel kills its child a moment later.
-            eventually("the node itself is gone", Duration::from_secs(10), || {
+            tests::eventually("the node itself is gone", Duration::from_secs(10), || {
                 std::net::TcpListener::bind(("127.0.0.1", node.smtp)).is_ok()
             });
         }
