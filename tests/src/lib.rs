@@ -9,6 +9,7 @@ pub mod dialog;
 pub mod etcd;
 pub mod next_hop;
 pub mod process;
+pub mod sim;
 pub mod two;
 pub mod wire;
 

@@ -268,23 +268,15 @@ fn run(seed: u64, canary: Canary) -> Result<(usize, usize), String> {
     Ok((named, repeated))
 }
 
-fn seeds() -> std::ops::Range<u64> {
-    let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
-    match number("SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("SEEDS").unwrap_or(300),
-    }
-}
-
 #[test]
 fn what_a_taker_repeats_was_named() {
     let (mut named, mut repeated) = (0, 0);
-    for seed in seeds() {
+    for seed in tests::sim::seeds(300) {
         let (n, r) = run(seed, Canary::None).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         (named, repeated) = (named + n, repeated + r);
     }
     println!("{named} named, {repeated} of them had been sent");
-    assert!(repeated > 0 || seeds().count() == 1, "nothing was put to the test");
+    assert!(repeated > 0 || tests::sim::seeds(300).count() == 1, "nothing was put to the test");
 }
 
 #[test]

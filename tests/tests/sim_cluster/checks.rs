@@ -45,7 +45,7 @@ impl Sim {
         }
         let theirs = holder.segments(&key);
         for (start, bytes) in ours {
-            let len = records_before(bytes, state.acked.0.saturating_sub(*start));
+            let len = tests::sim::records_before(bytes, state.acked.0.saturating_sub(*start));
             match theirs.get(start) {
                 _ if len == 0 => {}
                 Some(copy) if copy.get(..len) == Some(&bytes[..len]) => {}
@@ -79,20 +79,4 @@ impl Sim {
             None => Ok(()),
         }
     }
-}
-
-/// Bytes of the whole records of a segment that end before offset `until`.
-fn records_before(bytes: &[u8], until: u64) -> usize {
-    let mut at = 0;
-    while let Some(header) = bytes.get(at..at + 32) {
-        let len = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;
-        if &header[8..10] != b"PH" || (at + 32 + len) as u64 > until {
-            break;
-        }
-        at += 32 + len;
-        if header[10] == 240 {
-            break;
-        }
-    }
-    at
 }

@@ -19,6 +19,7 @@ mod sim;
 use journal::Canary;
 use ledger::Tally;
 use sim::{Broken, Sim};
+use tests::sim::number;
 
 fn run(seed: u64, broken: Broken) -> Result<Tally, String> {
     let mut sim = Sim::new(seed, broken)?;
@@ -28,10 +29,6 @@ fn run(seed: u64, broken: Broken) -> Result<Tally, String> {
     }
     sim.epilogue()?;
     Ok(sim.ledger.tally)
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().and_then(|n| n.parse().ok())
 }
 
 /// Seeds outside the usual range that have found something.

@@ -224,7 +224,7 @@ impl Sim {
         let mut busy = conn.woken.swap(false, Ordering::SeqCst) || chance.below(16) == 0;
         while !deaf && conn.back.front().is_some_and(|(at, _)| *at <= now_us) {
             let Some((_, bytes)) = conn.back.pop_front() else { break };
-            in_pieces(&bytes, chance, |piece| conn.link.receive(piece))?;
+            tests::sim::in_pieces(&bytes, chance, |piece| conn.link.receive(piece))?;
             busy = true;
         }
         let due = conn.link.next_due_ms().ok_or(Malformed("of no use any more"))?;
@@ -256,7 +256,7 @@ impl Sim {
             worked = true;
             match &mut conn.far {
                 Far::Copy(link) => {
-                    if let Err(over) = in_pieces(&bytes, &self.chance, |piece| link.receive(piece)) {
+                    if let Err(over) = tests::sim::in_pieces(&bytes, &self.chance, |piece| link.receive(piece)) {
                         return Ok(Err(over));
                     }
                 }
@@ -319,14 +319,4 @@ fn push(to: &mut VecDeque<(u64, Vec<u8>)>, bytes: Vec<u8>, now_us: u64, chance: 
     };
     let at = (now_us + delay_us).max(to.back().map_or(0, |(at, _)| *at));
     to.push_back((at, bytes));
-}
-
-fn in_pieces(
-    bytes: &[u8],
-    chance: &SimChance,
-    mut give: impl FnMut(&[u8]) -> Result<(), Malformed>,
-) -> Result<(), Malformed> {
-    let (first, second) = bytes.split_at(chance.below(bytes.len() as u64 + 1) as usize);
-    give(first)?;
-    give(second)
 }

@@ -25,7 +25,7 @@ impl Cluster {
             }
             let theirs: BTreeMap<u64, Vec<u8>> = self.nodes[h].segments().into_iter().collect();
             for (start, bytes) in &ours {
-                let len = records_before(bytes, state.acked.0.saturating_sub(*start));
+                let len = tests::sim::records_before(bytes, state.acked.0.saturating_sub(*start));
                 if len == 0 {
                     continue;
                 }
@@ -106,20 +106,4 @@ fn records(start: u64, bytes: &[u8]) -> Vec<(usize, u32, Id)> {
         at += 32 + word(0) as usize;
     }
     found
-}
-
-/// Bytes of the whole records of a segment that end before offset `until`.
-fn records_before(bytes: &[u8], until: u64) -> usize {
-    let mut at = 0;
-    while let Some(header) = bytes.get(at..at + 32) {
-        let len = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;
-        if &header[8..10] != b"PH" || (at + 32 + len) as u64 > until {
-            break;
-        }
-        at += 32 + len;
-        if header[10] == 240 {
-            break;
-        }
-    }
-    at
 }

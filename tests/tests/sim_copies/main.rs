@@ -14,6 +14,7 @@ mod stories;
 
 use cluster::Cluster;
 use journal::Canary;
+use tests::sim::number;
 
 /// What a run was worth.
 struct Tally {
@@ -33,13 +34,9 @@ fn run(seed: u64, canary: Canary) -> Result<Tally, String> {
     Ok(Tally { protected: ledger.protected, take_overs: ledger.take_overs, raises: ledger.raises })
 }
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().and_then(|n| n.parse().ok())
-}
-
 #[test]
 fn what_is_protected_is_with_the_owner_whoever_that_is() {
-    let seeds = number("SEED").map_or(0..number("SEEDS").unwrap_or(200), |seed| seed..seed + 1);
+    let seeds = tests::sim::seeds(200);
     let count = seeds.end - seeds.start;
     let mut sum = Tally { protected: 0, take_overs: 0, raises: 0 };
     for seed in seeds {

@@ -101,7 +101,7 @@ impl Conn {
     fn owner_works(&mut self, nodes: &[Node], now_us: u64, chance: &SimChance, deaf: bool) -> Result<(), Malformed> {
         while !deaf && self.back.front().is_some_and(|(at, _)| *at <= now_us) {
             let Some((_, bytes)) = self.back.pop_front() else { break };
-            in_pieces(&bytes, chance, |piece| self.link.receive(piece))?;
+            tests::sim::in_pieces(&bytes, chance, |piece| self.link.receive(piece))?;
         }
         let due = self.link.next_due_ms().ok_or(Malformed("of no use any more"))?;
         if nodes[self.owner].world.clock.mono_ms() >= due {
@@ -123,7 +123,7 @@ impl Conn {
         while !deaf && self.there.front().is_some_and(|(at, _)| *at <= now_us) {
             let Some((_, bytes)) = self.there.pop_front() else { break };
             match &mut self.far {
-                Far::Copy(link) => in_pieces(&bytes, chance, |piece| link.receive(piece))?,
+                Far::Copy(link) => tests::sim::in_pieces(&bytes, chance, |piece| link.receive(piece))?,
                 Far::Owner(decoder) => {
                     decoder.push(&bytes);
                     let epoch = nodes[self.holder].owner().map_or(0, |owner| owner.epoch);
@@ -158,14 +158,4 @@ fn push(to: &mut VecDeque<(u64, Vec<u8>)>, bytes: Vec<u8>, now_us: u64, chance: 
     let delay_us = [0, 0, 500, 5_000, 80_000][chance.below(5) as usize];
     let at = (now_us + chance.below(delay_us + 1)).max(to.back().map_or(0, |(at, _)| *at));
     to.push_back((at, bytes));
-}
-
-fn in_pieces(
-    bytes: &[u8],
-    chance: &SimChance,
-    mut give: impl FnMut(&[u8]) -> Result<(), Malformed>,
-) -> Result<(), Malformed> {
-    let (first, second) = bytes.split_at(chance.below(bytes.len() as u64 + 1) as usize);
-    give(first)?;
-    give(second)
 }

@@ -19,18 +19,10 @@ fn run(seed: u64, steps: u64, canary: Canary) -> Result<u32, String> {
     Ok(machine.restarts)
 }
 
-fn seeds() -> std::ops::Range<u64> {
-    let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
-    match number("SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("SEEDS").unwrap_or(300),
-    }
-}
-
 #[test]
 fn every_seed_keeps_every_promise() {
     let mut restarts = 0;
-    for seed in seeds() {
+    for seed in tests::sim::seeds(300) {
         match run(seed, 150, Canary::None) {
             Ok(n) => restarts += n,
             Err(error) => panic!("{error}"),
