@@ -134,6 +134,6 @@ const BLOCKING_THREAD_IDLE: Duration = Duration::from_secs(2);
 const SHUTDOWN_MAX: Duration = Duration::from_secs(2);
 
 /// EX_TEMPFAIL of sysexits: to be started again.
-const AGAIN: u8 = 75;
+pub const AGAIN: u8 = 75;
 /// Not to be started again by itself; `dist/posthouse.service` knows it.
-const HANDED_OVER: u8 = 77;
+pub const HANDED_OVER: u8 = 77;

@@ -10,6 +10,7 @@ use roles::dev::{Living, Place, Plan, State, etcd_answers, etcd_command, node_co
 use tokio::time::{Instant, sleep};
 
 use crate::cli::client::Trouble;
+use crate::cli::start::{AGAIN, HANDED_OVER};
 
 /// The parent of all processes.
 pub struct Keeper {
@@ -115,9 +116,9 @@ impl Keeper {
         }
         let node = state.node_mut(number)?;
         node.pid = None;
-        match (node.wanted, status.code()) {
+        match (node.wanted, status.code().and_then(|code| u8::try_from(code).ok())) {
             (false, _) => None,
-            (true, Some(DEPOSED)) => {
+            (true, Some(AGAIN)) => {
                 Some(format!("node {number} has found its journal taken over, and is started again"))
             }
             (true, Some(HANDED_OVER)) => {
@@ -170,10 +171,6 @@ async fn end(place: &Place, mut children: Vec<Child>) {
 }
 
 const ETCD: u16 = 0;
-/// EX_TEMPFAIL: to be started again, as systemd does.
-const DEPOSED: i32 = 75;
-/// Not to be started again by itself.
-const HANDED_OVER: i32 = 77;
 const ETCD_START_MAX: Duration = Duration::from_secs(20);
 /// A node delivers what it has in hand before it ends.
 const END_MAX: Duration = Duration::from_secs(15);
