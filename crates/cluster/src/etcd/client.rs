@@ -20,6 +20,8 @@ use super::wire::{AuthAnswer, parse};
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
+    /// How long one attempt at one endpoint may take.
+    attempt: Duration,
 }
 
 struct Shared {
@@ -48,7 +50,13 @@ impl Client {
         let tls = access.trust.client_config()?;
         let idle = access.endpoints.iter().map(|_| Mutex::default()).collect();
         let (current, token) = (AtomicUsize::new(0), Mutex::default());
-        Ok(Client { shared: Arc::new(Shared { access, tls, current, idle, token }) })
+        let attempt = Duration::from_millis(access.attempt_ms);
+        Ok(Client { shared: Arc::new(Shared { access, tls, current, idle, token }), attempt })
+    }
+
+    /// The same client, which leaves an endpoint that is silent for `attempt_ms`: for what is of no use when it comes late.
+    pub(super) fn hurried(&self, attempt_ms: u64) -> Client {
+        Client { shared: Arc::clone(&self.shared), attempt: self.attempt.min(Duration::from_millis(attempt_ms)) }
     }
 
     /// The endpoints in the order of the configuration.
@@ -221,11 +229,11 @@ impl Client {
 
     /// How long one attempt may take.
     pub(super) fn patience(&self) -> Duration {
-        Duration::from_millis(self.shared.access.attempt_ms)
+        self.attempt
     }
 
     fn silent(&self, at: usize) -> Error {
-        Error::unknown(format_args!("{}: no answer within {} ms", self.endpoints()[at], self.shared.access.attempt_ms))
+        Error::unknown(format_args!("{}: no answer within {} ms", self.endpoints()[at], self.attempt.as_millis()))
     }
 }
 

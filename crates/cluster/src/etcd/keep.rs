@@ -48,7 +48,8 @@ impl Keeper {
     /// Begins to hold a lease of `ttl_s` seconds.
     pub fn start(client: Client, ttl_s: u64, clock: Arc<dyn Clock>) -> Keeper {
         let (to, state) = watch::channel(LeaseState::Never(None));
-        let driver = Driver { client: client.clone(), ttl_s, clock, to, lease: LeaseClock::default() };
+        let hurried = client.hurried(ttl_s * 1_000 / ATTEMPTS_PER_TTL);
+        let driver = Driver { client: hurried, ttl_s, clock, to, lease: LeaseClock::default() };
         Keeper { client, state, driver: tokio::spawn(driver.run()) }
     }
 
@@ -143,3 +144,7 @@ impl Driver {
         });
     }
 }
+
+/// Endpoints that may be silent, one after the other, before a keep-alive is too late. A frozen etcd takes connections and says nothing,
+/// and a live one says nothing until it has elected another leader.
+const ATTEMPTS_PER_TTL: u64 = 6;
