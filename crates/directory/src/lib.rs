@@ -18,6 +18,7 @@ mod quoted;
 mod range;
 mod read;
 mod receive;
+pub mod recipients;
 mod retry;
 mod send;
 pub mod settings;

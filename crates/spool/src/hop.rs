@@ -27,6 +27,16 @@ pub enum HopKey {
         /// The domain, in lower case.
         domain: Box<str>,
     },
+    /// Handed to a server of another site of the organization: to any of its hubs, by rotation.
+    Site {
+        /// The site's name, in lower case.
+        site: Box<str>,
+    },
+    /// Handed to one of the servers of the organization that deliver it: those of a send connector, or of an accepted domain.
+    Servers {
+        /// `connector:NAME` or `domain:NAME`, as the organization document names them.
+        of: Box<str>,
+    },
     /// No route: waits for a change of configuration, or expires.
     Unreachable {
         /// Why, for the operator. One of a few fixed texts, so that strangers cannot make queues with it.
@@ -58,7 +68,7 @@ impl HopKey {
 }
 
 /// The name under which operators see and address the queue: `mx:out:example.org`, `smart-hosts:out`,
-/// `lmtp:unix:/run/x`, `maildir:posthouse.test`, `unreachable:no connector`.
+/// `lmtp:unix:/run/x`, `maildir:posthouse.test`, `site:berlin`, `servers:connector:out`, `unreachable:no connector`.
 impl fmt::Display for HopKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -66,6 +76,8 @@ impl fmt::Display for HopKey {
             HopKey::Lmtp { target } => write!(f, "lmtp:{target}"),
             HopKey::SmartHosts { connector } => write!(f, "smart-hosts:{connector}"),
             HopKey::Mx { connector, domain } => write!(f, "mx:{connector}:{domain}"),
+            HopKey::Site { site } => write!(f, "site:{site}"),
+            HopKey::Servers { of } => write!(f, "servers:{of}"),
             HopKey::Unreachable { reason } => write!(f, "unreachable:{reason}"),
         }
     }

@@ -227,6 +227,8 @@ fn write_hop(hop: Option<&HopKey>, out: &mut Vec<u8>) {
         Some(HopKey::SmartHosts { connector }) => (3, connector, ""),
         Some(HopKey::Mx { connector, domain }) => (4, connector, domain),
         Some(HopKey::Unreachable { reason }) => (5, reason, ""),
+        Some(HopKey::Site { site }) => (6, site, ""),
+        Some(HopKey::Servers { of }) => (7, of, ""),
     };
     out.push(kind);
     for text in [first, second] {
@@ -248,6 +250,8 @@ fn read_hop(bytes: &mut Reader<'_>) -> Result<Option<HopKey>, Unknown> {
         3 => Some(HopKey::SmartHosts { connector: first }),
         4 => Some(HopKey::Mx { connector: first, domain: second }),
         5 => Some(HopKey::Unreachable { reason: first }),
+        6 => Some(HopKey::Site { site: first }),
+        7 => Some(HopKey::Servers { of: first }),
         _ => return Err(Unknown(what)),
     })
 }

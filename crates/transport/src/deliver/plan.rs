@@ -71,6 +71,9 @@ impl Plan {
                 };
                 Ok(Plan::by(found, to, Protocol::Smtp))
             }
+            HopKey::Site { .. } | HopKey::Servers { .. } => {
+                Err(misrouted("no server of the organization is known there"))
+            }
             HopKey::Maildir { .. } | HopKey::Unreachable { .. } => Err(misrouted("no connection leads there")),
         }
     }

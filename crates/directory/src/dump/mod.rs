@@ -1,0 +1,99 @@
+//! The effective configuration as documents again: every setting of every section, defaults included, in the order of the
+//! [`settings`](crate::settings) rows.
+
+mod node;
+mod org;
+
+use self::node::{cluster_value, node_value, peer_value, peers_value};
+use self::org::{domain_value, receive_value, retry_value, send_value, user_value};
+use crate::load::Loaded;
+use crate::quoted::quoted;
+use crate::range::Ranges;
+use crate::settings::{NODE, ORG, Section};
+use std::fmt::Display;
+
+/// Whether password hashes are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secrets {
+    /// As [`HIDDEN`].
+    Hide,
+    /// As they are, so that the documents can be loaded again.
+    Show,
+}
+
+impl Loaded {
+    /// The node document and the organization document that say what runs. What came from a `recipients_file` is written as `recipients`.
+    pub fn to_toml(&self, secrets: Secrets) -> (String, String) {
+        let mut node = String::new();
+        for section in NODE {
+            let peers = self.node.peers.as_ref();
+            match section.name {
+                "tls" if self.node.tls.is_none() => {}
+                "peers" => peers.iter().for_each(|peers| write(&mut node, section, |key| peers_value(peers, key))),
+                "cluster" => {
+                    let cluster = self.node.cluster.iter();
+                    cluster.for_each(|cluster| write(&mut node, section, |key| cluster_value(cluster, key)));
+                }
+                "peer" => {
+                    let known = peers.iter().flat_map(|peers| &peers.known);
+                    known.for_each(|peer| write(&mut node, section, |key| peer_value(peer, key)));
+                }
+                name => write(&mut node, section, |key| node_value(&self.node, name, key)),
+            }
+        }
+        let mut out = String::new();
+        for section in ORG {
+            match section.name {
+                "" => write(&mut out, section, |_| text(&self.org.postmaster)),
+                "accepted_domain" => {
+                    self.org.accepted_domains.iter().for_each(|d| write(&mut out, section, |key| domain_value(d, key)))
+                }
+                "receive_connector" => self
+                    .org
+                    .receive_connectors
+                    .iter()
+                    .for_each(|c| write(&mut out, section, |key| receive_value(c, key))),
+                "send_connector" => {
+                    self.org.send_connectors.iter().for_each(|c| write(&mut out, section, |key| send_value(c, key)))
+                }
+                "user" => {
+                    self.org.users.iter().for_each(|u| write(&mut out, section, |key| user_value(u, key, secrets)))
+                }
+                _ => write(&mut out, section, |key| retry_value(&self.org.retry, key)),
+            }
+        }
+        (node, out)
+    }
+}
+
+fn write(out: &mut String, section: &Section, value: impl Fn(&str) -> Option<String>) {
+    if !section.name.is_empty() {
+        out.push_str(&format!("\n{}\n", section.heading()));
+    }
+    for setting in section.settings {
+        if let Some(value) = value(setting.key) {
+            out.push_str(&format!("{} = {value}\n", setting.key));
+        }
+    }
+}
+
+fn text(value: impl Display) -> Option<String> {
+    Some(quoted(value))
+}
+
+fn texts<T: Display>(values: &[T]) -> Option<String> {
+    Some(format!("[{}]", values.iter().map(quoted).collect::<Vec<_>>().join(", ")))
+}
+
+fn ranges(ranges: &Ranges) -> Option<String> {
+    texts(&ranges.0)
+}
+
+fn plain(value: impl Display) -> Option<String> {
+    Some(value.to_string())
+}
+
+/// `0` in the document is no bound.
+fn or_zero(value: Option<u32>) -> Option<String> {
+    plain(value.unwrap_or(0))
+}

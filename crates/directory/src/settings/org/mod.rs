@@ -1,0 +1,54 @@
+//! The sections of `org.toml`; the rows of each are in a file of their own.
+
+mod domain;
+mod receive;
+mod retry;
+mod send;
+mod user;
+
+use super::Default::Absent;
+use super::Kind::Text;
+use super::{Section, row};
+
+/// The sections of the organization document.
+pub static ORG: &[Section] = &[
+    Section {
+        name: "",
+        repeated: false,
+        what: "The organization.",
+        settings: &[row(
+            "postmaster",
+            Text,
+            Absent("`postmaster@` the first accepted domain, or the node's name"),
+            "Who gets mail for `<postmaster>` without a domain, and whose address notifications bear.",
+        )],
+    },
+    Section {
+        name: "accepted_domain",
+        repeated: true,
+        what: "A domain whose mail is ours: anybody who may send at all may send to it.",
+        settings: domain::ROWS,
+    },
+    Section {
+        name: "receive_connector",
+        repeated: true,
+        what: "What a connection meets. Of the connectors on the socket, the one whose `remote` range around the peer is smallest counts; \
+               a peer that is in no range hears 421 4.3.2.",
+        settings: receive::ROWS,
+    },
+    Section {
+        name: "send_connector",
+        repeated: true,
+        what: "How mail for other domains leaves. The most specific address space counts, then the lowest cost, then the first name. Two \
+               connectors never share the load of one address space, and none stands in for one whose next hop is down.",
+        settings: send::ROWS,
+    },
+    Section { name: "user", repeated: true, what: "Somebody who may authenticate.", settings: user::ROWS },
+    Section {
+        name: "retry",
+        repeated: false,
+        what: "When failed deliveries are tried again. A next hop that fails climbs from glitch to transient to the last rung; a success \
+               brings it down again.",
+        settings: retry::ROWS,
+    },
+];

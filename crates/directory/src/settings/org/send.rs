@@ -1,0 +1,70 @@
+//! The rows of `[[send_connector]]`.
+
+use crate::settings::Default::{Absent, Is, Needed};
+use crate::settings::Kind::{Choice, Count, Duration, Flag, Text, Texts};
+use crate::settings::{HOUR, SECOND, Setting, row};
+
+pub(super) const ROWS: &[Setting] = &[
+    row("name", Text, Needed, "Its name, part of the names of its queues."),
+    row(
+        "domains",
+        Texts,
+        Is("[\"*\"]"),
+        "Address spaces: `example.org` (that domain alone), `*.example.org` (it and all below it), `*` (all).",
+    ),
+    row("cost", Count(1, 100), Is("1"), "The lowest counts where two connectors have the same address space."),
+    row(
+        "smart_hosts",
+        Texts,
+        Absent("one of `smart_hosts`, `mx` and `lmtp` is needed"),
+        "Hosts to hand everything to, `host` or `host:port`: used in rotation, the next one at once if one fails.",
+    ),
+    row("mx", Flag, Is("false"), "Deliver to the MX hosts of the recipient's domain."),
+    row("lmtp", Text, Absent("see `smart_hosts`"), "An LMTP server, `unix:/path` or `host:port`."),
+    row("port", Count(1, 65_535), Is("25"), "Port of MX hosts, and of smart hosts that name none."),
+    row(
+        "tls",
+        Choice(&["off", "opportunistic", "require", "verify"]),
+        Is("\"opportunistic\""),
+        "`opportunistic`: where offered, with any certificate, else in the clear. `require`: any certificate. `verify`: one that is valid for the host.",
+    ),
+    row("tls_ca_file", Text, Absent("the public authorities"), "Authorities that `verify` trusts instead, PEM."),
+    row("username", Text, Absent("no AUTH"), "User name at the smart hosts. Sent under TLS only."),
+    row(
+        "password_file",
+        Text,
+        Absent("no AUTH"),
+        "File whose first line is the password. Only its owner should be able to read it.",
+    ),
+    row(
+        "connections_max",
+        Count(1, 100_000),
+        Is("20"),
+        "Connections to one next hop: a set of smart hosts, an LMTP server, or a domain.",
+    ),
+    row(
+        "messages_per_connection",
+        Count(0, 1_000_000),
+        Is("0"),
+        "Messages over one connection before it is closed. 0 is no bound.",
+    ),
+    row(
+        "idle_timeout",
+        Duration(0, HOUR),
+        Is("\"10s\""),
+        "How long an unused connection is kept for the next message.",
+    ),
+    row("connect_timeout", Duration(SECOND, HOUR), Is("\"30s\""), "For the connection, per address."),
+    row("greeting_timeout", Duration(SECOND, HOUR), Is("\"5m\""), "For the greeting."),
+    row(
+        "command_timeout",
+        Duration(SECOND, HOUR),
+        Is("\"5m\""),
+        "For the answer to EHLO, STARTTLS, AUTH, MAIL and RCPT.",
+    ),
+    row("data_timeout", Duration(SECOND, HOUR), Is("\"2m\""), "For the answer to DATA."),
+    row("data_block_timeout", Duration(SECOND, HOUR), Is("\"3m\""), "For progress while a body is sent."),
+    row("data_end_timeout", Duration(SECOND, HOUR), Is("\"10m\""), "For the answer to the end of the message."),
+    row("hello", Text, Absent("the node's name"), "Our name in EHLO."),
+    row("source", Text, Absent("the system decides"), "The address that connections are made from."),
+];
