@@ -1,6 +1,7 @@
 //! The organization, compiled: which connector a connection meets, whether a sender and a recipient are welcome, where mail goes.
 
 use crate::domain::{AcceptedDomain, Deliver, DomainMap};
+use crate::handling::Handling;
 use crate::permission::{Grants, Group, Principal};
 use crate::range::IpRange;
 use crate::receive::{Protocol, ReceiveConnector};
@@ -29,6 +30,8 @@ pub struct Org {
     pub users: Vec<Arc<User>>,
     /// When failed deliveries are tried again.
     pub retry: Retry,
+    /// What is done with mail before it is taken.
+    pub handling: Handling,
     choices: Vec<Choice>,
     domains: DomainMap<Arc<AcceptedDomain>>,
     spaces: DomainMap<Arc<SendConnector>>,
@@ -43,6 +46,7 @@ pub struct Parts {
     pub send_connectors: Vec<Arc<SendConnector>>,
     pub users: Vec<Arc<User>>,
     pub retry: Retry,
+    pub handling: Handling,
 }
 
 /// One socket and one range of a connector. Sorted so that the first one that fits a connection is the one that counts.
@@ -127,6 +131,7 @@ impl Org {
             send_connectors: parts.send_connectors,
             users: parts.users,
             retry: parts.retry,
+            handling: parts.handling,
         }
     }
 

@@ -23,6 +23,9 @@ pub fn check(document: &Document<'_>, read: &Read) {
         read.receive.iter().map(|c| (c.connector.value.name.to_string(), c.connector.at)).collect(),
     );
     twice("send_connector", read.send.iter().map(|c| (c.value.name.to_string(), c.at)).collect());
+    twice("rule", read.rules.iter().map(|r| (r.value.name.to_string(), r.at)).collect());
+    let spaces = read.remote.iter().flat_map(|r| r.value.domains.iter().map(|space| (space.to_string(), r.at)));
+    twice("remote_domain", spaces.collect());
     twice("user", read.users.iter().map(|u| (u.value.name.to_lowercase(), u.at)).collect());
     for (i, later) in read.receive.iter().enumerate() {
         for earlier in &read.receive[..i] {
