@@ -34,6 +34,7 @@ mod words;
 
 pub use domain::{AcceptedDomain, Deliver};
 pub use dump::Secrets;
+pub use explain::Question;
 pub use handling::Handling;
 pub use hidden::{HIDDEN, fill_passwords, hide_both, hide_passwords};
 pub use limits::{MessageLimits, SizeLimits};

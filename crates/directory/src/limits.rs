@@ -48,9 +48,7 @@ mod tests {
     /// Behaviours 1.8: the strictest wins; two of ours with bounds of their own may go beyond the organization's.
     #[test]
     fn the_strictest_wins_but_between_two_who_may_more() {
-        let bound = |organization, sender, recipient| {
-            SizeLimits { exempt: false, organization, sender }.to(recipient)
-        };
+        let bound = |organization, sender, recipient| SizeLimits { exempt: false, organization, sender }.to(recipient);
         assert_eq!(bound(None, None, None), None);
         assert_eq!(bound(Some(10), None, None), Some(10));
         assert_eq!(bound(Some(10), None, Some(5)), Some(5));

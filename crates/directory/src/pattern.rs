@@ -90,7 +90,10 @@ mod tests {
         assert!(AddressPattern::Domain("example.org".into()).covers(&at("x@EXAMPLE.org")));
         assert!(!AddressPattern::Domain("example.org".into()).covers(&at("x@sub.example.org")));
         assert!(AddressPattern::Mailbox("bob@example.org".into()).covers(&at("BOB@example.org")));
-        assert!(AddressPattern::Null.covers_sender(&ReversePath::Null) && AddressPattern::Any.covers_sender(&ReversePath::Null));
+        assert!(
+            AddressPattern::Null.covers_sender(&ReversePath::Null)
+                && AddressPattern::Any.covers_sender(&ReversePath::Null)
+        );
         assert!(!AddressPattern::Mailbox("a@b".into()).covers_sender(&ReversePath::Null));
     }
 

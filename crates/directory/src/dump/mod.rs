@@ -69,9 +69,7 @@ impl Loaded {
                     let remote = &self.org.handling.remote_domains;
                     remote.iter().for_each(|r| write(&mut out, section, |key| remote_value(r, key)))
                 }
-                "message_limits" => {
-                    write(&mut out, section, |key| limits_value(&self.org.handling.limits, key))
-                }
+                "message_limits" => write(&mut out, section, |key| limits_value(&self.org.handling.limits, key)),
                 "rule" => {
                     self.org.handling.rules.iter().for_each(|r| write(&mut out, section, |key| rule_value(r, key)))
                 }

@@ -23,7 +23,10 @@ pub fn check(document: &Document<'_>, entries: &[PlacedEntry], domains: &[At<Acc
                 let (line, whose) = (document.line_of(*first), &other.entry.address);
                 let text = match std::ptr::eq(*other, entry) {
                     true => format!("{} is written twice (line {line}); remove one", address.value),
-                    false => format!("{} is an address of {whose} already (line {line}); an address belongs to one recipient", address.value),
+                    false => format!(
+                        "{} is an address of {whose} already (line {line}); an address belongs to one recipient",
+                        address.value
+                    ),
                 };
                 document.problem(address.at, text);
             } else {
@@ -34,7 +37,10 @@ pub fn check(document: &Document<'_>, entries: &[PlacedEntry], domains: &[At<Acc
     for entry in entries {
         for target in &entry.targets {
             if !exists(&known, domains, &target.value) {
-                let text = format!("{} is in a domain of ours and among no recipients; mail to it would come back", target.value);
+                let text = format!(
+                    "{} is in a domain of ours and among no recipients; mail to it would come back",
+                    target.value
+                );
                 document.warning(target.at, text);
             }
         }
@@ -103,9 +109,15 @@ fn tell_circle(document: &Document<'_>, at: &At<Mailbox>, circle: &[&PlacedEntry
         let text = format!("this group contains itself ({way}); each member gets mail once all the same");
         document.warning(at.at, text);
     } else if circle.iter().any(|entry| keeps(entry)) {
-        document.warning(at.at, format!("mail is forwarded in a circle ({way}); each mailbox that keeps a copy gets it once"));
+        document.warning(
+            at.at,
+            format!("mail is forwarded in a circle ({way}); each mailbox that keeps a copy gets it once"),
+        );
     } else {
-        document.problem(at.at, format!("mail would be forwarded round and round ({way}); break the circle, or set keep_copy in it"));
+        document.problem(
+            at.at,
+            format!("mail would be forwarded round and round ({way}); break the circle, or set keep_copy in it"),
+        );
     }
 }
 
@@ -115,8 +127,12 @@ pub fn check_rules(document: &Document<'_>, rules: &[At<Rule>]) {
     for late in rules[sized..].iter().filter(|rule| rule.value.action.tags()) {
         let (name, line) = (&rules[sized].value.name, document.line_of(rules[sized].at));
         let text = match late.value.over_bytes {
-            Some(_) => "a rule with size_over cannot tag: the header is on its way before the size is known".to_string(),
-            None => format!("this rule tags, and stands behind \"{name}\" with size_over (line {line}): the header is on its way before the size is known; put it in front of that one"),
+            Some(_) => {
+                "a rule with size_over cannot tag: the header is on its way before the size is known".to_string()
+            }
+            None => format!(
+                "this rule tags, and stands behind \"{name}\" with size_over (line {line}): the header is on its way before the size is known; put it in front of that one"
+            ),
         };
         document.problem(late.at, text);
     }

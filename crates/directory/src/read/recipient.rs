@@ -40,7 +40,8 @@ pub fn group(section: &Section<'_, '_>) -> Option<PlacedEntry> {
     let quiet = section.choice("notifications", &[("sender", false), ("nobody", true)]);
     let common = Common::read(section);
     if members.is_empty() && having.is_empty() && !section.has("members") && !section.has("having") {
-        section.problem("address", "this group can have no members; add members = [\"...\"] or having = [\"name=value\"]");
+        section
+            .problem("address", "this group can have no members; add members = [\"...\"] or having = [\"name=value\"]");
     }
     let is = Is::Group { members: members.iter().map(|member| member.value.clone()).collect(), having };
     let mut placed = common.placed(is, members)?;

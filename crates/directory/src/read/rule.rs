@@ -18,9 +18,10 @@ pub fn rule(section: &Section<'_, '_>) -> Option<At<Rule>> {
     let (from, to) = (patterns(section, "from"), patterns(section, "to"));
     let header = header(section);
     let size = section.bytes("size_over");
-    let actions = [refuse(section), address(section, "redirect", Action::Redirect), address(section, "copy", Action::Copy)]
-        .into_iter()
-        .chain([tag_header(section), tag_subject(section)]);
+    let actions =
+        [refuse(section), address(section, "redirect", Action::Redirect), address(section, "copy", Action::Copy)]
+            .into_iter()
+            .chain([tag_header(section), tag_subject(section)]);
     let actions: Vec<Action> = actions.flatten().collect();
     let stops = section.choice("then", &[("stop", true), ("go_on", false)]);
     let written: Vec<&str> = ACTIONS.iter().copied().filter(|key| section.has(key)).collect();
@@ -29,7 +30,9 @@ pub fn rule(section: &Section<'_, '_>) -> Option<At<Rule>> {
         [] => section.problem("name", format!("this rule does nothing; add one of {}", ACTIONS.join(", "))),
         [first, second, ..] => section.problem(
             second,
-            format!("a rule does one thing, and this one has {first} already; make a second rule, and let this one go on"),
+            format!(
+                "a rule does one thing, and this one has {first} already; make a second rule, and let this one go on"
+            ),
         ),
     }
     let (name, action) = (name?, actions.into_iter().next()?);
@@ -87,7 +90,8 @@ fn header(section: &Section<'_, '_>) -> Option<HeaderTest> {
 fn refuse(section: &Section<'_, '_>) -> Option<Action> {
     let text = section.text("refuse")?;
     if !text.value.is_ascii() || text.value.len() > REPLY_BYTES_MAX {
-        section.problem("refuse", format!("a reply is ASCII and at most {REPLY_BYTES_MAX} characters; write it shorter"));
+        section
+            .problem("refuse", format!("a reply is ASCII and at most {REPLY_BYTES_MAX} characters; write it shorter"));
     }
     Some(Action::Refuse(text.value.into()))
 }
@@ -101,12 +105,17 @@ fn tag_header(section: &Section<'_, '_>) -> Option<Action> {
     let (name, value) = text.value.split_once(':').unwrap_or((&text.value, ""));
     let value = value.trim();
     if !is_field_name(name) || value.is_empty() || !value.is_ascii() || text.value.len() > FIELD_BYTES_MAX {
-        let problem = format!("a tag is one header field like \"X-Origin: outside\", ASCII, at most {FIELD_BYTES_MAX} characters");
+        let problem = format!(
+            "a tag is one header field like \"X-Origin: outside\", ASCII, at most {FIELD_BYTES_MAX} characters"
+        );
         section.problem("tag_header", problem);
         return None;
     }
     if OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
-        section.problem("tag_header", format!("{name} says how mail travels or what it is; tag with a field of your own, like X-Origin"));
+        section.problem(
+            "tag_header",
+            format!("{name} says how mail travels or what it is; tag with a field of your own, like X-Origin"),
+        );
         return None;
     }
     Some(Action::TagHeader { name: name.into(), value: value.into() })
@@ -153,6 +162,19 @@ const FIELD_BYTES_MAX: usize = 500;
 const SUBJECT_BYTES_MAX: usize = 100;
 /// Fields that no rule writes.
 const OURS: &[&str] = &[
-    "received", "return-path", "delivered-to", "subject", "from", "to", "cc", "bcc", "date", "sender", "message-id", "mime-version",
-    "content-type", "content-transfer-encoding", "dkim-signature",
+    "received",
+    "return-path",
+    "delivered-to",
+    "subject",
+    "from",
+    "to",
+    "cc",
+    "bcc",
+    "date",
+    "sender",
+    "message-id",
+    "mime-version",
+    "content-type",
+    "content-transfer-encoding",
+    "dkim-signature",
 ];

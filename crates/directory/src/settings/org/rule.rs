@@ -12,8 +12,18 @@ pub(super) const ROWS: &[Setting] = &[
         Absent("every sender"),
         "Senders of the envelope: `bob@example.org`, `*@example.org`, `*@*.example.org` (it and all below it), `<>`, `*`.",
     ),
-    row("to", Texts, Absent("every recipient"), "Recipients of the envelope as they were written, or by their own address."),
-    row("header", Text, Absent("no header field is looked at"), "A header field, for example `Subject`: it must be there."),
+    row(
+        "to",
+        Texts,
+        Absent("every recipient"),
+        "Recipients of the envelope as they were written, or by their own address.",
+    ),
+    row(
+        "header",
+        Text,
+        Absent("no header field is looked at"),
+        "A header field, for example `Subject`: it must be there.",
+    ),
     row("header_contains", Texts, Absent("any text"), "Texts of which one must stand in it. Case does not count."),
     row(
         "header_matches",
@@ -27,11 +37,21 @@ pub(super) const ROWS: &[Setting] = &[
         Absent("any size"),
         "The message is larger. Rules with it stand behind those that tag: a header is on its way before the size is known.",
     ),
-    row("refuse", Text, Absent("one of `refuse`, `redirect`, `copy`, `tag_header` and `tag_subject` is needed"), "Refuse with 550 5.7.1 and this text."),
+    row(
+        "refuse",
+        Text,
+        Absent("one of `refuse`, `redirect`, `copy`, `tag_header` and `tag_subject` is needed"),
+        "Refuse with 550 5.7.1 and this text.",
+    ),
     row("redirect", Text, Absent("see `refuse`"), "This address gets it instead."),
     row("copy", Text, Absent("see `refuse`"), "This address gets it too."),
     row("tag_header", Text, Absent("see `refuse`"), "A header field to put on top, for example `X-Origin: outside`."),
-    row("tag_subject", Text, Absent("see `refuse`"), "A text to put in front of the subject, unless it stands there already."),
+    row(
+        "tag_subject",
+        Text,
+        Absent("see `refuse`"),
+        "A text to put in front of the subject, unless it stands there already.",
+    ),
     row(
         "then",
         Choice(&["stop", "go_on"]),
@@ -41,7 +61,12 @@ pub(super) const ROWS: &[Setting] = &[
 ];
 
 pub(super) const REMOTE_DOMAIN: &[Setting] = &[
-    row("domains", Texts, Needed, "`example.org`, `*.example.org` (it and all below it), or `*`; the most specific one counts."),
+    row(
+        "domains",
+        Texts,
+        Needed,
+        "`example.org`, `*.example.org` (it and all below it), or `*`; the most specific one counts.",
+    ),
     row("auto_forward", Flag, Is("true"), "Mail may be forwarded there (`forward_to`). `false`: the mailbox keeps it."),
     row(
         "notifications",
