@@ -1,5 +1,7 @@
 //! What is wrong or doubtful between recipients, groups, contacts and rules, and what they mean.
 
+#![allow(clippy::unwrap_used)] // a test
+
 mod common;
 
 use common::{good, load};
