@@ -101,8 +101,11 @@ impl Org {
                 None => "accepted".to_string(),
                 Some(refusal) => format!("refused with {refusal}"),
             };
-            let why =
-                if answer == RecipientAnswer::UnknownUser { ", where it is not among the recipients" } else { "" };
+            let why = match answer {
+                RecipientAnswer::UnknownUser => ", where it is not among the recipients",
+                RecipientAnswer::NotKnownYet => ", whose recipients no directory has told yet",
+                _ => "",
+            };
             let _ = writeln!(out, "{when}, RCPT TO:<{rcpt}> is {said} ({ours}{why}).");
         }
     }
