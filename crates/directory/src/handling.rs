@@ -1,8 +1,7 @@
-//! What the organization does with mail before it takes it: limits, rules, remote domains, and the recipients that the document names.
+//! What the organization does with mail before it takes it: limits, rules, remote domains.
 
 use crate::domain::DomainMap;
 use crate::limits::MessageLimits;
-use crate::recipients::{Entry, Recipients};
 use crate::remote::RemoteDomain;
 use crate::rule::Rule;
 use mail::Mailbox;
@@ -14,8 +13,6 @@ use std::sync::Arc;
 pub struct Handling {
     /// `[message_limits]`.
     pub limits: MessageLimits,
-    /// `[[recipient]]`, `[[group]]` and `[[contact]]`, in order of the document.
-    pub entries: Vec<Entry>,
     /// `[[rule]]`, in order of the document.
     pub rules: Vec<Rule>,
     /// `[[remote_domain]]`, in order of the document.
@@ -28,7 +25,6 @@ impl Handling {
     /// Makes the maps. `quiet` are the groups whose members nobody hears of.
     pub(crate) fn new(
         limits: MessageLimits,
-        entries: Vec<Entry>,
         rules: Vec<Rule>,
         remote_domains: Vec<Arc<RemoteDomain>>,
         quiet: impl Iterator<Item = Mailbox>,
@@ -38,12 +34,7 @@ impl Handling {
             known.domains.iter().for_each(|space| remote.insert(space, Arc::clone(known)));
         }
         let quiet = quiet.map(|group| group.as_str().to_lowercase().into()).collect();
-        Handling { limits, entries, rules, remote_domains, remote, quiet }
-    }
-
-    /// The recipients that the document names, as a table. (Clashes were problems of the document.)
-    pub fn recipients(&self) -> Recipients {
-        Recipients::of(self.entries.iter().cloned()).0
+        Handling { limits, rules, remote_domains, remote, quiet }
     }
 
     /// What is allowed towards a domain; nothing is known of most.

@@ -111,7 +111,7 @@ fn what_the_document_says_is_what_the_table_has() {
          [[rule]]\nname = \"r\"\nto = [\"*@*.Ours.example\"]\nredirect = \"bob@ours.example\"\n"
     ));
     let handling = &loaded.org.handling;
-    let table = handling.recipients();
+    let table = loaded.org.recipients();
     let bob = table.get(&at("B@OURS.example")).unwrap_or_else(|| panic!("no alias"));
     assert_eq!((bob.address().as_str(), bob.senders()), ("Bob@ours.example", Senders::Trusted));
     assert_eq!(bob.attribute("department").collect::<Vec<_>>(), ["Sales"]);

@@ -81,14 +81,13 @@ impl Loaded {
 
     /// What the document says of mailboxes, groups or contacts. (Those of other sources are not ours to write.)
     fn recipients_of(&self, section: &Section, out: &mut String) {
-        let handling = &self.org.handling;
-        for entry in &handling.entries {
+        for entry in self.org.own_recipients().iter().map(|recipient| recipient.entry()) {
             match (&entry.is, section.name) {
-                (Is::Mailbox, "recipient") => write(out, section, |key| recipient_value(entry, key)),
+                (Is::Mailbox, "recipient") => write(out, section, |key| recipient_value(&entry, key)),
                 (Is::Group { .. }, "group") => {
-                    write(out, section, |key| group_value(entry, handling.is_quiet(&entry.address), key));
+                    write(out, section, |key| group_value(&entry, self.org.handling.is_quiet(&entry.address), key));
                 }
-                (Is::Contact { .. }, "contact") => write(out, section, |key| contact_value(entry, key)),
+                (Is::Contact { .. }, "contact") => write(out, section, |key| contact_value(&entry, key)),
                 _ => {}
             }
         }

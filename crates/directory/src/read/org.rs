@@ -13,6 +13,7 @@ use super::user::user;
 use crate::domain::AcceptedDomain;
 use crate::handling::Handling;
 use crate::org::{Org, Parts};
+use crate::recipients::Recipients;
 use crate::remote::RemoteDomain;
 use crate::retry::Retry;
 use crate::rule::Rule;
@@ -77,13 +78,13 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
         send_connectors: arcs(read.send.iter().map(|c| c.value.clone())),
         users: arcs(read.users.iter().map(|u| u.value.clone())),
         retry,
-        handling: Handling::new(
+        handling: Arc::new(Handling::new(
             limits,
-            read.entries.iter().map(|placed| placed.entry.clone()).collect(),
             read.rules.iter().map(|rule| rule.value.clone()).collect(),
             arcs(read.remote.iter().map(|remote| remote.value.clone())),
             read.entries.iter().filter(|placed| placed.quiet).map(|placed| placed.entry.address.clone()),
-        ),
+        )),
+        recipients: Recipients::of(read.entries.iter().map(|placed| placed.entry.clone())).0,
     });
     if org.receive_connectors.is_empty() {
         document.warning(0, format!("no [[receive_connector]] is for node {name}: it takes no mail by SMTP"));

@@ -69,7 +69,11 @@ fn domain_of<'d>(domains: &'d [At<AcceptedDomain>], address: &Mailbox) -> Option
 /// It is outside, or nobody can say, or it is there. (Recipients of a directory server are not known here: a domain that lists none takes all.)
 fn exists(known: &Known<'_>, domains: &[At<AcceptedDomain>], address: &Mailbox) -> bool {
     match domain_of(domains, address) {
-        Some(domain) => known.contains_key(&address.as_str().to_lowercase()) || domain.has_recipient(address.local()),
+        Some(domain) => {
+            !domain.refuses_unknown
+                || domain.lists(address.local())
+                || known.contains_key(&address.as_str().to_lowercase())
+        }
         None => true,
     }
 }
