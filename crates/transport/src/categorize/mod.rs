@@ -19,6 +19,11 @@ impl Categorizer {
     pub fn new(org: Arc<Swap<Org>>) -> Categorizer {
         Categorizer { org }
     }
+
+    /// Where a message from nobody to this recipient would go now.
+    pub fn hop_of(&self, to: &Mailbox) -> HopKey {
+        hop(&self.org.load(), to)
+    }
 }
 
 impl Route for Categorizer {
