@@ -1,4 +1,9 @@
-//! What a connection or an address meets, in words.
+//! What a connection, a sender and an address meet, in words: the same questions that a session asks, asked of the same [`Org`].
+
+mod question;
+mod sender;
+
+pub use question::Question;
 
 use crate::org::{Org, RecipientAnswer, Route};
 use crate::permission::{Grants, Group, Principal};
@@ -10,9 +15,11 @@ use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 
 impl Org {
-    /// What a connection from `from` to our `to` meets, and what becomes of mail to `rcpt` on it. Several lines.
-    pub fn explain(&self, from: IpAddr, to: SocketAddr, rcpt: Option<&Mailbox>) -> String {
+    /// What a connection meets, and what becomes of a sender and a recipient on it. Several lines.
+    pub fn explain(&self, question: &Question) -> String {
         let mut out = String::new();
+        let (from, rcpt) = (question.from, question.rcpt.as_ref());
+        let to = self.met_at(question);
         if self.expects_proxy_header(to, from) {
             let _ = writeln!(
                 out,
@@ -31,6 +38,9 @@ impl Org {
             None => {
                 let _ = writeln!(out, "Nothing listens on {to}.");
             }
+        }
+        if let Some(connector) = chosen {
+            self.explain_sender(&mut out, connector, question);
         }
         if let Some(rcpt) = rcpt {
             if let Some(connector) = chosen {
@@ -91,8 +101,11 @@ impl Org {
                 None => "accepted".to_string(),
                 Some(refusal) => format!("refused with {refusal}"),
             };
-            let why =
-                if answer == RecipientAnswer::UnknownUser { ", where it is not among the recipients" } else { "" };
+            let why = match answer {
+                RecipientAnswer::UnknownUser => ", where it is not among the recipients",
+                RecipientAnswer::NotKnownYet => ", whose recipients no directory has told yet",
+                _ => "",
+            };
             let _ = writeln!(out, "{when}, RCPT TO:<{rcpt}> is {said} ({ours}{why}).");
         }
     }

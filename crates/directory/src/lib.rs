@@ -29,6 +29,7 @@ mod words;
 
 pub use domain::{AcceptedDomain, Deliver};
 pub use dump::Secrets;
+pub use explain::Question;
 pub use hidden::{HIDDEN, fill_passwords, hide_both, hide_passwords};
 pub use load::{Loaded, OrgText, Start};
 pub use node::{

@@ -60,13 +60,24 @@ impl Loaded {
 
     /// The same with `given` in the place of the organization document that `start` names or has built in.
     pub fn load_with(disk: &dyn Disk, start: &Start, given: Option<OrgText<'_>>) -> Result<Loaded, Problems> {
+        Loaded::load_for(disk, start, given, None)
+    }
+
+    /// The same as another server of the organization would read it; nothing is this one.
+    pub fn load_for(
+        disk: &dyn Disk,
+        start: &Start,
+        given: Option<OrgText<'_>>,
+        server: Option<&str>,
+    ) -> Result<Loaded, Problems> {
         let mut problems = Problems::default();
         let mut warnings = Problems::default();
         let node = match start.config.as_deref() {
             Some(path) => text_of(disk, path, "--config").and_then(|text| read_node(disk, path, &text, &mut warnings)),
             None => read_node(disk, Path::new(BUILT_IN_NODE), NODE_DOCUMENT, &mut warnings),
         };
-        let name = node.as_ref().map_or("localhost", |node| &node.name).to_string();
+        let own = node.as_ref().map_or("localhost", |node| &node.name);
+        let name = server.unwrap_or(own).to_string();
         let org = org_source(disk, start, given).and_then(|(source, text)| {
             let org = read_org(disk, &source, &text, &name, &mut warnings)?;
             Ok((org, text))
