@@ -61,7 +61,8 @@ impl Org {
         let _ = writeln!(out, "A connection from {from} to {to} meets receive connector \"{}\"{by}.", connector.name);
         let _ = writeln!(out, "  Greeting: 220 {}", connector.banner);
         let _ = writeln!(out, "  {}, {}, {}.", protocol(connector.protocol), tls(connector.tls), auth(connector));
-        let _ = writeln!(out, "  Without logging on: {}.", may(connector.grants(&Principal::Peer)));
+        let (who, grants) = before_logon(connector);
+        let _ = writeln!(out, "  {who}: {}.", may(grants));
         if !connector.auth.is_empty() {
             let _ = writeln!(out, "  A user who has logged on: {}.", may(user_grants(connector)));
         }
@@ -93,8 +94,7 @@ impl Org {
         let domain = self.accepted_domain(rcpt.domain());
         let ours =
             domain.map_or("not one of our domains".to_string(), |domain| format!("accepted domain {}", domain.name));
-        let grants =
-            [("Without logging on", connector.grants(&Principal::Peer)), ("After logging on", user_grants(connector))];
+        let grants = [before_logon(connector), ("After logging on", user_grants(connector))];
         for (when, grants) in grants.into_iter().filter(|(_, grants)| grants.has(Grants::SUBMIT)) {
             let answer = self.recipient_answer(grants, rcpt);
             let said = match answer.refusal() {
@@ -121,6 +121,17 @@ impl Org {
             }
             Route::Unreachable(reason) => format!("nowhere and waits: {reason}"),
         }
+    }
+}
+
+/// What somebody may do who has not logged on, and who that is.
+fn before_logon(connector: &ReceiveConnector) -> (&'static str, Grants) {
+    match connector.tls {
+        // No grant depends on which server it is.
+        ReceiveTls::Organization => {
+            ("As a server of the organization", connector.grants(&Principal::Server("".into())))
+        }
+        _ => ("Without logging on", connector.grants(&Principal::Peer)),
     }
 }
 
@@ -157,6 +168,7 @@ fn tls(tls: ReceiveTls) -> &'static str {
         ReceiveTls::Offer => "STARTTLS offered",
         ReceiveTls::Require => "STARTTLS required",
         ReceiveTls::Implicit => "TLS from the first byte",
+        ReceiveTls::Organization => "TLS from the first byte with a certificate of the organization",
     }
 }
 

@@ -70,6 +70,8 @@ pub enum ReceiveTls {
     Require,
     /// TLS from the first byte (RFC 8314).
     Implicit,
+    /// TLS 1.3 from the first byte, with certificates of the organization at both ends: for the servers of the organization alone.
+    Organization,
 }
 
 /// SASL mechanisms.
@@ -142,8 +144,11 @@ impl ReceiveConnector {
     /// What `principal` may do here.
     pub fn grants(&self, principal: &Principal) -> Grants {
         let applies = |group: &&Group| match principal {
+            // An address proves nothing where a certificate is asked for.
+            Principal::Peer if self.tls == ReceiveTls::Organization => false,
             Principal::Peer => **group != Group::Users,
             Principal::User(_) => **group == Group::Users,
+            Principal::Server(_) => **group == Group::Servers,
         };
         let all = self.permissions.iter().filter(applies).fold(Grants::NONE, |sum, group| sum | group.grants());
         match principal {

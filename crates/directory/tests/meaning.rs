@@ -72,9 +72,12 @@ fn the_smallest_range_around_the_peer_counts() {
     );
 }
 
+/// A node with a certificate of the organization.
+const NODE_WITH_LINKS: &str = "name = \"mx1.example.org\"\n[peers]\nlisten = \"127.0.0.1:2526\"\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\nca = \"cert.pem\"\n";
+
 #[test]
 fn grants_are_those_of_behaviours_1_4() {
-    let loaded = good(&format!(
+    let org = format!(
         r#"
         [[accepted_domain]]
         name = "ours.example"
@@ -111,11 +114,18 @@ fn grants_are_those_of_behaviours_1_4() {
         name = "users"
         listen = ["192.0.2.6:587"]
         protocol = "submission"
+        [[receive_connector]]
+        name = "links"
+        listen = ["192.0.2.7:2526"]
+        tls = "organization"
+        permissions = ["servers"]
         "#
-    ));
+    );
+    let loaded = load(Some(NODE_WITH_LINKS), &org).unwrap();
     let org = &loaded.org;
     let bob = Principal::User(org.user("BOB@ours.example").unwrap().clone());
     let peer = Principal::Peer;
+    let server = Principal::Server("mx2.ours.example".into());
     use RecipientAnswer::{Accept as Go, RelayDenied};
     use SenderAnswer::{Accept, AuthRequired, NotAllowed, NotTheirs, OwnDomain};
     // connector, principal, stranger as sender, own domain as sender, recipient elsewhere
@@ -128,6 +138,11 @@ fn grants_are_those_of_behaviours_1_4() {
         ("users", &peer, AuthRequired, AuthRequired, RelayDenied),
         ("users", &bob, NotTheirs, NotTheirs, Go),
         ("strangers", &bob, NotAllowed, NotAllowed, RelayDenied),
+        ("links", &server, Accept, Accept, Go),
+        ("links", &peer, NotAllowed, NotAllowed, RelayDenied),
+        ("links", &bob, NotAllowed, NotAllowed, RelayDenied),
+        ("strangers", &server, NotAllowed, NotAllowed, RelayDenied),
+        ("servers", &server, Accept, Accept, Go),
     ];
     for (name, principal, stranger, own, elsewhere) in table {
         let connector = org.receive_connector(name).unwrap();
