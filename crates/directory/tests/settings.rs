@@ -54,7 +54,7 @@ fn document_with_everything() -> String {
         [[receive_connector]]
         name = "in"
         listen = ["127.0.0.1:25", "[::1]:25"]
-        nodes = ["mx.Example.org", "mx2.example.org"]
+        servers = ["mx.Example.org", "mx2.example.org"]
         remote = ["10.0.0.1-10.0.0.9", "10.1.2.3/8", "::1"]
         tls = "implicit"
         auth = ["scram-sha-256"]

@@ -34,7 +34,7 @@ pub(super) fn receive_value(connector: &ReceiveConnector, key: &str) -> Option<S
     match key {
         "name" => text(&connector.name),
         "listen" => texts(&connector.listen),
-        "nodes" => texts(connector.nodes.as_ref()?),
+        "servers" => texts(connector.servers.as_ref()?),
         "remote" => ranges(&connector.remote),
         "protocol" => text(connector.protocol.word()),
         "tls" => text(connector.tls.word()),

@@ -89,8 +89,9 @@ pub fn warn(document: &Document<'_>, read: &Read, org: &Org) {
         let others = read.receive.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, c)| c);
         // Only one that is on all nodes of this one takes its peers everywhere.
         let everywhere = |other: &&Placed| {
-            let (ours, theirs) = (&connector.connector.value.nodes, &other.connector.value);
-            theirs.nodes.is_none() || ours.as_ref().is_some_and(|nodes| nodes.iter().all(|node| theirs.is_for(node)))
+            let (ours, theirs) = (&connector.connector.value.servers, &other.connector.value);
+            theirs.servers.is_none()
+                || ours.as_ref().is_some_and(|servers| servers.iter().all(|one| theirs.is_for(one)))
         };
         let others: Vec<&Placed> = others.filter(everywhere).collect();
         if never_matches(connector, &others) {

@@ -38,7 +38,7 @@ pub fn receive_connector(section: &mut Section<'_, '_>, node_name: &str) -> Opti
     let connector = ReceiveConnector {
         name: name.as_ref().map_or("", |name| &name.value).into(),
         listen: listen.iter().map(|at| at.value).collect(),
-        nodes: nodes(section),
+        servers: servers(section),
         remote: Ranges(remote.iter().map(|at| at.value).collect()),
         protocol,
         tls: section.choice("tls", ReceiveTls::WORDS),
@@ -100,15 +100,16 @@ fn listen(section: &Section<'_, '_>) -> Vec<At<SocketAddr>> {
     found
 }
 
-fn nodes(section: &Section<'_, '_>) -> Option<Vec<Box<str>>> {
-    let written = section.texts("nodes")?;
+/// The servers that a connector or a domain names.
+pub fn servers(section: &Section<'_, '_>) -> Option<Vec<Box<str>>> {
+    let written = section.texts("servers")?;
     if written.is_empty() {
-        section.problem("nodes", "nodes is empty; name the nodes that listen, or remove it for every node");
+        section.problem("servers", "servers is empty; name the servers, or remove it for every server");
     }
     for name in written.iter().filter(|name| !mail::address::is_domain(&name.value) || !name.value.is_ascii()) {
         section
             .document()
-            .problem(name.at, format!("\"{}\" is no node's name; write it like mx1.example.org", name.value));
+            .problem(name.at, format!("\"{}\" is no server's name; write it like mx1.example.org", name.value));
     }
     Some(written.into_iter().map(|name| name.value.to_ascii_lowercase().into()).collect())
 }
