@@ -1,4 +1,9 @@
-//! What a connection or an address meets, in words.
+//! What a connection, a sender and an address meet, in words: the same questions that a session asks, asked of the same [`Org`].
+
+mod question;
+mod sender;
+
+pub use question::Question;
 
 use crate::org::{Org, RecipientAnswer, Route};
 use crate::permission::{Grants, Group, Principal};
@@ -10,9 +15,11 @@ use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 
 impl Org {
-    /// What a connection from `from` to our `to` meets, and what becomes of mail to `rcpt` on it. Several lines.
-    pub fn explain(&self, from: IpAddr, to: SocketAddr, rcpt: Option<&Mailbox>) -> String {
+    /// What a connection meets, and what becomes of a sender and a recipient on it. Several lines.
+    pub fn explain(&self, question: &Question) -> String {
         let mut out = String::new();
+        let (from, rcpt) = (question.from, question.rcpt.as_ref());
+        let to = self.met_at(question);
         if self.expects_proxy_header(to, from) {
             let _ = writeln!(
                 out,
@@ -31,6 +38,9 @@ impl Org {
             None => {
                 let _ = writeln!(out, "Nothing listens on {to}.");
             }
+        }
+        if let Some(connector) = chosen {
+            self.explain_sender(&mut out, connector, question);
         }
         if let Some(rcpt) = rcpt {
             if let Some(connector) = chosen {
@@ -51,7 +61,8 @@ impl Org {
         let _ = writeln!(out, "A connection from {from} to {to} meets receive connector \"{}\"{by}.", connector.name);
         let _ = writeln!(out, "  Greeting: 220 {}", connector.banner);
         let _ = writeln!(out, "  {}, {}, {}.", protocol(connector.protocol), tls(connector.tls), auth(connector));
-        let _ = writeln!(out, "  Without logging on: {}.", may(connector.grants(&Principal::Peer)));
+        let (who, grants) = before_logon(connector);
+        let _ = writeln!(out, "  {who}: {}.", may(grants));
         if !connector.auth.is_empty() {
             let _ = writeln!(out, "  A user who has logged on: {}.", may(user_grants(connector)));
         }
@@ -83,16 +94,18 @@ impl Org {
         let domain = self.accepted_domain(rcpt.domain());
         let ours =
             domain.map_or("not one of our domains".to_string(), |domain| format!("accepted domain {}", domain.name));
-        let grants =
-            [("Without logging on", connector.grants(&Principal::Peer)), ("After logging on", user_grants(connector))];
+        let grants = [before_logon(connector), ("After logging on", user_grants(connector))];
         for (when, grants) in grants.into_iter().filter(|(_, grants)| grants.has(Grants::SUBMIT)) {
             let answer = self.recipient_answer(grants, rcpt);
             let said = match answer.refusal() {
                 None => "accepted".to_string(),
                 Some(refusal) => format!("refused with {refusal}"),
             };
-            let why =
-                if answer == RecipientAnswer::UnknownUser { ", where it is not among the recipients" } else { "" };
+            let why = match answer {
+                RecipientAnswer::UnknownUser => ", where it is not among the recipients",
+                RecipientAnswer::NotKnownYet => ", whose recipients no directory has told yet",
+                _ => "",
+            };
             let _ = writeln!(out, "{when}, RCPT TO:<{rcpt}> is {said} ({ours}{why}).");
         }
     }
@@ -108,6 +121,17 @@ impl Org {
             }
             Route::Unreachable(reason) => format!("nowhere and waits: {reason}"),
         }
+    }
+}
+
+/// What somebody may do who has not logged on, and who that is.
+fn before_logon(connector: &ReceiveConnector) -> (&'static str, Grants) {
+    match connector.tls {
+        // No grant depends on which server it is.
+        ReceiveTls::Organization => {
+            ("As a server of the organization", connector.grants(&Principal::Server("".into())))
+        }
+        _ => ("Without logging on", connector.grants(&Principal::Peer)),
     }
 }
 
@@ -144,6 +168,7 @@ fn tls(tls: ReceiveTls) -> &'static str {
         ReceiveTls::Offer => "STARTTLS offered",
         ReceiveTls::Require => "STARTTLS required",
         ReceiveTls::Implicit => "TLS from the first byte",
+        ReceiveTls::Organization => "TLS from the first byte with a certificate of the organization",
     }
 }
 

@@ -14,8 +14,8 @@ pub struct ReceiveConnector {
     pub name: Arc<str>,
     /// The sockets that it listens on; an unspecified address stands for all of its family.
     pub listen: Vec<SocketAddr>,
-    /// The nodes that it is for, in lower case; `None` is every node.
-    pub nodes: Option<Vec<Box<str>>>,
+    /// The servers that it is for, in lower case; `None` is every one.
+    pub servers: Option<Vec<Box<str>>>,
     /// The peers that it is for.
     pub remote: Ranges,
     /// What is spoken.
@@ -70,6 +70,8 @@ pub enum ReceiveTls {
     Require,
     /// TLS from the first byte (RFC 8314).
     Implicit,
+    /// TLS 1.3 from the first byte, with certificates of the organization at both ends: for the servers of the organization alone.
+    Organization,
 }
 
 /// SASL mechanisms.
@@ -126,12 +128,12 @@ pub struct Limits {
 impl ReceiveConnector {
     /// Whether `node` listens for it.
     pub fn is_for(&self, node: &str) -> bool {
-        self.nodes.as_ref().is_none_or(|nodes| nodes.iter().any(|name| name.eq_ignore_ascii_case(node)))
+        self.servers.as_ref().is_none_or(|servers| servers.iter().any(|name| name.eq_ignore_ascii_case(node)))
     }
 
     /// Whether some node may listen for both.
     pub fn may_meet(&self, other: &ReceiveConnector) -> bool {
-        self.nodes.as_ref().is_none_or(|nodes| nodes.iter().any(|name| other.is_for(name)))
+        self.servers.as_ref().is_none_or(|servers| servers.iter().any(|name| other.is_for(name)))
     }
 
     /// What a message must have before its 250, on a node that asks for `by_default` copies where nothing is said.
@@ -142,8 +144,11 @@ impl ReceiveConnector {
     /// What `principal` may do here.
     pub fn grants(&self, principal: &Principal) -> Grants {
         let applies = |group: &&Group| match principal {
+            // An address proves nothing where a certificate is asked for.
+            Principal::Peer if self.tls == ReceiveTls::Organization => false,
             Principal::Peer => **group != Group::Users,
             Principal::User(_) => **group == Group::Users,
+            Principal::Server(_) => **group == Group::Servers,
         };
         let all = self.permissions.iter().filter(applies).fold(Grants::NONE, |sum, group| sum | group.grants());
         match principal {

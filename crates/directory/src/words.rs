@@ -24,7 +24,7 @@ macro_rules! words {
 
 words! {
     Protocol { "smtp" = Smtp, "submission" = Submission, "lmtp" = Lmtp }
-    ReceiveTls { "off" = Off, "offer" = Offer, "require" = Require, "implicit" = Implicit }
+    ReceiveTls { "off" = Off, "offer" = Offer, "require" = Require, "implicit" = Implicit, "organization" = Organization }
     BareNewline { "reject" = Reject, "repair" = Repair }
     Group { "anonymous" = Anonymous, "users" = Users, "relay" = Relay, "partners" = Partners, "servers" = Servers }
     SendTls { "off" = Off, "opportunistic" = Opportunistic, "require" = Require, "verify" = Verify }

@@ -23,6 +23,7 @@ pub(super) fn domain_value(domain: &AcceptedDomain, key: &str) -> Option<String>
             all.sort();
             texts(&all)
         }
+        "unknown_recipients" => text(if domain.refuses_unknown { "refuse" } else { "accept" }),
         "plus_addressing" => plain(domain.plus_addressing),
         _ => None,
     }
@@ -33,7 +34,7 @@ pub(super) fn receive_value(connector: &ReceiveConnector, key: &str) -> Option<S
     match key {
         "name" => text(&connector.name),
         "listen" => texts(&connector.listen),
-        "nodes" => texts(connector.nodes.as_ref()?),
+        "servers" => texts(connector.servers.as_ref()?),
         "remote" => ranges(&connector.remote),
         "protocol" => text(connector.protocol.word()),
         "tls" => text(connector.tls.word()),

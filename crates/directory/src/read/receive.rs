@@ -38,7 +38,7 @@ pub fn receive_connector(section: &mut Section<'_, '_>, node_name: &str) -> Opti
     let connector = ReceiveConnector {
         name: name.as_ref().map_or("", |name| &name.value).into(),
         listen: listen.iter().map(|at| at.value).collect(),
-        nodes: nodes(section),
+        servers: servers(section),
         remote: Ranges(remote.iter().map(|at| at.value).collect()),
         protocol,
         tls: section.choice("tls", ReceiveTls::WORDS),
@@ -56,6 +56,7 @@ pub fn receive_connector(section: &mut Section<'_, '_>, node_name: &str) -> Opti
         permissions,
     };
     contradictions(section, &connector);
+    links(section, &connector);
     refuse_open_relay(section, &connector, &remote);
     let connector = At { value: connector, at: name?.at };
     Some(Placed { connector, listen, remote, at: section.head(), auth_at: section.at("auth") })
@@ -99,15 +100,16 @@ fn listen(section: &Section<'_, '_>) -> Vec<At<SocketAddr>> {
     found
 }
 
-fn nodes(section: &Section<'_, '_>) -> Option<Vec<Box<str>>> {
-    let written = section.texts("nodes")?;
+/// The servers that a connector or a domain names.
+pub fn servers(section: &Section<'_, '_>) -> Option<Vec<Box<str>>> {
+    let written = section.texts("servers")?;
     if written.is_empty() {
-        section.problem("nodes", "nodes is empty; name the nodes that listen, or remove it for every node");
+        section.problem("servers", "servers is empty; name the servers, or remove it for every server");
     }
     for name in written.iter().filter(|name| !mail::address::is_domain(&name.value) || !name.value.is_ascii()) {
         section
             .document()
-            .problem(name.at, format!("\"{}\" is no node's name; write it like mx1.example.org", name.value));
+            .problem(name.at, format!("\"{}\" is no server's name; write it like mx1.example.org", name.value));
     }
     Some(written.into_iter().map(|name| name.value.to_ascii_lowercase().into()).collect())
 }
@@ -209,10 +211,28 @@ fn contradictions(section: &Section<'_, '_>, connector: &ReceiveConnector) {
     }
 }
 
+/// What does not go with certificates of the organization at both ends (behaviours 1.7, 3.9).
+fn links(section: &Section<'_, '_>, connector: &ReceiveConnector) {
+    if connector.tls != ReceiveTls::Organization {
+        return;
+    }
+    if connector.permissions != [Group::Servers] {
+        let text = "tls = \"organization\" is for servers of the organization alone; write permissions = [\"servers\"]";
+        section.problem(if section.has("permissions") { "permissions" } else { "tls" }, text);
+    }
+    if connector.protocol != Protocol::Smtp {
+        section.problem("protocol", "servers of the organization speak SMTP; remove protocol, or choose another tls");
+    }
+    for key in ["trusted_proxies", "trusted_xclient"].into_iter().filter(|key| section.has(key)) {
+        let text = format!("{key}: servers of the organization do not come through a balancer or a proxy; remove it");
+        section.problem(key, text);
+    }
+}
+
 /// Relay by address alone is for narrow ranges, unless only this machine can connect anyway.
 fn refuse_open_relay(section: &Section<'_, '_>, connector: &ReceiveConnector, remote: &[At<IpRange>]) {
     let by_address = [Group::Relay, Group::Servers].into_iter().find(|group| connector.permissions.contains(group));
-    let Some(group) = by_address else { return };
+    let Some(group) = by_address.filter(|_| connector.tls != ReceiveTls::Organization) else { return };
     if connector.listen.iter().all(|socket| socket.ip().is_loopback()) {
         return;
     }

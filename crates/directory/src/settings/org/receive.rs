@@ -12,7 +12,12 @@ pub(super) const ROWS: &[Setting] = &[
         Needed,
         "Addresses and ports; `0.0.0.0:25` and `[::]:25` stand for all addresses of a family.",
     ),
-    row("nodes", Texts, Absent("every node"), "The nodes that it is for, by name. The others do not listen there."),
+    row(
+        "servers",
+        Texts,
+        Absent("every server"),
+        "The servers (nodes) that it is for, by name. The others do not listen there.",
+    ),
     row(
         "remote",
         Texts,
@@ -27,9 +32,9 @@ pub(super) const ROWS: &[Setting] = &[
     ),
     row(
         "tls",
-        Choice(&["off", "offer", "require", "implicit"]),
+        Choice(&["off", "offer", "require", "implicit", "organization"]),
         Is("\"offer\""),
-        "`offer` and `require` are STARTTLS; `implicit` is TLS from the first byte.",
+        "`offer` and `require` are STARTTLS; `implicit` is TLS from the first byte; `organization` too, with certificates of the organization (`[peers]` of the node document) at both ends: only its own servers get in, with `permissions = [\"servers\"]`.",
     ),
     row(
         "auth",
