@@ -11,6 +11,7 @@ mod explain;
 mod hidden;
 mod load;
 mod node;
+pub mod objects;
 mod org;
 mod permission;
 mod problem;
@@ -31,7 +32,7 @@ pub use domain::{AcceptedDomain, Deliver};
 pub use dump::Secrets;
 pub use explain::Question;
 pub use hidden::{HIDDEN, fill_passwords, hide_both, hide_passwords};
-pub use load::{Loaded, OrgText, Start};
+pub use load::{Given, Loaded, OrgText, Start};
 pub use node::{
     Cluster, ClusterUser, DnsServers, HttpSettings, JournalSettings, Log, LogFormat, LogLevel, Node, NodeLimits, Peer,
     Peers, Spread, TlsFiles, Trace,

@@ -2,6 +2,7 @@
 //! Knows no HTTP.
 
 mod cluster;
+mod objects;
 mod org;
 
 use mail::date::rfc3339;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use cluster::{
     Cluster, ClusterJournal, ClusterNode, Etcd, EtcdEndpoint, HandOver, JournalCopy, Nodes, Report, ReportedJournal,
 };
+pub use objects::{Field, Finding, Kind, Object, ObjectChanged, Tested};
 pub use org::{Org, OrgApplied, OrgChecked, OrgDifference, OrgNode, OrgText, OrgVersion};
 
 /// The node at a glance.
