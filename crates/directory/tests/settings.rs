@@ -60,6 +60,12 @@ fn document_with_everything() -> String {
         auth = ["scram-sha-256"]
         auth_without_tls = true
         permissions = ["users", "partners"]
+        grant = ["bob:any-sender", "users:any-size"]
+        deny = ["partners:any-sender"]
+        extensions_off = ["chunking", "size-value"]
+        require_hello_domain = true
+        refuse_domains = ["reserved", "single-label"]
+        auth_tarpit_ms = 9
         own_domain_senders = false
         bare_newline = "repair"
         copies = 2
@@ -81,6 +87,13 @@ fn document_with_everything() -> String {
         idle_timeout = "90s"
         session_timeout = "1h"
         hops_max = 8
+        [[receive_connector]]
+        name = "secured once"
+        listen = ["0.0.0.0:25"]
+        remote = ["10.9.0.0/24"]
+        permissions = ["servers"]
+        externally_secured = true
+        enabled = false
         [[receive_connector]]
         name = "lmtp"
         listen = ["127.0.0.1:24"]

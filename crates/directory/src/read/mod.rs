@@ -9,6 +9,7 @@ mod org;
 mod peers;
 mod pem;
 mod receive;
+mod rules;
 mod section;
 mod send;
 mod user;
