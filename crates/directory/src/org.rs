@@ -4,6 +4,7 @@ use crate::domain::{AcceptedDomain, Deliver, DomainMap};
 use crate::permission::{Grants, Group, Principal};
 use crate::range::IpRange;
 use crate::receive::{Protocol, ReceiveConnector};
+use crate::recipients::{Recipient, Recipients};
 use crate::retry::Retry;
 use crate::send::SendConnector;
 use crate::target::LmtpTarget;
@@ -15,7 +16,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// The organization document, valid and ready to be asked. Share it as `Arc<Org>`; a reload makes a new one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Org {
     /// Who gets mail for `<postmaster>` without a domain (RFC 5321 4.5.1), and whose name notifications bear.
     pub postmaster: Mailbox,
@@ -29,6 +30,9 @@ pub struct Org {
     pub users: Vec<Arc<User>>,
     /// When failed deliveries are tried again.
     pub retry: Retry,
+    /// Everybody whom the document itself names.
+    own_recipients: Recipients,
+    recipients: Recipients,
     choices: Vec<Choice>,
     domains: DomainMap<Arc<AcceptedDomain>>,
     spaces: DomainMap<Arc<SendConnector>>,
@@ -43,10 +47,12 @@ pub struct Parts {
     pub send_connectors: Vec<Arc<SendConnector>>,
     pub users: Vec<Arc<User>>,
     pub retry: Retry,
+    /// Everybody whom the document itself names.
+    pub recipients: Recipients,
 }
 
 /// One socket and one range of a connector. Sorted so that the first one that fits a connection is the one that counts.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Choice {
     socket: SocketAddr,
     range: IpRange,
@@ -90,6 +96,8 @@ pub enum RecipientAnswer {
     UnknownUser,
     /// The connector refuses domains of this form.
     NoSuchDomain,
+    /// The domain is ours, and a directory that may know the mailbox was never read so far.
+    NotKnownYet,
 }
 
 /// Where mail for an address goes.
@@ -129,6 +137,8 @@ impl Org {
             send_connectors: parts.send_connectors,
             users: parts.users,
             retry: parts.retry,
+            recipients: parts.recipients.clone(),
+            own_recipients: parts.recipients,
         }
     }
 
@@ -183,7 +193,7 @@ impl Org {
     fn owns(&self, principal: &Principal, from: &ReversePath) -> bool {
         match principal {
             Principal::User(user) => user.may_send_as(from),
-            Principal::Peer => false,
+            Principal::Peer | Principal::Server(_) => false,
         }
     }
 
@@ -191,12 +201,34 @@ impl Org {
     pub fn recipient(&self, connector: &ReceiveConnector, principal: &Principal, to: &Mailbox) -> RecipientAnswer {
         let grants = connector.grants(principal);
         match self.accepted_domain(to.domain()) {
-            Some(domain) if domain.has_recipient(to.local()) => RecipientAnswer::Accept,
+            Some(domain) if !domain.refuses_unknown || domain.lists(to.local()) => RecipientAnswer::Accept,
+            Some(_) if self.recipient_of(to).is_some() => RecipientAnswer::Accept,
+            Some(_) if !self.recipients.are_whole() => RecipientAnswer::NotKnownYet,
             Some(_) => RecipientAnswer::UnknownUser,
             None if connector.refuses_domain(to.domain()) => RecipientAnswer::NoSuchDomain,
             None if grants.has(Grants::ANY_RECIPIENT) => RecipientAnswer::Accept,
             None => RecipientAnswer::RelayDenied,
         }
+    }
+
+    /// Everybody: those whom the document names, then those of the directories.
+    pub fn recipients(&self) -> &Recipients {
+        &self.recipients
+    }
+
+    /// This organization with what its directories know now. Cheap: tables are shared, not copied.
+    pub fn with_recipients(&self, of_directories: &Recipients) -> Org {
+        Org { recipients: self.own_recipients.and(of_directories), ..self.clone() }
+    }
+
+    /// Who has this address: as it is written, or without what stands behind a `+` where the domain says so.
+    pub fn recipient_of(&self, to: &Mailbox) -> Option<Recipient<'_>> {
+        self.recipients.get(to).or_else(|| {
+            let domain = self.accepted_domain(to.domain()).filter(|domain| domain.plus_addressing)?;
+            let has_plus = !self.recipients.is_empty() && to.local().contains('+');
+            let base = has_plus.then(|| Mailbox::of_parts(&domain.mailbox_name(to.local()), to.domain()))?;
+            self.recipients.get(&base)
+        })
     }
 
     /// Where mail for `to` goes.
@@ -291,6 +323,9 @@ impl RecipientAnswer {
             RecipientAnswer::RelayDenied => Some(Reply::new(550, Enhanced::new(5, 7, 1), "Relay access denied")),
             RecipientAnswer::UnknownUser => Some(Reply::new(550, Enhanced::new(5, 1, 1), "No such user here")),
             RecipientAnswer::NoSuchDomain => Some(Reply::new(550, Enhanced::new(5, 1, 2), "No such domain")),
+            RecipientAnswer::NotKnownYet => {
+                Some(Reply::new(451, Enhanced::new(4, 3, 0), "Recipients are not known yet, try later"))
+            }
         }
     }
 }

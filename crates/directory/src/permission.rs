@@ -1,7 +1,7 @@
 //! Who a session acts for, and what that allows: the groups of a receive connector, the grants that each stands for, and single grants
 //! that a connector gives or takes beside them (behaviours 1.4).
 //!
-//! A session starts as [`Principal::Peer`] and becomes a [`Principal::User`] by AUTH, so grants are asked for anew at each MAIL.
+//! A session starts as [`Principal::Peer`] and becomes a [`Principal::User`] by AUTH or a [`Principal::Server`] by its certificate, so grants are asked for anew at each MAIL.
 
 use crate::user::User;
 use std::fmt;
@@ -32,6 +32,8 @@ pub enum Principal {
     Peer,
     /// This user has authenticated.
     User(Arc<User>),
+    /// This server of the organization has shown its certificate: its name, in lower case.
+    Server(Arc<str>),
 }
 
 /// A set of single permissions.

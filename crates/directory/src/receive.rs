@@ -84,6 +84,8 @@ pub enum ReceiveTls {
     Require,
     /// TLS from the first byte (RFC 8314).
     Implicit,
+    /// TLS 1.3 from the first byte, with certificates of the organization at both ends: for the servers of the organization alone.
+    Organization,
 }
 
 /// SASL mechanisms.
@@ -209,10 +211,12 @@ impl ReceiveConnector {
     /// Whether `principal` counts as one of `group` here.
     fn is_member(&self, principal: &Principal, group: Group) -> bool {
         match (principal, group) {
+            // An address proves nothing where a certificate is asked for.
+            (Principal::Peer, _) if self.tls == ReceiveTls::Organization => false,
             (Principal::Peer, Group::Servers) => self.externally_secured,
             (Principal::Peer, Group::Anonymous | Group::Relay | Group::Partners) => true,
-            (Principal::User(_), Group::Users) => true,
-            (Principal::Peer, Group::Users) | (Principal::User(_), _) => false,
+            (Principal::User(_), Group::Users) | (Principal::Server(_), Group::Servers) => true,
+            (Principal::Peer, Group::Users) | (Principal::User(_) | Principal::Server(_), _) => false,
         }
     }
 

@@ -25,7 +25,7 @@ macro_rules! words {
 
 words! {
     Protocol { "smtp" = Smtp, "submission" = Submission, "lmtp" = Lmtp }
-    ReceiveTls { "off" = Off, "offer" = Offer, "require" = Require, "implicit" = Implicit }
+    ReceiveTls { "off" = Off, "offer" = Offer, "require" = Require, "implicit" = Implicit, "organization" = Organization }
     BareNewline { "reject" = Reject, "repair" = Repair }
     Usage { "custom" = Custom, "client" = Client, "internal" = Internal, "internet" = Internet, "partner" = Partner }
     Extension {

@@ -25,11 +25,6 @@ fn from(text: &str) -> ReversePath {
     if text.is_empty() { ReversePath::Null } else { ReversePath::Mailbox(mailbox(text)) }
 }
 
-fn explain(org: &Org, from: &str, to: &str, rcpt: &str) -> String {
-    let rcpt = mailbox(rcpt);
-    org.explain(&Question { from: ip(from), to: socket(to), mail: None, rcpt: Some(&rcpt), user: None })
-}
-
 fn chosen(org: &Org, local: &str, peer: &str) -> String {
     org.choose_connector(socket(local), ip(peer)).map_or("421".into(), |connector| connector.name.to_string())
 }
@@ -77,9 +72,12 @@ fn the_smallest_range_around_the_peer_counts() {
     );
 }
 
+/// A node with a certificate of the organization.
+const NODE_WITH_LINKS: &str = "name = \"mx1.example.org\"\n[peers]\nlisten = \"127.0.0.1:2526\"\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\nca = \"cert.pem\"\n";
+
 #[test]
 fn grants_are_those_of_behaviours_1_4() {
-    let loaded = good(&format!(
+    let org = format!(
         r#"
         [[accepted_domain]]
         name = "ours.example"
@@ -116,11 +114,18 @@ fn grants_are_those_of_behaviours_1_4() {
         name = "users"
         listen = ["192.0.2.6:587"]
         protocol = "submission"
+        [[receive_connector]]
+        name = "links"
+        listen = ["192.0.2.7:2526"]
+        tls = "organization"
+        permissions = ["servers"]
         "#
-    ));
+    );
+    let loaded = load(Some(NODE_WITH_LINKS), &org).unwrap();
     let org = &loaded.org;
     let bob = Principal::User(org.user("BOB@ours.example").unwrap().clone());
     let peer = Principal::Peer;
+    let server = Principal::Server("mx2.ours.example".into());
     use RecipientAnswer::{Accept as Go, RelayDenied};
     use SenderAnswer::{Accept, AuthRequired, NotAllowed, NotTheirs, OwnDomain};
     // connector, principal, stranger as sender, own domain as sender, recipient elsewhere
@@ -133,6 +138,11 @@ fn grants_are_those_of_behaviours_1_4() {
         ("users", &peer, AuthRequired, AuthRequired, RelayDenied),
         ("users", &bob, NotTheirs, NotTheirs, Go),
         ("strangers", &bob, NotAllowed, NotAllowed, RelayDenied),
+        ("links", &server, Accept, Accept, Go),
+        ("links", &peer, NotAllowed, NotAllowed, RelayDenied),
+        ("links", &bob, NotAllowed, NotAllowed, RelayDenied),
+        ("strangers", &server, NotAllowed, NotAllowed, RelayDenied),
+        ("servers", &server, Accept, Accept, Go),
     ];
     for (name, principal, stranger, own, elsewhere) in table {
         let connector = org.receive_connector(name).unwrap();
@@ -405,7 +415,7 @@ fn the_built_in_relay_to_smart_hosts() {
     assert_eq!(chosen(org, "192.0.2.1:2500", "127.0.0.2"), "in");
     assert_eq!(chosen(org, "192.0.2.1:2500", "10.0.0.1"), "421", "nobody but this machine may relay");
     assert!(
-        explain(org, "127.0.0.1", "127.0.0.1:2500", "a@posthouse.test")
+        org.explain(&asked("127.0.0.1", "127.0.0.1:2500", "a@posthouse.test"))
             .contains("smart hosts 10.0.0.5:26, relay.example.org:25, [2001:db8::1]:25")
     );
 }
@@ -434,6 +444,60 @@ fn bad_options() {
     );
 }
 
+fn asked(from: &str, to: &str, rcpt: &str) -> Question {
+    Question { rcpt: Some(mailbox(rcpt)), ..Question::connection(ip(from), socket(to)) }
+}
+
+#[test]
+fn explain_says_who_may_send_what_and_finds_the_socket() {
+    let loaded = good(&format!(
+        "[[accepted_domain]]\nname = \"ours.example\"\ndeliver = \"maildir\"\nrecipients = [\"bob\"]\n\
+         [[receive_connector]]\nname = \"sub\"\nprotocol = \"submission\"\nlisten = [\"127.0.0.1:587\"]\n\
+         [[receive_connector]]\nname = \"in\"\nlisten = [\"0.0.0.0:25\", \"127.0.0.1:26\"]\nown_domain_senders = false\nmessage_size_max = \"1MB\"\n\
+         [[user]]\nname = \"bob@ours.example\"\npassword = \"{ARGON2ID}\"\n\
+         [[user]]\nname = \"ann\"\npassword = \"{ARGON2ID}\"\nmay_send_as = [\"*@ours.example\"]\n"
+    ));
+    let explain = |port, mail: &str, user: Option<&str>| {
+        let (user, size_bytes) = (user.map(String::from), Some(2 << 20));
+        loaded.org.explain(&Question {
+            to: None,
+            port,
+            user,
+            mail: Some(from(mail)),
+            size_bytes,
+            ..Question::connection(ip("192.0.2.9"), socket("0.0.0.0:1"))
+        })
+    };
+    let strangers = explain(25, "bob@ours.example", None);
+    for line in [
+        "A connection from 192.0.2.9 to 0.0.0.0:25 meets receive connector \"in\", by its range 0.0.0.0/0.\n",
+        "Without logging on, MAIL FROM:<bob@ours.example> is refused with 550 5.7.1 Senders of our own domains must authenticate: \
+         accepted domain ours.example is ours, and peers of this connector may not use it.\n",
+        "Without logging on, a message of 2MB is refused with 552 5.3.4: 1MB is the limit.\n",
+    ] {
+        assert!(strangers.contains(line), "{strangers}");
+    }
+    assert!(explain(25, "x@away.example", None).contains("MAIL FROM:<x@away.example> is accepted.\n"));
+    assert!(
+        explain(25, "x@away.example", Some("ann")).contains("ann cannot log on there: the connector offers no AUTH.\n")
+    );
+    let users = explain(587, "bob@ours.example", None);
+    for line in [
+        "to 127.0.0.1:587 meets receive connector \"sub\"",
+        "Without logging on, MAIL FROM:<bob@ours.example> is refused with 530 5.7.0 Authentication required.\n",
+        "After logging on, MAIL FROM:<bob@ours.example> is accepted from bob@ours.example, ann.\n",
+        "Without logging on, a message of 2MB is not too large (36MB is the limit).\n",
+    ] {
+        assert!(users.contains(line), "{users}");
+    }
+    let ann = explain(587, "x@away.example", Some("Ann"));
+    let refused = "Logged on as ann, MAIL FROM:<x@away.example> is refused with 550 5.7.1 You may not send as this address: \
+                   neither the name of ann nor its may_send_as covers that address.\n";
+    assert!(ann.contains(refused), "{ann}");
+    assert!(explain(587, "x@away.example", None).contains("for every user: none may send as that address.\n"));
+    assert!(explain(2525, "x@away.example", None).starts_with("Nothing listens on 0.0.0.0:2525.\n"));
+}
+
 #[test]
 fn explain_says_what_is_met() {
     let loaded = good(&format!(
@@ -441,7 +505,7 @@ fn explain_says_what_is_met() {
          [[receive_connector]]\nname = \"sub\"\nprotocol = \"submission\"\nlisten = [\"0.0.0.0:587\"]\nremote = [\"10.0.0.0/8\"]\n\
          trusted_proxies = [\"10.9.9.9\"]\n[[user]]\nname = \"bob\"\npassword = \"{ARGON2ID}\"\n"
     ));
-    let explain = |from, to, rcpt| explain(&loaded.org, from, to, rcpt);
+    let explain = |from, to, rcpt| loaded.org.explain(&asked(from, to, rcpt));
     assert_eq!(
         explain("10.1.2.3", "192.0.2.1:587", "alice@ours.example"),
         "A connection from 10.1.2.3 to 192.0.2.1:587 meets receive connector \"sub\", by its range 10.0.0.0/8.\n\

@@ -24,6 +24,7 @@ pub(super) fn domain_value(domain: &AcceptedDomain, key: &str) -> Option<String>
             all.sort();
             texts(&all)
         }
+        "unknown_recipients" => text(if domain.refuses_unknown { "refuse" } else { "accept" }),
         "plus_addressing" => plain(domain.plus_addressing),
         _ => None,
     }

@@ -210,7 +210,7 @@ fn open_maildirs(document: &Document<'_>, read: &Read) {
     };
     let Some(connector) = read.receive.iter().find(outside) else { return };
     for At { value: domain, at } in &read.domains {
-        if domain.deliver == Deliver::Maildir && domain.recipients.is_none() {
+        if domain.deliver == Deliver::Maildir && !domain.refuses_unknown {
             let name = &connector.connector.value.name;
             let text = format!(
                 "strangers on connector \"{name}\" can make mailboxes without end in {}; list its recipients",

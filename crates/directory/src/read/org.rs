@@ -9,6 +9,7 @@ use super::send::send_connector;
 use super::user::user;
 use crate::domain::AcceptedDomain;
 use crate::org::{Org, Parts};
+use crate::recipients::Recipients;
 use crate::retry::Retry;
 use crate::send::SendConnector;
 use crate::user::User;
@@ -62,6 +63,7 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
         send_connectors: arcs(read.send.iter().map(|c| c.value.clone())),
         users: arcs(read.users.iter().map(|u| u.value.clone())),
         retry,
+        recipients: Recipients::default(),
     });
     if org.receive_connectors.is_empty() {
         document.warning(0, format!("no [[receive_connector]] is for node {name}: it takes no mail by SMTP"));

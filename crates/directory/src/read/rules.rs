@@ -22,6 +22,7 @@ pub struct Written<'w> {
 pub fn check(section: &Section<'_, '_>, connector: &ReceiveConnector, written: &Written<'_>) {
     mechanisms(section, connector);
     servers(section, connector, written.node_name);
+    links(section, connector);
     singles(section, connector, written);
     open_relay(section, connector, written.remote);
     if connector.banner.starts_with("220") {
@@ -36,6 +37,7 @@ pub fn check(section: &Section<'_, '_>, connector: &ReceiveConnector, written: &
 pub fn is_secured_by_default(connector: &ReceiveConnector) -> bool {
     connector.permissions.contains(&Group::Servers)
         && !connector.permissions.contains(&Group::Relay)
+        && connector.tls != ReceiveTls::Organization
         && (only_this_machine(connector) || !connector.remote.0.iter().any(is_too_wide))
 }
 
@@ -76,9 +78,9 @@ fn servers(section: &Section<'_, '_>, connector: &ReceiveConnector, node_name: &
             section.problem("externally_secured", text);
         }
     }
-    if connector.permissions == [Group::Servers] && !connector.externally_secured && !shows_certificates(connector) {
-        let text = "nobody can prove here to be one of our servers, so nobody could send; list their addresses in remote and write \
-                    externally_secured = true";
+    if connector.permissions == [Group::Servers] && !connector.externally_secured && connector.tls != ReceiveTls::Organization {
+        let text = "nobody can prove here to be one of our servers, so nobody could send; write tls = \"organization\", or list their \
+                    addresses in remote and write externally_secured = true";
         section.problem("permissions", text);
     }
     if has(Group::Servers) && connector.externally_secured && !section.has("externally_secured") {
@@ -90,7 +92,7 @@ fn servers(section: &Section<'_, '_>, connector: &ReceiveConnector, node_name: &
         let names = |node: &str| {
             connector.hostname.eq_ignore_ascii_case(node) || connector.hostname.eq_ignore_ascii_case(&short(node))
         };
-        let is_own = connector.nodes.as_ref().map_or(names(node_name), |nodes| nodes.iter().all(|node| names(node)));
+        let is_own = connector.nodes.as_ref().map_or(names(node_name), |servers| servers.iter().all(|node| names(node)));
         if !is_own {
             let text = "our servers know each other by name: on a connector for \"servers\" hostname is the node's own name or is left \
                         out; give a shared name a connector of its own";
@@ -99,9 +101,26 @@ fn servers(section: &Section<'_, '_>, connector: &ReceiveConnector, node_name: &
     }
 }
 
-/// Whether a peer can prove by a certificate that it is one of our servers.
-fn shows_certificates(_connector: &ReceiveConnector) -> bool {
-    false
+/// What does not go with certificates of the organization at both ends (behaviours 1.7, 3.9).
+fn links(section: &Section<'_, '_>, connector: &ReceiveConnector) {
+    if connector.tls != ReceiveTls::Organization {
+        return;
+    }
+    if connector.permissions != [Group::Servers] {
+        let text = "tls = \"organization\" is for servers of the organization alone; write permissions = [\"servers\"]";
+        section.problem(if section.has("permissions") { "permissions" } else { "tls" }, text);
+    }
+    if connector.externally_secured {
+        let text = "tls = \"organization\" asks for a certificate, externally_secured for none; choose one";
+        section.problem("externally_secured", text);
+    }
+    if connector.protocol != Protocol::Smtp {
+        section.problem("protocol", "servers of the organization speak SMTP; remove protocol, or choose another tls");
+    }
+    for key in ["trusted_proxies", "trusted_xclient"].into_iter().filter(|key| section.has(key)) {
+        let text = format!("{key}: servers of the organization do not come through a balancer or a proxy; remove it");
+        section.problem(key, text);
+    }
 }
 
 /// Single permissions that contradict each other or go too far (behaviours 1.6: two shapes of relay by address and no other).

@@ -2,6 +2,7 @@
 
 use super::session::Session;
 use super::{Greeting, TlsOffer};
+use crate::grammar::journey;
 use alloc::format;
 use alloc::string::String;
 use core::fmt::Write;
@@ -48,6 +49,7 @@ impl Session {
         line(offers.smtputf8, "SMTPUTF8");
         line(offers.chunking, "CHUNKING");
         line(self.xclient_trusted, "XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT");
+        line(self.server, journey::KEYWORD);
         let mut limits = format!("LIMITS RCPTMAX={}", self.limits.recipients_max);
         if let Some(messages_max) = self.limits.messages_max {
             let _ = write!(limits, " MAILMAX={messages_max}"); // writing to a String does not fail

@@ -18,7 +18,7 @@ pub fn of(connector: &ReceiveConnector, grants: Grants) -> server::Settings {
     server::Settings {
         banner: (&*connector.banner).into(),
         tls: match connector.tls {
-            ReceiveTls::Off | ReceiveTls::Implicit => server::TlsOffer::Off,
+            ReceiveTls::Off | ReceiveTls::Implicit | ReceiveTls::Organization => server::TlsOffer::Off,
             ReceiveTls::Offer => server::TlsOffer::Offer,
             ReceiveTls::Require => server::TlsOffer::Require,
         },

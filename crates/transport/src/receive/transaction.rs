@@ -38,7 +38,7 @@ impl Session<'_> {
             self.reporter.refused(&self.visitor, reason, Some(&command.from), &[], &reply);
             return self.say_no(reply);
         }
-        let MailCommand { from, size, body, smtputf8, ret, envid, auth: _ } = command;
+        let MailCommand { from, size, body, smtputf8, ret, envid, auth: _, journey: _ } = command;
         let envelope = Envelope { from, ret, envid, body, smtputf8, recipients: Vec::with_capacity(1) };
         self.transaction = Some(Transaction { envelope, size, incoming: None });
         self.machine.answer(Answer::accept());
@@ -90,6 +90,7 @@ impl Session<'_> {
                 let reason = match answer {
                     RecipientAnswer::RelayDenied => "relay_denied",
                     RecipientAnswer::NoSuchDomain => "no_such_domain",
+                    RecipientAnswer::NotKnownYet => "recipients_not_known",
                     RecipientAnswer::UnknownUser | RecipientAnswer::Accept => "unknown_user",
                 };
                 let sender = Some(&transaction.envelope.from);

@@ -34,9 +34,9 @@ pub(super) const ROWS: &[Setting] = &[
     ),
     row(
         "tls",
-        Choice(&["off", "offer", "require", "implicit"]),
+        Choice(&["off", "offer", "require", "implicit", "organization"]),
         Is("\"offer\""),
-        "`offer` and `require` are STARTTLS; `implicit` is TLS from the first byte.",
+        "`offer` and `require` are STARTTLS; `implicit` is TLS from the first byte; `organization` too, with certificates of the organization (`[peers]` of the node document) at both ends: only its own servers get in, with `permissions = [\"servers\"]`.",
     ),
     row(
         "auth",
