@@ -1,6 +1,7 @@
 //! The organization, compiled: which connector a connection meets, whether a sender and a recipient are welcome, where mail goes.
 
 use crate::domain::{AcceptedDomain, Deliver, DomainMap};
+use crate::handling::Handling;
 use crate::permission::{Grants, Group, Principal};
 use crate::range::IpRange;
 use crate::receive::{Protocol, ReceiveConnector};
@@ -30,6 +31,8 @@ pub struct Org {
     pub users: Vec<Arc<User>>,
     /// When failed deliveries are tried again.
     pub retry: Retry,
+    /// What is done with mail before it is taken.
+    pub handling: Arc<Handling>,
     /// Everybody whom the document itself names.
     own_recipients: Recipients,
     recipients: Recipients,
@@ -47,6 +50,7 @@ pub struct Parts {
     pub send_connectors: Vec<Arc<SendConnector>>,
     pub users: Vec<Arc<User>>,
     pub retry: Retry,
+    pub handling: Arc<Handling>,
     /// Everybody whom the document itself names.
     pub recipients: Recipients,
 }
@@ -137,6 +141,7 @@ impl Org {
             send_connectors: parts.send_connectors,
             users: parts.users,
             retry: parts.retry,
+            handling: parts.handling,
             recipients: parts.recipients.clone(),
             own_recipients: parts.recipients,
         }
@@ -209,6 +214,11 @@ impl Org {
             None if grants.has(Grants::ANY_RECIPIENT) => RecipientAnswer::Accept,
             None => RecipientAnswer::RelayDenied,
         }
+    }
+
+    /// Those whom the document itself names, in its order.
+    pub fn own_recipients(&self) -> &Recipients {
+        &self.own_recipients
     }
 
     /// Everybody: those whom the document names, then those of the directories.

@@ -16,8 +16,8 @@ pub struct ReceiveConnector {
     pub enabled: bool,
     /// The sockets that it listens on; an unspecified address stands for all of its family.
     pub listen: Vec<SocketAddr>,
-    /// The nodes that it is for, in lower case; `None` is every node.
-    pub nodes: Option<Vec<Box<str>>>,
+    /// The servers that it is for, in lower case; `None` is every one.
+    pub servers: Option<Vec<Box<str>>>,
     /// The peers that it is for.
     pub remote: Ranges,
     /// What is spoken.
@@ -174,14 +174,14 @@ pub struct Limits {
 impl ReceiveConnector {
     /// Whether `node` listens for it.
     pub fn is_for(&self, node: &str) -> bool {
-        self.nodes.as_ref().is_none_or(|nodes| nodes.iter().any(|name| name.eq_ignore_ascii_case(node)))
+        self.servers.as_ref().is_none_or(|servers| servers.iter().any(|name| name.eq_ignore_ascii_case(node)))
     }
 
     /// Whether some node may listen for both: one that is not enabled meets nobody.
     pub fn may_meet(&self, other: &ReceiveConnector) -> bool {
         self.enabled
             && other.enabled
-            && self.nodes.as_ref().is_none_or(|nodes| nodes.iter().any(|name| other.is_for(name)))
+            && self.servers.as_ref().is_none_or(|servers| servers.iter().any(|name| other.is_for(name)))
     }
 
     /// What a message must have before its 250, on a node that asks for `by_default` copies where nothing is said.

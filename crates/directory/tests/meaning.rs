@@ -345,14 +345,14 @@ fn a_connector_is_for_the_nodes_that_it_names() {
     let on = |nodes: &str, name: &str, port: u16| {
         format!("[[receive_connector]]\nname = \"{name}\"\nlisten = [\"127.0.0.1:{port}\"]\n{nodes}\n")
     };
-    let (ours, theirs) = ("nodes = [\"MX1.example.org\"]", "nodes = [\"mx2.example.org\", \"mx3.example.org\"]");
+    let (ours, theirs) = ("servers = [\"MX1.example.org\"]", "servers = [\"mx2.example.org\", \"mx3.example.org\"]");
     let loaded = good(&(on(ours, "one", 25) + &on(theirs, "two", 25) + &on("", "all", 587)));
     let names: Vec<&str> = loaded.org.receive_connectors.iter().map(|connector| &*connector.name).collect();
     assert_eq!(names, ["one", "all"], "one socket on two nodes, a connector for each");
     assert!(loaded.warnings.0.is_empty(), "{}", loaded.warnings);
     let told = |org: &str| load(None, org).map(|_| ()).unwrap_err().to_string();
     assert!(told(&(on(theirs, "two", 25) + &on("", "all", 25))).contains("is taken by receive connector \"two\""));
-    assert!(told(&on("nodes = [\"a b\"]", "one", 25)).contains("org.toml:4:10: \"a b\" is no node's name"));
+    assert!(told(&on("servers = [\"a b\"]", "one", 25)).contains("org.toml:4:12: \"a b\" is no server's name"));
     let none = good(&on(theirs, "two", 25));
     assert!(none.warnings.to_string().contains("no [[receive_connector]] is for node mx1.example.org"));
     assert!(none.org.listeners().is_empty());

@@ -45,7 +45,7 @@ pub(super) fn receive_value(connector: &ReceiveConnector, key: &str) -> Option<S
         "refuse_domains" => texts(&connector.refused_domains.iter().map(|refused| refused.word()).collect::<Vec<_>>()),
         "auth_tarpit_ms" => plain(limits.auth_tarpit_ms),
         "listen" => texts(&connector.listen),
-        "nodes" => texts(connector.nodes.as_ref()?),
+        "servers" => texts(connector.servers.as_ref()?),
         "remote" => ranges(&connector.remote),
         "protocol" => text(connector.protocol.word()),
         "tls" => text(connector.tls.word()),

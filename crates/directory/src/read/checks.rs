@@ -23,6 +23,9 @@ pub fn check(document: &Document<'_>, read: &Read) {
         read.receive.iter().map(|c| (c.connector.value.name.to_string(), c.connector.at)).collect(),
     );
     twice("send_connector", read.send.iter().map(|c| (c.value.name.to_string(), c.at)).collect());
+    twice("rule", read.rules.iter().map(|r| (r.value.name.to_string(), r.at)).collect());
+    let spaces = read.remote.iter().flat_map(|r| r.value.domains.iter().map(|space| (space.to_string(), r.at)));
+    twice("remote_domain", spaces.collect());
     twice("user", read.users.iter().map(|u| (u.value.name.to_lowercase(), u.at)).collect());
     singles_of_users(document, read);
     for (i, later) in read.receive.iter().enumerate() {
@@ -103,8 +106,9 @@ pub fn warn(document: &Document<'_>, read: &Read, org: &Org) {
         let others = enabled.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, c)| *c);
         // Only one that is on all nodes of this one takes its peers everywhere.
         let everywhere = |other: &&Placed| {
-            let (ours, theirs) = (&connector.connector.value.nodes, &other.connector.value);
-            theirs.nodes.is_none() || ours.as_ref().is_some_and(|nodes| nodes.iter().all(|node| theirs.is_for(node)))
+            let (ours, theirs) = (&connector.connector.value.servers, &other.connector.value);
+            theirs.servers.is_none()
+                || ours.as_ref().is_some_and(|servers| servers.iter().all(|one| theirs.is_for(one)))
         };
         let others: Vec<&Placed> = others.filter(everywhere).collect();
         if never_matches(connector, &others) {

@@ -1,6 +1,6 @@
-//! Reads `[[receive_connector]]`. What cannot be meant inside one is looked for by [`rules`](super::rules).
+//! Reads `[[receive_connector]]`. What cannot be meant inside one is looked for by [`mechanisms`](super::mechanisms).
 
-use super::rules::{self, Written};
+use super::mechanisms::{self, Written};
 use super::section::{At, Section};
 use crate::permission::{Grants, Group, Single, Who};
 use crate::range::{EVERYBODY, IpRange, Ranges};
@@ -54,7 +54,7 @@ pub fn receive_connector(section: &mut Section<'_, '_>, node_name: &str) -> Opti
         refused_domains: section.choices("refuse_domains", RefusedDomains::WORDS).unwrap_or_default(),
         name: name.as_ref().map_or("", |name| &name.value).into(),
         listen: listen.iter().map(|at| at.value).collect(),
-        nodes: nodes(section),
+        servers: servers(section),
         remote: Ranges(remote.iter().map(|at| at.value).collect()),
         protocol,
         tls: section.choice("tls", ReceiveTls::WORDS),
@@ -72,9 +72,9 @@ pub fn receive_connector(section: &mut Section<'_, '_>, node_name: &str) -> Opti
         permissions,
     };
     if !section.has("externally_secured") {
-        connector.externally_secured = rules::is_secured_by_default(&connector);
+        connector.externally_secured = mechanisms::is_secured_by_default(&connector);
     }
-    rules::check(section, &connector, &Written { remote: &remote, grant: &grant, deny: &deny, node_name });
+    mechanisms::check(section, &connector, &Written { remote: &remote, grant: &grant, deny: &deny, node_name });
     let connector = At { value: connector, at: name?.at };
     Some(Placed { connector, listen, remote, at: section.head(), auth_at: section.at("auth") })
 }
@@ -160,15 +160,16 @@ fn listen(section: &Section<'_, '_>) -> Vec<At<SocketAddr>> {
     found
 }
 
-fn nodes(section: &Section<'_, '_>) -> Option<Vec<Box<str>>> {
-    let written = section.texts("nodes")?;
+/// The servers that a connector or a domain names.
+pub fn servers(section: &Section<'_, '_>) -> Option<Vec<Box<str>>> {
+    let written = section.texts("servers")?;
     if written.is_empty() {
-        section.problem("nodes", "nodes is empty; name the nodes that listen, or remove it for every node");
+        section.problem("servers", "servers is empty; name the servers, or remove it for every server");
     }
     for name in written.iter().filter(|name| !mail::address::is_domain(&name.value) || !name.value.is_ascii()) {
         section
             .document()
-            .problem(name.at, format!("\"{}\" is no node's name; write it like mx1.example.org", name.value));
+            .problem(name.at, format!("\"{}\" is no server's name; write it like mx1.example.org", name.value));
     }
     Some(written.into_iter().map(|name| name.value.to_ascii_lowercase().into()).collect())
 }

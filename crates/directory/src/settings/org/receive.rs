@@ -19,7 +19,12 @@ pub(super) const ROWS: &[Setting] = &[
         Needed,
         "Addresses and ports; `0.0.0.0:25` and `[::]:25` stand for all addresses of a family.",
     ),
-    row("nodes", Texts, Absent("every node"), "The nodes that it is for, by name. The others do not listen there."),
+    row(
+        "servers",
+        Texts,
+        Absent("every server"),
+        "The servers (nodes) that it is for, by name. The others do not listen there.",
+    ),
     row(
         "remote",
         Texts,

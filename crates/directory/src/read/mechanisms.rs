@@ -92,7 +92,7 @@ fn servers(section: &Section<'_, '_>, connector: &ReceiveConnector, node_name: &
         let names = |node: &str| {
             connector.hostname.eq_ignore_ascii_case(node) || connector.hostname.eq_ignore_ascii_case(&short(node))
         };
-        let is_own = connector.nodes.as_ref().map_or(names(node_name), |servers| servers.iter().all(|node| names(node)));
+        let is_own = connector.servers.as_ref().map_or(names(node_name), |servers| servers.iter().all(|node| names(node)));
         if !is_own {
             let text = "our servers know each other by name: on a connector for \"servers\" hostname is the node's own name or is left \
                         out; give a shared name a connector of its own";
