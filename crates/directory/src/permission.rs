@@ -61,8 +61,7 @@ pub enum Who {
 impl Group {
     /// What the group stands for.
     pub fn grants(self) -> Grants {
-        let anonymous =
-            Grants::SUBMIT | Grants::ANY_SENDER | Grants::OWN_DOMAIN_SENDER | Grants::ROUTING_HEADERS;
+        let anonymous = Grants::SUBMIT | Grants::ANY_SENDER | Grants::OWN_DOMAIN_SENDER | Grants::ROUTING_HEADERS;
         match self {
             Group::Anonymous => anonymous,
             Group::Users => Grants::SUBMIT | Grants::ANY_RECIPIENT | Grants::TRUSTED | Grants::ROUTING_HEADERS,

@@ -173,7 +173,9 @@ fn grants_are_those_of_behaviours_1_4() {
 #[test]
 fn single_permissions_are_given_and_taken() {
     let on = |port: u16, text: &str| {
-        format!("[[receive_connector]]\nname = \"c{port}\"\nlisten = [\"192.0.2.1:{port}\"]\nremote = [\"10.0.0.0/24\"]\n{text}\n")
+        format!(
+            "[[receive_connector]]\nname = \"c{port}\"\nlisten = [\"192.0.2.1:{port}\"]\nremote = [\"10.0.0.0/24\"]\n{text}\n"
+        )
     };
     let everybody = "submit any-sender own-domain-sender routing-headers";
     let secured = "submit any-recipient any-sender own-domain-sender trusted any-size any-recipient-count internal routing-headers";
@@ -181,20 +183,38 @@ fn single_permissions_are_given_and_taken() {
     // document, what a peer holds, what bob holds
     let table = [
         ("permissions = [\"anonymous\"]", everybody, ""),
-        ("permissions = [\"anonymous\"]\ngrant = [\"anonymous:any-recipient\"]", "submit any-recipient any-sender own-domain-sender routing-headers", ""),
+        (
+            "permissions = [\"anonymous\"]\ngrant = [\"anonymous:any-recipient\"]",
+            "submit any-recipient any-sender own-domain-sender routing-headers",
+            "",
+        ),
         ("permissions = [\"relay\"]", "submit any-recipient any-sender own-domain-sender routing-headers", ""),
-        ("permissions = [\"anonymous\"]\ndeny = [\"anonymous:own-domain-sender\"]", "submit any-sender routing-headers", ""),
+        (
+            "permissions = [\"anonymous\"]\ndeny = [\"anonymous:own-domain-sender\"]",
+            "submit any-sender routing-headers",
+            "",
+        ),
         ("permissions = [\"partners\"]\ntls = \"require\"", "submit any-sender routing-headers", ""),
         ("permissions = [\"servers\"]\nexternally_secured = true", secured, ""),
         ("permissions = [\"users\", \"servers\"]\nexternally_secured = false", "", users),
-        ("permissions = [\"users\"]\ngrant = [\"users:any-sender\"]\ndeny = [\"bob@ours.example:any-recipient\"]", "", "submit any-sender trusted routing-headers"),
-        ("permissions = [\"users\"]\ngrant = [\"bob@ours.example:any-size\", \"carol:any-sender\"]", "", "submit any-recipient trusted any-size routing-headers"),
+        (
+            "permissions = [\"users\"]\ngrant = [\"users:any-sender\"]\ndeny = [\"bob@ours.example:any-recipient\"]",
+            "",
+            "submit any-sender trusted routing-headers",
+        ),
+        (
+            "permissions = [\"users\"]\ngrant = [\"bob@ours.example:any-size\", \"carol:any-sender\"]",
+            "",
+            "submit any-recipient trusted any-size routing-headers",
+        ),
         // A grant counts for members of a group that is not named; a denial beats what any group gives.
         ("permissions = [\"users\"]\ngrant = [\"anonymous:submit\"]", "submit", users),
         ("permissions = [\"anonymous\", \"relay\"]\ndeny = [\"relay:any-recipient\"]", everybody, ""),
         ("permissions = [\"users\"]\ndeny = [\"users:submit\"]", "", "any-recipient trusted routing-headers"),
     ];
-    let mut text = format!("[[user]]\nname = \"Bob@ours.example\"\npassword = \"{ARGON2ID}\"\n[[user]]\nname = \"Carol\"\npassword = \"{ARGON2ID}\"\n");
+    let mut text = format!(
+        "[[user]]\nname = \"Bob@ours.example\"\npassword = \"{ARGON2ID}\"\n[[user]]\nname = \"Carol\"\npassword = \"{ARGON2ID}\"\n"
+    );
     table.iter().zip(1..).for_each(|((document, ..), port)| text.push_str(&on(port, document)));
     let loaded = good(&text);
     let bob = Principal::User(loaded.org.user("bob@ours.example").unwrap().clone());
@@ -213,10 +233,23 @@ fn a_usage_is_a_start_and_what_is_written_counts() {
          [[receive_connector]]\nname = \"Partner\"\nusage = \"partner\"\nlisten = [\"192.0.2.2:25\"]\nremote = [\"10.0.0.1\"]\n\
          [[receive_connector]]\nname = \"odd\"\nusage = \"client\"\nlisten = [\"192.0.2.3:25\"]\ntls = \"offer\"\nprotocol = \"smtp\"\nenabled = false\n",
     );
-    let shown: Vec<String> = loaded.org.receive_connectors.iter().map(|c| {
-        let groups: Vec<&str> = c.permissions.iter().map(|group| group.word()).collect();
-        format!("{}: {} {:?} {} {:?} {:?}", c.name, c.protocol.word(), c.listen, c.tls.word(), groups, c.auth.words())
-    }).collect();
+    let shown: Vec<String> = loaded
+        .org
+        .receive_connectors
+        .iter()
+        .map(|c| {
+            let groups: Vec<&str> = c.permissions.iter().map(|group| group.word()).collect();
+            format!(
+                "{}: {} {:?} {} {:?} {:?}",
+                c.name,
+                c.protocol.word(),
+                c.listen,
+                c.tls.word(),
+                groups,
+                c.auth.words()
+            )
+        })
+        .collect();
     assert_eq!(
         shown,
         [

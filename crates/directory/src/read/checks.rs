@@ -60,7 +60,9 @@ fn singles_of_users(document: &Document<'_>, read: &Read) {
             Who::Group(_) => None,
         });
         for name in names.filter(|name| !read.users.iter().any(|user| user.value.name.to_lowercase() == ***name)) {
-            let text = format!("\"{name}\" in grant or deny is no group and no [[user]]; write a group's word or a user's name");
+            let text = format!(
+                "\"{name}\" in grant or deny is no group and no [[user]]; write a group's word or a user's name"
+            );
             document.problem(connector.connector.at, text);
         }
     }

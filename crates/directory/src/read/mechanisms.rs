@@ -78,13 +78,17 @@ fn servers(section: &Section<'_, '_>, connector: &ReceiveConnector, node_name: &
             section.problem("externally_secured", text);
         }
     }
-    if connector.permissions == [Group::Servers] && !connector.externally_secured && connector.tls != ReceiveTls::Organization {
+    if connector.permissions == [Group::Servers]
+        && !connector.externally_secured
+        && connector.tls != ReceiveTls::Organization
+    {
         let text = "nobody can prove here to be one of our servers, so nobody could send; write tls = \"organization\", or list their \
                     addresses in remote and write externally_secured = true";
         section.problem("permissions", text);
     }
     if has(Group::Servers) && connector.externally_secured && !section.has("externally_secured") {
-        let text = "\"servers\" are known by their address alone here; write externally_secured = true if that is meant";
+        let text =
+            "\"servers\" are known by their address alone here; write externally_secured = true if that is meant";
         section.warning("permissions", text);
     }
     if has(Group::Servers) && !connector.externally_secured && section.has("hostname") {
@@ -92,7 +96,8 @@ fn servers(section: &Section<'_, '_>, connector: &ReceiveConnector, node_name: &
         let names = |node: &str| {
             connector.hostname.eq_ignore_ascii_case(node) || connector.hostname.eq_ignore_ascii_case(&short(node))
         };
-        let is_own = connector.servers.as_ref().map_or(names(node_name), |servers| servers.iter().all(|node| names(node)));
+        let is_own =
+            connector.servers.as_ref().map_or(names(node_name), |servers| servers.iter().all(|node| names(node)));
         if !is_own {
             let text = "our servers know each other by name: on a connector for \"servers\" hostname is the node's own name or is left \
                         out; give a shared name a connector of its own";
@@ -155,13 +160,17 @@ fn goes_too_far(single: &Single) -> Option<&'static str> {
     match &single.who {
         Who::Group(Group::Servers) => None,
         _ if single.what.has_any(Grants::SERVERS_ONLY) => Some("only our own servers have that, by their certificate"),
-        Who::Group(Group::Partners) if single.what == Grants::ANY_RECIPIENT => {
-            Some("partners may not relay; make a connector for the addresses that may, with \"anonymous:any-recipient\"")
-        }
+        Who::Group(Group::Partners) if single.what == Grants::ANY_RECIPIENT => Some(
+            "partners may not relay; make a connector for the addresses that may, with \"anonymous:any-recipient\"",
+        ),
         Who::Group(Group::Anonymous | Group::Relay | Group::Partners)
-            if single.what.has_any(Grants::INTERNAL | Grants::TRUSTED | Grants::ANY_SIZE | Grants::ANY_RECIPIENT_COUNT) =>
+            if single
+                .what
+                .has_any(Grants::INTERNAL | Grants::TRUSTED | Grants::ANY_SIZE | Grants::ANY_RECIPIENT_COUNT) =>
         {
-            Some("strangers stay strangers; for peers that are trusted write permissions = [\"servers\"] and externally_secured = true")
+            Some(
+                "strangers stay strangers; for peers that are trusted write permissions = [\"servers\"] and externally_secured = true",
+            )
         }
         _ => None,
     }

@@ -178,7 +178,8 @@ impl<'s> Session<'s> {
     fn hello(&mut self, greeting: Greeting, name: Box<str>) {
         self.transaction = None;
         if self.visitor.connector.require_hello_domain && !is_domain_or_literal(&name) {
-            let reply = Reply::new(501, Enhanced::new(5, 5, 4), "say your name with its domain, or your address in brackets");
+            let reply =
+                Reply::new(501, Enhanced::new(5, 5, 4), "say your name with its domain, or your address in brackets");
             self.refuse("hello_name", &reply);
             return self.say_no(reply);
         }

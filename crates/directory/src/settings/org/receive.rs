@@ -94,7 +94,16 @@ pub(super) const ROWS: &[Setting] = &[
     ),
     row(
         "extensions_off",
-        Choices(&["size", "size-value", "pipelining", "chunking", "8bitmime", "smtputf8", "dsn", "enhancedstatuscodes"]),
+        Choices(&[
+            "size",
+            "size-value",
+            "pipelining",
+            "chunking",
+            "8bitmime",
+            "smtputf8",
+            "dsn",
+            "enhancedstatuscodes",
+        ]),
         Is("[]"),
         "Extensions that are not offered, for peers that choke on one. `size-value` offers SIZE without the number.",
     ),
@@ -161,12 +170,7 @@ pub(super) const ROWS: &[Setting] = &[
         Is("5000"),
         "Milliseconds that an error reply to a stranger is held back. 0 is not at all.",
     ),
-    row(
-        "auth_tarpit_ms",
-        Count(0, 240_000),
-        Absent("as `tarpit_ms`"),
-        "The same for the reply to a failed logon.",
-    ),
+    row("auth_tarpit_ms", Count(0, 240_000), Absent("as `tarpit_ms`"), "The same for the reply to a failed logon."),
     row("idle_timeout", Duration(SECOND, DAY), Is("\"5m\""), "Silence of the peer; then 421 4.4.2."),
     row(
         "session_timeout",
