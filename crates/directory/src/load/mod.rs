@@ -4,6 +4,7 @@ use crate::node::Node;
 use crate::org::{Listener, Org, socket_covers};
 use crate::problem::{Problem, Problems};
 use crate::read::{self, Context, Document};
+use crate::receive::ReceiveTls;
 use crate::settings;
 use crate::target::HostPort;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -101,6 +102,7 @@ impl Loaded {
                 node.data = start.data.clone().unwrap_or(node.data);
                 node.http.listen = start.http.unwrap_or(node.http.listen);
                 http_apart(start, &node, &org)?;
+                links_have_certificates(start, &node, &org)?;
                 Ok(Loaded { node, org: Arc::new(org), org_text: text.into(), warnings })
             }
             (node, org) => {
@@ -211,6 +213,18 @@ fn http_apart(start: &Start, node: &Node, org: &Org) -> Result<(), Problems> {
     let name = listener.connectors.first().map_or("", |name| name);
     let text =
         format!("HTTP cannot listen on {http}: receive connector \"{name}\" does; give one of them another port");
+    Err(Problems(vec![Problem { file, at: None, text }]))
+}
+
+/// A connector for servers of the organization shows the certificate of this node's links.
+fn links_have_certificates(start: &Start, node: &Node, org: &Org) -> Result<(), Problems> {
+    let link = org.receive_connectors.iter().find(|connector| connector.tls == ReceiveTls::Organization);
+    let (Some(link), None) = (link, &node.peers) else { return Ok(()) };
+    let file = start.config.as_ref().map_or(BUILT_IN_NODE.into(), |path| path.display().to_string());
+    let text = format!(
+        "receive connector \"{}\" has tls = \"organization\" and this node has no certificate of the organization; add [peers] with certificate, key and ca (`posthouse pki issue {}` makes them)",
+        link.name, node.name
+    );
     Err(Problems(vec![Problem { file, at: None, text }]))
 }
 

@@ -11,8 +11,8 @@ mod start;
 use std::sync::Arc;
 
 use directory::Org;
-use mail::{Mailbox, Reply, ReversePath};
-use spool::{HopKey, Route, Spool};
+use mail::{Mailbox, Reply};
+use spool::{HopKey, Spool};
 use transport::categorize::Categorizer;
 use transport::deliver::Deliverer;
 use transport::receive::{Readiness, Receiver};
@@ -107,7 +107,7 @@ impl Node {
 
     /// Where mail for this recipient would go now.
     pub(crate) fn route_of(&self, to: &Mailbox) -> HopKey {
-        self.categorizer.hop(&ReversePath::Null, to)
+        self.categorizer.hop_of(to)
     }
 
     pub(crate) fn uptime_ms(&self) -> u64 {

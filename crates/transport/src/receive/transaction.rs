@@ -87,7 +87,12 @@ impl Session<'_> {
         let answer = visitor.org.recipient(&visitor.connector, visitor.principal(), &address);
         match answer.refusal() {
             Some(reply) if !bare => {
-                let reason = if answer == RecipientAnswer::RelayDenied { "relay_denied" } else { "unknown_user" };
+                let reason = match answer {
+                    RecipientAnswer::RelayDenied => "relay_denied",
+                    RecipientAnswer::NoSuchDomain => "no_such_domain",
+                    RecipientAnswer::NotKnownYet => "recipients_not_known",
+                    RecipientAnswer::UnknownUser | RecipientAnswer::Accept => "unknown_user",
+                };
                 let sender = Some(&transaction.envelope.from);
                 self.reporter.refused(visitor, reason, sender, &[address.as_str()], &reply);
                 self.hold_back();
