@@ -69,5 +69,10 @@ pub(super) const ROWS: &[Setting] = &[
     ),
     row("tarpit_first", Duration(0, 4 * MINUTE), Is("\"10s\""), "How long answers to MAIL are held back at first."),
     row("tarpit_step", Duration(0, 4 * MINUTE), Is("\"5s\""), "How much longer at each look."),
-    row("tarpit_max", Duration(0, 4 * MINUTE), Is("\"55s\""), "The longest; clients wait five minutes (RFC 5321 4.5.3.2)."),
+    row(
+        "tarpit_max",
+        Duration(0, 4 * MINUTE),
+        Is("\"55s\""),
+        "The longest; clients wait five minutes (RFC 5321 4.5.3.2).",
+    ),
 ];

@@ -200,12 +200,7 @@ pub static NODE: &[Section] = &[
             ),
         ],
     },
-    Section {
-        name: "back_pressure",
-        repeated: false,
-        what: back_pressure::WHAT,
-        settings: back_pressure::ROWS,
-    },
+    Section { name: "back_pressure", repeated: false, what: back_pressure::WHAT, settings: back_pressure::ROWS },
     Section {
         name: "trace",
         repeated: false,
