@@ -1,8 +1,8 @@
-//! The encodings of commands: xtext, base 64 and ESMTP parameters read back what they wrote and nothing else.
+//! The encodings of commands: xtext, base 64, ESMTP parameters and journeys between servers read back what they wrote and nothing else.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use smtp::grammar::{base64, parameters, path, xtext};
+use smtp::grammar::{base64, journey, parameters, path, xtext};
 
 fuzz_target!(|input: &[u8]| {
     let mut coded = Vec::new();
@@ -18,6 +18,12 @@ fuzz_target!(|input: &[u8]| {
     xtext::encode(text, &mut coded);
     assert_eq!(xtext::decode(coded.as_bytes()).as_deref(), Some(input));
     xtext::decode(input);
+    if let Some(read) = journey::parse(text) {
+        let mut again = Vec::new();
+        assert!(journey::fits(&read));
+        journey::write(&read, &mut again);
+        assert_eq!(again, input, "one text for one journey");
+    }
     if let Some(path) = path::split(text) {
         assert!(text.contains(path.address) && text.ends_with(path.rest));
         for parameter in parameters::parameters(path.rest).flatten() {

@@ -54,11 +54,11 @@ pub fn settings(flags: u8, bounds: u8) -> Settings {
 }
 
 impl Driver {
-    /// A session that trusts its peer for XCLIENT if `xclient`.
+    /// A session that trusts its peer for XCLIENT, and as a server of ours, if `xclient`.
     pub fn new(settings: Settings, xclient: bool, tape: Tape) -> Driver {
         let lmtp = settings.protocol == Protocol::Lmtp;
         let session = Session::new(Arc::new(settings));
-        let mut session = if xclient { session.trust_xclient() } else { session };
+        let mut session = if xclient { session.trust_xclient().trust_server() } else { session };
         session.greet();
         Driver { session, tape, lmtp, story: Story::default(), transaction: None, custody_replies: 0, over: false }
     }

@@ -64,7 +64,7 @@ impl Organization {
     fn document(&self, word: &str, more: &str) -> String {
         let connector = |name: &str, port: u16| {
             format!(
-                "\n[[receive_connector]]\nname = \"{name}\"\nnodes = [\"{name}.test\"]\nlisten = [\"127.0.0.1:{port}\"]\n\
+                "\n[[receive_connector]]\nname = \"{name}\"\nservers = [\"{name}.test\"]\nlisten = [\"127.0.0.1:{port}\"]\n\
                  permissions = [\"anonymous\"]\ncopies = 0\nbanner = \"{name}.test {word}\"\n"
             )
         };
@@ -244,7 +244,7 @@ fn a_node_that_cannot_keeps_what_it_has_and_says_so() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let blocked =
-        format!("\n[[receive_connector]]\nname = \"more\"\nnodes = [\"b.test\"]\nlisten = [\"127.0.0.1:{port}\"]\n");
+        format!("\n[[receive_connector]]\nname = \"more\"\nservers = [\"b.test\"]\nlisten = [\"127.0.0.1:{port}\"]\n");
     let (code, out, err) = of.apply(&of.a, &of.document("second", &blocked), "one more");
     assert_eq!(code, 0, "{out}{err}");
     let why =

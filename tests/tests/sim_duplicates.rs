@@ -13,7 +13,8 @@ use journal::copies::{HeldCopy, HeldLink, Link};
 use mail::{BodyKind, Enhanced, Envelope, Event, Mailbox, MessageId, Protection, Recipient, Recorder, Reply};
 use mail::{ReversePath, WhenShort};
 use spool::{
-    Accepting, Attempt, Canary, Facts, Filter, HopId, HopKey, Outcome, Route, Settings, Source, Spool, Wake, Work,
+    Accepting, Attempt, Canary, Facts, Filter, HopId, HopKey, Outcome, Route, Settings, Source, Spool, ToRoute, Wake,
+    Work,
 };
 use world::sim::{SimChance, SimHandle};
 use world::{Chance, World};
@@ -35,9 +36,13 @@ impl Wake for Outside {
 }
 
 impl Route for Outside {
-    fn hop(&self, _: &ReversePath, to: &Mailbox) -> HopKey {
-        HopKey::Mx { connector: "out".into(), domain: to.domain().into() }
+    fn hops(&self, message: &ToRoute<'_>) -> Vec<HopKey> {
+        message.envelope.recipients.iter().map(|to| hop(&to.address)).collect()
     }
+}
+
+fn hop(to: &Mailbox) -> HopKey {
+    HopKey::Mx { connector: "out".into(), domain: to.domain().into() }
 }
 
 /// A node that has the journal open.

@@ -67,19 +67,6 @@ pub struct TraceQuery {
     pub limit: Option<usize>,
 }
 
-/// What `explain` asks.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ExplainQuery {
-    /// The peer.
-    pub from: String,
-    /// Our address and port.
-    pub to: String,
-    /// A recipient.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rcpt: Option<String>,
-}
-
 /// What `explain` answers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Explained {

@@ -12,8 +12,10 @@ pub struct AcceptedDomain {
     pub name: Arc<str>,
     /// Where its mail goes.
     pub deliver: Deliver,
-    /// Local parts that exist, as [`AcceptedDomain::mailbox_name`] writes them; `None` takes every one.
+    /// Local parts that exist beside those of the organization's table, as [`AcceptedDomain::mailbox_name`] writes them.
     pub recipients: Option<HashSet<Box<str>>>,
+    /// Who is neither in `recipients` nor in the organization's table does not exist.
+    pub refuses_unknown: bool,
     /// `bob+anything` is `bob`.
     pub plus_addressing: bool,
 }
@@ -44,11 +46,10 @@ impl AcceptedDomain {
         }
     }
 
-    /// There is such a mailbox. `postmaster` always exists (RFC 5321 4.5.1).
-    pub fn has_recipient(&self, local: &str) -> bool {
-        let Some(recipients) = &self.recipients else { return true };
+    /// The domain lists this local part. `postmaster` always exists (RFC 5321 4.5.1).
+    pub fn lists(&self, local: &str) -> bool {
         let name = self.mailbox_name(local);
-        recipients.contains(name.as_ref()) || name == POSTMASTER
+        name == POSTMASTER || self.recipients.as_ref().is_some_and(|listed| listed.contains(name.as_ref()))
     }
 }
 
@@ -56,7 +57,7 @@ impl AcceptedDomain {
 pub const POSTMASTER: &str = "postmaster";
 
 /// `"bob"` is the same mailbox as `bob` (RFC 5321 4.1.2); quotes that are needed stay.
-fn unquoted(local: &str) -> &str {
+pub(crate) fn unquoted(local: &str) -> &str {
     let Some(inner) = local.strip_prefix('"').and_then(|l| l.strip_suffix('"')) else { return local };
     let atom = |c: char| c.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c);
     let plain = !inner.is_empty() && inner.split('.').all(|part| !part.is_empty() && part.chars().all(atom));

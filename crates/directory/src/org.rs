@@ -1,9 +1,11 @@
 //! The organization, compiled: which connector a connection meets, whether a sender and a recipient are welcome, where mail goes.
 
 use crate::domain::{AcceptedDomain, Deliver, DomainMap};
+use crate::handling::Handling;
 use crate::permission::{Grants, Group, Principal};
 use crate::range::IpRange;
 use crate::receive::{Protocol, ReceiveConnector};
+use crate::recipients::{Recipient, Recipients};
 use crate::retry::Retry;
 use crate::send::SendConnector;
 use crate::target::LmtpTarget;
@@ -15,7 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// The organization document, valid and ready to be asked. Share it as `Arc<Org>`; a reload makes a new one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Org {
     /// Who gets mail for `<postmaster>` without a domain (RFC 5321 4.5.1), and whose name notifications bear.
     pub postmaster: Mailbox,
@@ -29,6 +31,11 @@ pub struct Org {
     pub users: Vec<Arc<User>>,
     /// When failed deliveries are tried again.
     pub retry: Retry,
+    /// What is done with mail before it is taken.
+    pub handling: Arc<Handling>,
+    /// Everybody whom the document itself names.
+    own_recipients: Recipients,
+    recipients: Recipients,
     choices: Vec<Choice>,
     domains: DomainMap<Arc<AcceptedDomain>>,
     spaces: DomainMap<Arc<SendConnector>>,
@@ -43,10 +50,13 @@ pub struct Parts {
     pub send_connectors: Vec<Arc<SendConnector>>,
     pub users: Vec<Arc<User>>,
     pub retry: Retry,
+    pub handling: Arc<Handling>,
+    /// Everybody whom the document itself names.
+    pub recipients: Recipients,
 }
 
 /// One socket and one range of a connector. Sorted so that the first one that fits a connection is the one that counts.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Choice {
     socket: SocketAddr,
     range: IpRange,
@@ -88,6 +98,10 @@ pub enum RecipientAnswer {
     RelayDenied,
     /// The domain is ours and there is no such mailbox.
     UnknownUser,
+    /// The connector refuses domains of this form.
+    NoSuchDomain,
+    /// The domain is ours, and a directory that may know the mailbox was never read so far.
+    NotKnownYet,
 }
 
 /// Where mail for an address goes.
@@ -127,12 +141,16 @@ impl Org {
             send_connectors: parts.send_connectors,
             users: parts.users,
             retry: parts.retry,
+            handling: parts.handling,
+            recipients: parts.recipients.clone(),
+            own_recipients: parts.recipients,
         }
     }
 
     /// The sockets to listen on: every binding once; an address that a wildcard of its family and port includes is left out.
     pub fn listeners(&self) -> Vec<Listener> {
-        let all = || self.receive_connectors.iter().flat_map(|c| c.listen.iter().map(move |socket| (*socket, c)));
+        let enabled = || self.receive_connectors.iter().filter(|connector| connector.enabled);
+        let all = || enabled().flat_map(|c| c.listen.iter().map(move |socket| (*socket, c)));
         let mut found: Vec<Listener> = Vec::new();
         for (socket, connector) in all() {
             let included = all().any(|(other, _)| other != socket && socket_covers(other, socket));
@@ -166,29 +184,61 @@ impl Org {
             let may_log_on = matches!(principal, Principal::Peer) && connector.permissions.contains(&Group::Users);
             return if may_log_on { SenderAnswer::AuthRequired } else { SenderAnswer::NotAllowed };
         }
+        if from.is_null() || self.owns(principal, from) {
+            return SenderAnswer::Accept;
+        }
+        match () {
+            () if !grants.has(Grants::ANY_SENDER) => SenderAnswer::NotTheirs,
+            () if !grants.has(Grants::OWN_DOMAIN_SENDER) && self.is_own_sender(from) => SenderAnswer::OwnDomain,
+            () => SenderAnswer::Accept,
+        }
+    }
+
+    /// Whether `from` is an address of whoever the session acts for: the one place that knows whose an address is.
+    fn owns(&self, principal: &Principal, from: &ReversePath) -> bool {
         match principal {
-            Principal::User(user) if !grants.has(Grants::ANY_SENDER) && !user.may_send_as(from) => {
-                SenderAnswer::NotTheirs
-            }
-            Principal::Peer if !grants.has(Grants::OWN_DOMAIN_SENDER) && self.is_own_sender(from) => {
-                SenderAnswer::OwnDomain
-            }
-            _ => SenderAnswer::Accept,
+            Principal::User(user) => user.may_send_as(from),
+            Principal::Peer | Principal::Server(_) => false,
         }
     }
 
     /// Whether RCPT to `to` is welcome.
     pub fn recipient(&self, connector: &ReceiveConnector, principal: &Principal, to: &Mailbox) -> RecipientAnswer {
-        self.recipient_answer(connector.grants(principal), to)
-    }
-
-    pub(crate) fn recipient_answer(&self, grants: Grants, to: &Mailbox) -> RecipientAnswer {
+        let grants = connector.grants(principal);
         match self.accepted_domain(to.domain()) {
-            Some(domain) if domain.has_recipient(to.local()) => RecipientAnswer::Accept,
+            Some(domain) if !domain.refuses_unknown || domain.lists(to.local()) => RecipientAnswer::Accept,
+            Some(_) if self.recipient_of(to).is_some() => RecipientAnswer::Accept,
+            Some(_) if !self.recipients.are_whole() => RecipientAnswer::NotKnownYet,
             Some(_) => RecipientAnswer::UnknownUser,
+            None if connector.refuses_domain(to.domain()) => RecipientAnswer::NoSuchDomain,
             None if grants.has(Grants::ANY_RECIPIENT) => RecipientAnswer::Accept,
             None => RecipientAnswer::RelayDenied,
         }
+    }
+
+    /// Those whom the document itself names, in its order.
+    pub fn own_recipients(&self) -> &Recipients {
+        &self.own_recipients
+    }
+
+    /// Everybody: those whom the document names, then those of the directories.
+    pub fn recipients(&self) -> &Recipients {
+        &self.recipients
+    }
+
+    /// This organization with what its directories know now. Cheap: tables are shared, not copied.
+    pub fn with_recipients(&self, of_directories: &Recipients) -> Org {
+        Org { recipients: self.own_recipients.and(of_directories), ..self.clone() }
+    }
+
+    /// Who has this address: as it is written, or without what stands behind a `+` where the domain says so.
+    pub fn recipient_of(&self, to: &Mailbox) -> Option<Recipient<'_>> {
+        self.recipients.get(to).or_else(|| {
+            let domain = self.accepted_domain(to.domain()).filter(|domain| domain.plus_addressing)?;
+            let has_plus = !self.recipients.is_empty() && to.local().contains('+');
+            let base = has_plus.then(|| Mailbox::of_parts(&domain.mailbox_name(to.local()), to.domain()))?;
+            self.recipients.get(&base)
+        })
     }
 
     /// Where mail for `to` goes.
@@ -249,7 +299,7 @@ pub(crate) fn socket_covers(socket: SocketAddr, local: SocketAddr) -> bool {
 
 fn choices(connectors: &[Arc<ReceiveConnector>]) -> Vec<Choice> {
     let mut choices = Vec::new();
-    for connector in connectors {
+    for connector in connectors.iter().filter(|connector| connector.enabled) {
         for socket in &connector.listen {
             for range in &connector.remote.0 {
                 choices.push(Choice { socket: *socket, range: *range, connector: Arc::clone(connector) });
@@ -282,6 +332,10 @@ impl RecipientAnswer {
             RecipientAnswer::Accept => None,
             RecipientAnswer::RelayDenied => Some(Reply::new(550, Enhanced::new(5, 7, 1), "Relay access denied")),
             RecipientAnswer::UnknownUser => Some(Reply::new(550, Enhanced::new(5, 1, 1), "No such user here")),
+            RecipientAnswer::NoSuchDomain => Some(Reply::new(550, Enhanced::new(5, 1, 2), "No such domain")),
+            RecipientAnswer::NotKnownYet => {
+                Some(Reply::new(451, Enhanced::new(4, 3, 0), "Recipients are not known yet, try later"))
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{ARGON2ID, good, load};
-use directory::{Grants, Loaded, Org, OrgText, Principal, RecipientAnswer, Route, SenderAnswer, Start};
+use directory::{Grants, Loaded, Org, OrgText, Principal, Question, RecipientAnswer, Route, SenderAnswer, Start};
 use mail::{Mailbox, ReversePath};
 use std::net::{IpAddr, SocketAddr};
 use world::World;
@@ -72,9 +72,12 @@ fn the_smallest_range_around_the_peer_counts() {
     );
 }
 
+/// A node with a certificate of the organization.
+const NODE_WITH_LINKS: &str = "name = \"mx1.example.org\"\n[peers]\nlisten = \"127.0.0.1:2526\"\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\nca = \"cert.pem\"\n";
+
 #[test]
 fn grants_are_those_of_behaviours_1_4() {
-    let loaded = good(&format!(
+    let org = format!(
         r#"
         [[accepted_domain]]
         name = "ours.example"
@@ -111,11 +114,18 @@ fn grants_are_those_of_behaviours_1_4() {
         name = "users"
         listen = ["192.0.2.6:587"]
         protocol = "submission"
+        [[receive_connector]]
+        name = "links"
+        listen = ["192.0.2.7:2526"]
+        tls = "organization"
+        permissions = ["servers"]
         "#
-    ));
+    );
+    let loaded = load(Some(NODE_WITH_LINKS), &org).unwrap();
     let org = &loaded.org;
     let bob = Principal::User(org.user("BOB@ours.example").unwrap().clone());
     let peer = Principal::Peer;
+    let server = Principal::Server("mx2.ours.example".into());
     use RecipientAnswer::{Accept as Go, RelayDenied};
     use SenderAnswer::{Accept, AuthRequired, NotAllowed, NotTheirs, OwnDomain};
     // connector, principal, stranger as sender, own domain as sender, recipient elsewhere
@@ -128,6 +138,11 @@ fn grants_are_those_of_behaviours_1_4() {
         ("users", &peer, AuthRequired, AuthRequired, RelayDenied),
         ("users", &bob, NotTheirs, NotTheirs, Go),
         ("strangers", &bob, NotAllowed, NotAllowed, RelayDenied),
+        ("links", &server, Accept, Accept, Go),
+        ("links", &peer, NotAllowed, NotAllowed, RelayDenied),
+        ("links", &bob, NotAllowed, NotAllowed, RelayDenied),
+        ("strangers", &server, NotAllowed, NotAllowed, RelayDenied),
+        ("servers", &server, Accept, Accept, Go),
     ];
     for (name, principal, stranger, own, elsewhere) in table {
         let connector = org.receive_connector(name).unwrap();
@@ -152,6 +167,122 @@ fn grants_are_those_of_behaviours_1_4() {
     let applications = org.receive_connector("applications").unwrap().grants(&peer);
     assert!(!applications.has(Grants::ANY_SIZE) && !applications.has(Grants::TRUSTED));
     assert_eq!(RelayDenied.refusal().unwrap().to_string(), "550 5.7.1 Relay access denied");
+}
+
+/// What each principal holds, and what single permissions make of it: behaviours 1.4, row by row.
+#[test]
+fn single_permissions_are_given_and_taken() {
+    let on = |port: u16, text: &str| {
+        format!(
+            "[[receive_connector]]\nname = \"c{port}\"\nlisten = [\"192.0.2.1:{port}\"]\nremote = [\"10.0.0.0/24\"]\n{text}\n"
+        )
+    };
+    let everybody = "submit any-sender own-domain-sender routing-headers";
+    let secured = "submit any-recipient any-sender own-domain-sender trusted any-size any-recipient-count internal routing-headers";
+    let users = "submit any-recipient trusted routing-headers";
+    // document, what a peer holds, what bob holds
+    let table = [
+        ("permissions = [\"anonymous\"]", everybody, ""),
+        (
+            "permissions = [\"anonymous\"]\ngrant = [\"anonymous:any-recipient\"]",
+            "submit any-recipient any-sender own-domain-sender routing-headers",
+            "",
+        ),
+        ("permissions = [\"relay\"]", "submit any-recipient any-sender own-domain-sender routing-headers", ""),
+        (
+            "permissions = [\"anonymous\"]\ndeny = [\"anonymous:own-domain-sender\"]",
+            "submit any-sender routing-headers",
+            "",
+        ),
+        ("permissions = [\"partners\"]\ntls = \"require\"", "submit any-sender routing-headers", ""),
+        ("permissions = [\"servers\"]\nexternally_secured = true", secured, ""),
+        ("permissions = [\"users\", \"servers\"]\nexternally_secured = false", "", users),
+        (
+            "permissions = [\"users\"]\ngrant = [\"users:any-sender\"]\ndeny = [\"bob@ours.example:any-recipient\"]",
+            "",
+            "submit any-sender trusted routing-headers",
+        ),
+        (
+            "permissions = [\"users\"]\ngrant = [\"bob@ours.example:any-size\", \"carol:any-sender\"]",
+            "",
+            "submit any-recipient trusted any-size routing-headers",
+        ),
+        // A grant counts for members of a group that is not named; a denial beats what any group gives.
+        ("permissions = [\"users\"]\ngrant = [\"anonymous:submit\"]", "submit", users),
+        ("permissions = [\"anonymous\", \"relay\"]\ndeny = [\"relay:any-recipient\"]", everybody, ""),
+        ("permissions = [\"users\"]\ndeny = [\"users:submit\"]", "", "any-recipient trusted routing-headers"),
+    ];
+    let mut text = format!(
+        "[[user]]\nname = \"Bob@ours.example\"\npassword = \"{ARGON2ID}\"\n[[user]]\nname = \"Carol\"\npassword = \"{ARGON2ID}\"\n"
+    );
+    table.iter().zip(1..).for_each(|((document, ..), port)| text.push_str(&on(port, document)));
+    let loaded = good(&text);
+    let bob = Principal::User(loaded.org.user("bob@ours.example").unwrap().clone());
+    for ((document, peers, bobs), port) in table.iter().zip(1_u16..) {
+        let connector = loaded.org.receive_connector(&format!("c{port}")).unwrap();
+        assert_eq!(connector.grants(&Principal::Peer).words().join(" "), *peers, "{document}");
+        assert_eq!(connector.grants(&bob).words().join(" "), *bobs, "{document}");
+    }
+}
+
+#[test]
+fn a_usage_is_a_start_and_what_is_written_counts() {
+    let loaded = good(
+        "[[receive_connector]]\nname = \"Client mx1\"\nusage = \"client\"\n\
+         [[receive_connector]]\nname = \"Internet\"\nusage = \"internet\"\nlisten = [\"192.0.2.1:25\"]\n\
+         [[receive_connector]]\nname = \"Partner\"\nusage = \"partner\"\nlisten = [\"192.0.2.2:25\"]\nremote = [\"10.0.0.1\"]\n\
+         [[receive_connector]]\nname = \"odd\"\nusage = \"client\"\nlisten = [\"192.0.2.3:25\"]\ntls = \"offer\"\nprotocol = \"smtp\"\nenabled = false\n",
+    );
+    let shown: Vec<String> = loaded
+        .org
+        .receive_connectors
+        .iter()
+        .map(|c| {
+            let groups: Vec<&str> = c.permissions.iter().map(|group| group.word()).collect();
+            format!(
+                "{}: {} {:?} {} {:?} {:?}",
+                c.name,
+                c.protocol.word(),
+                c.listen,
+                c.tls.word(),
+                groups,
+                c.auth.words()
+            )
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            r#"Client mx1: submission [0.0.0.0:587, [::]:587] require ["users"] ["plain", "login", "scram-sha-256"]"#,
+            r#"Internet: smtp [192.0.2.1:25] offer ["anonymous"] []"#,
+            r#"Partner: smtp [192.0.2.2:25] require ["partners"] []"#,
+            r#"odd: smtp [192.0.2.3:25] offer ["users"] ["plain", "login", "scram-sha-256"]"#,
+        ]
+    );
+    assert_eq!(chosen(&loaded.org, "192.0.2.3:25", "10.0.0.1"), "421", "a connector that is not enabled takes nobody");
+    assert_eq!(loaded.org.listeners().len(), 4);
+}
+
+#[test]
+fn domains_that_nobody_means_are_refused_unless_they_are_ours() {
+    let loaded = good(
+        "[[accepted_domain]]\nname = \"intranet\"\ndeliver = \"maildir\"\nrecipients = [\"bob\"]\n\
+         [[receive_connector]]\nname = \"in\"\nlisten = [\"127.0.0.1:25\"]\npermissions = [\"relay\"]\nrefuse_domains = [\"single-label\", \"reserved\"]\n",
+    );
+    let (org, connector) = (&loaded.org, &loaded.org.receive_connectors[0]);
+    for (to, answer) in [
+        ("bob@intranet", RecipientAnswer::Accept),
+        ("bob@elsewhere", RecipientAnswer::NoSuchDomain),
+        ("bob@a.TEST", RecipientAnswer::NoSuchDomain),
+        ("bob@example.com", RecipientAnswer::NoSuchDomain),
+        ("bob@mail.example.com", RecipientAnswer::NoSuchDomain),
+        ("bob@notexample.com", RecipientAnswer::Accept),
+        ("bob@contest.org", RecipientAnswer::Accept),
+        ("bob@[192.0.2.1]", RecipientAnswer::Accept),
+    ] {
+        assert_eq!(org.recipient(connector, &Principal::Peer, &mailbox(to)), answer, "{to}");
+    }
+    assert_eq!(RecipientAnswer::NoSuchDomain.refusal().unwrap().to_string(), "550 5.1.2 No such domain");
 }
 
 fn route(org: &Org, to: &str) -> String {
@@ -247,14 +378,14 @@ fn a_connector_is_for_the_nodes_that_it_names() {
     let on = |nodes: &str, name: &str, port: u16| {
         format!("[[receive_connector]]\nname = \"{name}\"\nlisten = [\"127.0.0.1:{port}\"]\n{nodes}\n")
     };
-    let (ours, theirs) = ("nodes = [\"MX1.example.org\"]", "nodes = [\"mx2.example.org\", \"mx3.example.org\"]");
+    let (ours, theirs) = ("servers = [\"MX1.example.org\"]", "servers = [\"mx2.example.org\", \"mx3.example.org\"]");
     let loaded = good(&(on(ours, "one", 25) + &on(theirs, "two", 25) + &on("", "all", 587)));
     let names: Vec<&str> = loaded.org.receive_connectors.iter().map(|connector| &*connector.name).collect();
     assert_eq!(names, ["one", "all"], "one socket on two nodes, a connector for each");
     assert!(loaded.warnings.0.is_empty(), "{}", loaded.warnings);
     let told = |org: &str| load(None, org).map(|_| ()).unwrap_err().to_string();
     assert!(told(&(on(theirs, "two", 25) + &on("", "all", 25))).contains("is taken by receive connector \"two\""));
-    assert!(told(&on("nodes = [\"a b\"]", "one", 25)).contains("org.toml:4:10: \"a b\" is no node's name"));
+    assert!(told(&on("servers = [\"a b\"]", "one", 25)).contains("org.toml:4:12: \"a b\" is no server's name"));
     let none = good(&on(theirs, "two", 25));
     assert!(none.warnings.to_string().contains("no [[receive_connector]] is for node mx1.example.org"));
     assert!(none.org.listeners().is_empty());
@@ -317,7 +448,7 @@ fn the_built_in_relay_to_smart_hosts() {
     assert_eq!(chosen(org, "192.0.2.1:2500", "127.0.0.2"), "in");
     assert_eq!(chosen(org, "192.0.2.1:2500", "10.0.0.1"), "421", "nobody but this machine may relay");
     assert!(
-        org.explain(ip("127.0.0.1"), socket("127.0.0.1:2500"), Some(&mailbox("a@posthouse.test")))
+        org.explain(&asked("127.0.0.1", "127.0.0.1:2500", "a@posthouse.test"))
             .contains("smart hosts 10.0.0.5:26, relay.example.org:25, [2001:db8::1]:25")
     );
 }
@@ -346,6 +477,60 @@ fn bad_options() {
     );
 }
 
+fn asked(from: &str, to: &str, rcpt: &str) -> Question {
+    Question { rcpt: Some(mailbox(rcpt)), ..Question::connection(ip(from), socket(to)) }
+}
+
+#[test]
+fn explain_says_who_may_send_what_and_finds_the_socket() {
+    let loaded = good(&format!(
+        "[[accepted_domain]]\nname = \"ours.example\"\ndeliver = \"maildir\"\nrecipients = [\"bob\"]\n\
+         [[receive_connector]]\nname = \"sub\"\nprotocol = \"submission\"\nlisten = [\"127.0.0.1:587\"]\n\
+         [[receive_connector]]\nname = \"in\"\nlisten = [\"0.0.0.0:25\", \"127.0.0.1:26\"]\nown_domain_senders = false\nmessage_size_max = \"1MB\"\n\
+         [[user]]\nname = \"bob@ours.example\"\npassword = \"{ARGON2ID}\"\n\
+         [[user]]\nname = \"ann\"\npassword = \"{ARGON2ID}\"\nmay_send_as = [\"*@ours.example\"]\n"
+    ));
+    let explain = |port, mail: &str, user: Option<&str>| {
+        let (user, size_bytes) = (user.map(String::from), Some(2 << 20));
+        loaded.org.explain(&Question {
+            to: None,
+            port,
+            user,
+            mail: Some(from(mail)),
+            size_bytes,
+            ..Question::connection(ip("192.0.2.9"), socket("0.0.0.0:1"))
+        })
+    };
+    let strangers = explain(25, "bob@ours.example", None);
+    for line in [
+        "A connection from 192.0.2.9 to 0.0.0.0:25 meets receive connector \"in\", by its range 0.0.0.0/0.\n",
+        "Without logging on, MAIL FROM:<bob@ours.example> is refused with 550 5.7.1 Senders of our own domains must authenticate: \
+         accepted domain ours.example is ours, and peers of this connector may not use it.\n",
+        "Without logging on, a message of 2MB is refused with 552 5.3.4: 1MB is the limit.\n",
+    ] {
+        assert!(strangers.contains(line), "{strangers}");
+    }
+    assert!(explain(25, "x@away.example", None).contains("MAIL FROM:<x@away.example> is accepted.\n"));
+    assert!(
+        explain(25, "x@away.example", Some("ann")).contains("ann cannot log on there: the connector offers no AUTH.\n")
+    );
+    let users = explain(587, "bob@ours.example", None);
+    for line in [
+        "to 127.0.0.1:587 meets receive connector \"sub\"",
+        "Without logging on, MAIL FROM:<bob@ours.example> is refused with 530 5.7.0 Authentication required.\n",
+        "After logging on, MAIL FROM:<bob@ours.example> is accepted from bob@ours.example, ann.\n",
+        "Without logging on, a message of 2MB is not too large (36MB is the limit).\n",
+    ] {
+        assert!(users.contains(line), "{users}");
+    }
+    let ann = explain(587, "x@away.example", Some("Ann"));
+    let refused = "Logged on as ann, MAIL FROM:<x@away.example> is refused with 550 5.7.1 You may not send as this address: \
+                   neither the name of ann nor its may_send_as covers that address.\n";
+    assert!(ann.contains(refused), "{ann}");
+    assert!(explain(587, "x@away.example", None).contains("for every user: none may send as that address.\n"));
+    assert!(explain(2525, "x@away.example", None).starts_with("Nothing listens on 0.0.0.0:2525.\n"));
+}
+
 #[test]
 fn explain_says_what_is_met() {
     let loaded = good(&format!(
@@ -353,7 +538,7 @@ fn explain_says_what_is_met() {
          [[receive_connector]]\nname = \"sub\"\nprotocol = \"submission\"\nlisten = [\"0.0.0.0:587\"]\nremote = [\"10.0.0.0/8\"]\n\
          trusted_proxies = [\"10.9.9.9\"]\n[[user]]\nname = \"bob\"\npassword = \"{ARGON2ID}\"\n"
     ));
-    let explain = |from, to, rcpt| loaded.org.explain(ip(from), socket(to), Some(&mailbox(rcpt)));
+    let explain = |from, to, rcpt| loaded.org.explain(&asked(from, to, rcpt));
     assert_eq!(
         explain("10.1.2.3", "192.0.2.1:587", "alice@ours.example"),
         "A connection from 10.1.2.3 to 192.0.2.1:587 meets receive connector \"sub\", by its range 10.0.0.0/8.\n\

@@ -81,6 +81,12 @@ impl Running {
         Loaded::load_with(self.world.disk.as_ref(), &self.start, given)
     }
 
+    /// An organization document as another server would read it.
+    pub fn read_as(&self, text: &str, server: &str) -> Result<Loaded, Problems> {
+        let given = OrgText { name: "org.toml", text };
+        Loaded::load_for(self.world.disk.as_ref(), &self.start, Some(given), Some(server))
+    }
+
     /// Makes all of `next` the running configuration: for a node that does not run yet.
     pub fn begin(&self, next: Loaded, source: Source) {
         *self.state() = State { loaded: Arc::new(next), source, loaded_ms: self.world.clock.wall_ms() };

@@ -5,12 +5,12 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 
 use directory::{Loaded, Problems, Start};
-use mail::Mailbox;
 use serde::Serialize;
 use transport::auth;
 use world::{Open, World};
 
 use crate::certificates::ServedCertificate;
+use crate::control::Case;
 use crate::peers::LinkTls;
 
 /// Documents by name; one that is not named is built in.
@@ -47,13 +47,12 @@ fn certificates(loaded: &Loaded) -> Vec<String> {
     clients.into_iter().chain(links).map(|error| error.to_string()).collect()
 }
 
-/// What a connection from `from` to `to` would meet, and mail for `rcpt` on it. The error says what was not understood.
-pub fn explain(documents: Document, from: &str, to: &str, rcpt: Option<&str>) -> Result<String, String> {
-    let loaded = load(documents).map_err(|problems| problems.to_string())?;
-    let from = from.parse().map_err(|_| format!("'{from}' is not an address; write 192.0.2.1"))?;
-    let to = to.parse().map_err(|_| format!("'{to}' is no address with port; write 127.0.0.1:25"))?;
-    let rcpt = rcpt.map(|text| Mailbox::parse(text, true)).transpose().map_err(|error| error.to_string())?;
-    Ok(loaded.org.explain(from, to, rcpt.as_ref()))
+/// What a connection would meet, and a sender and a recipient on it. The error says what was not understood.
+pub fn explain(documents: Document, case: &Case) -> Result<String, String> {
+    let question = case.question().map_err(|refusal| refusal.to_string())?;
+    let start = Start { config: documents.config, org: documents.org, ..Start::default() };
+    let loaded = Loaded::load_for(World::real().disk.as_ref(), &start, None, case.server.as_deref());
+    Ok(loaded.map_err(|problems| problems.to_string())?.org.explain(&question))
 }
 
 /// What org.toml keeps of a password.

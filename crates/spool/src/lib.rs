@@ -9,6 +9,7 @@ mod clean;
 mod cleaner;
 mod hop;
 mod index;
+mod journey;
 mod list;
 mod notify;
 mod open;
@@ -30,11 +31,12 @@ mod work;
 
 pub use body::Body;
 pub use hop::{HopId, HopKey};
+pub use journey::Journey;
 pub use pending::{Accepting, Pending, Push};
 pub use settings::{Canary, Ladder, Settings, Taken};
 pub use shared::Spool;
 pub use view::{
     Filter, Held, MessageView, Notice, QueueState, QueueView, RecipientState, RecipientView, Totals, VerbError,
 };
-pub use words::{AcceptError, Attempt, Facts, OpenError, Outcome, Priority, Refused, Route, Source, Wake};
+pub use words::{AcceptError, Attempt, Facts, OpenError, Outcome, Priority, Refused, Route, Source, ToRoute, Wake};
 pub use work::Work;

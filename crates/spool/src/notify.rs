@@ -9,16 +9,19 @@ use mail::dsn::{self, Action, Original, RecipientReport, Report};
 use mail::{BodyKind, Enhanced, Envelope, EventKind, Mailbox, MessageId, Recipient, Reply, Ret, ReversePath};
 
 use crate::body::Body;
+use crate::journey::Journey;
 use crate::packed;
 use crate::record::Accept;
 use crate::settler::Notice;
 use crate::shared::Inner;
-use crate::words::{Attempt, Outcome};
+use crate::words::{Attempt, Outcome, ToRoute};
 
 /// A message that something is said about.
 pub struct About {
     /// Its name.
     pub id: MessageId,
+    /// Where it was before it came here.
+    pub journey: Journey,
     /// Its accept record: how its client named itself stands there.
     pub accept: Extent,
     /// Its envelope.
@@ -178,7 +181,8 @@ fn notice(
     let mut packed = Vec::new();
     packed::pack(&envelope, &mut packed);
     trace(inner, &report, to, body.len() as u64);
-    let hops = inner.route(&envelope);
+    let journey = Journey::default().from(id.unix_ms(), body.len() as u64);
+    let hops = inner.route(&ToRoute { envelope: &envelope, size_bytes: body.len() as u64, journey: &journey });
     let at_once = inner.book().goes_at_once(&hops);
     Notice { id, body: Arc::new(body), envelope: Arc::new(envelope), packed, hops, at_once }
 }

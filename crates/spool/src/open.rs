@@ -8,7 +8,7 @@ use journal::{Extent, Journal, Mode, Position, Seen, SegmentNo};
 use mail::{EventKind, MessageId, Recorder};
 use world::World;
 
-use crate::book::{Book, Effects, Finished, Found, Leftovers, Rebuild};
+use crate::book::{Book, Effects, Finished, Found, Leftovers, Message, Rebuild};
 use crate::clean;
 use crate::hop::HopKey;
 use crate::packed;
@@ -17,7 +17,7 @@ use crate::record::{self, Accept, State, Unknown};
 use crate::settings::Settings;
 use crate::settler::{Bundle, Burial, Settler};
 use crate::shared::{Inner, Parts, Spool, Timeline};
-use crate::words::{OpenError, Route, Wake};
+use crate::words::{OpenError, Route, ToRoute, Wake};
 
 type OpenJournal =
     fn(&World, &Path, journal::Settings, Mode, &mut dyn FnMut(Seen<'_>)) -> Result<Journal, journal::OpenError>;
@@ -97,7 +97,7 @@ fn open(
     }
     let mut effects = Effects::default();
     let (mut book, mut leftovers) =
-        scan.rebuild.finish(&mut |envelope| hops(route.as_ref(), envelope), now_ms, &mut effects).map_err(bad)?;
+        scan.rebuild.finish(&mut |message| hops(route.as_ref(), message), now_ms, &mut effects).map_err(bad)?;
     for (id, position) in &leftovers.copies {
         book.add_copy(*id, journal.segment_of(*position));
     }
@@ -124,10 +124,11 @@ fn open(
     Ok(spool)
 }
 
-/// One key per recipient of a packed envelope, or one for all.
-fn hops(route: &dyn Route, envelope: &[u8]) -> Result<Vec<HopKey>, Unknown> {
-    let envelope = packed::unpack(envelope).map_err(|_| Unknown("envelope in an accept record"))?;
-    Ok(crate::shared::hops(route, &envelope))
+/// One key per recipient of a message, or one for all.
+fn hops(route: &dyn Route, message: &Message) -> Result<Vec<HopKey>, Unknown> {
+    let envelope = packed::unpack(message.envelope()).map_err(|_| Unknown("envelope in an accept record"))?;
+    let question = ToRoute { envelope: &envelope, size_bytes: message.size_bytes, journey: &message.journey() };
+    Ok(crate::shared::hops(route, &question))
 }
 
 impl Scan {

@@ -17,7 +17,7 @@ use crate::record::{self, Accept};
 use crate::settings::Canary;
 use crate::settler::Abandoned;
 use crate::shared::{Inner, Spool};
-use crate::words::{AcceptError, Facts, Refused, Source};
+use crate::words::{AcceptError, Facts, Refused, Source, ToRoute};
 
 /// A message while it arrives. Dropped before [`Pending::accept`]: forgotten.
 /// Memory is bounded: one buffer of 128 KiB that fills and two on their way to the disk.
@@ -193,7 +193,9 @@ impl Pending {
         let body = Arc::new(std::mem::take(&mut self.buffer));
         let has_rest = !body.is_empty();
         let inner = self.inner.clone();
-        let hops = inner.route(&envelope);
+        let journey = facts.journey.from(self.id.unix_ms(), self.size_bytes);
+        let packed_journey = journey.pack(self.id.unix_ms(), self.size_bytes);
+        let hops = inner.route(&ToRoute { envelope: &envelope, size_bytes: self.size_bytes, journey: &journey });
         let at_once = inner.book().goes_at_once(&hops);
         let mark = Accept {
             id: self.id,
@@ -203,6 +205,7 @@ impl Pending {
             priority: facts.priority,
             at_once,
             received_from: &facts.received_from,
+            journey: &packed_journey,
             envelope: &packed,
         };
         let mut batch = Batch::new();
@@ -225,6 +228,7 @@ impl Pending {
             size_bytes: self.size_bytes,
             priority: facts.priority,
             recipients: envelope.recipients.len() as u16,
+            journey: packed_journey,
             envelope: packed,
             accept: Extent::default(),
             last_chunk: has_rest.then(Extent::default),

@@ -82,6 +82,8 @@ pub struct Accept<'a> {
     pub at_once: bool,
     /// How the client named itself.
     pub received_from: &'a str,
+    /// See [`crate::Journey`]; packed, empty for a message that begins here.
+    pub journey: &'a [u8],
     /// See [`packed`].
     pub envelope: &'a [u8],
 }
@@ -125,8 +127,8 @@ impl<'a> Accept<'a> {
     /// The payload.
     pub fn write(&self) -> Vec<u8> {
         let from = &self.received_from[..packed::floor_char(self.received_from, 255)];
-        let mut out = Vec::with_capacity(32 + from.len() + self.envelope.len());
-        out.push(VERSION);
+        let mut out = Vec::with_capacity(34 + from.len() + self.journey.len() + self.envelope.len());
+        out.push(if self.journey.is_empty() { VERSION } else { VERSION_JOURNEY });
         out.extend_from_slice(&self.id.to_bytes());
         out.extend_from_slice(&self.size_bytes.to_le_bytes());
         out.extend_from_slice(&self.chunks.to_le_bytes());
@@ -139,6 +141,10 @@ impl<'a> Accept<'a> {
         out.push(priority | if self.at_once { AT_ONCE } else { 0 });
         out.push(from.len() as u8);
         out.extend_from_slice(from.as_bytes());
+        if !self.journey.is_empty() {
+            out.extend_from_slice(&(self.journey.len() as u16).to_le_bytes());
+            out.extend_from_slice(self.journey);
+        }
         out.extend_from_slice(self.envelope);
         out
     }
@@ -146,13 +152,23 @@ impl<'a> Accept<'a> {
     /// Reads a payload. The envelope is not looked into.
     pub fn read(payload: &'a [u8]) -> Result<Accept<'a>, Unknown> {
         let mut bytes = Reader(payload);
-        bytes.version("accept record of another version")?;
+        let version: [u8; 1] = bytes.array("accept record of another version")?;
+        if !matches!(version, [VERSION | VERSION_JOURNEY]) {
+            return Err(Unknown("accept record of another version"));
+        }
         let what = "accept record cut short";
         let id = bytes.id(what)?;
         let size_bytes = u64::from_le_bytes(bytes.array(what)?);
         let chunks = bytes.u32(what)?;
         let [hops, priority, from_len] = bytes.array(what)?;
         let from = bytes.take(usize::from(from_len), what)?;
+        let journey = match version {
+            [VERSION_JOURNEY] => {
+                let len = u16::from_le_bytes(bytes.array(what)?);
+                bytes.take(usize::from(len), what)?
+            }
+            _ => &[],
+        };
         Ok(Accept {
             id,
             size_bytes,
@@ -165,6 +181,7 @@ impl<'a> Accept<'a> {
                 _ => Priority::Low,
             },
             received_from: std::str::from_utf8(from).unwrap_or_default(),
+            journey,
             envelope: bytes.0,
         })
     }
@@ -294,6 +311,8 @@ impl<'a> Reader<'a> {
 }
 
 const VERSION: u8 = 1;
+/// An accept record with a journey. One without is written as before, so that what does not use sites can go back to an older program.
+const VERSION_JOURNEY: u8 = 2;
 /// In the byte of the priority.
 const AT_ONCE: u8 = 0x10;
 
@@ -304,7 +323,7 @@ mod tests {
     #[test]
     fn records_come_back_equal_and_cut_ones_are_refused() {
         let id = MessageId::new(77, [9; 10]);
-        let accept = Accept {
+        let mut accept = Accept {
             id,
             size_bytes: 5_000_000_000,
             chunks: 3,
@@ -312,11 +331,17 @@ mod tests {
             priority: Priority::Low,
             at_once: true,
             received_from: "client.example",
+            journey: &[],
             envelope: b"packed",
         };
         let written = accept.write();
-        assert_eq!(Accept::read(&written), Ok(accept));
-        assert!((0..30).all(|end| Accept::read(&written[..end]).is_err()));
+        assert_eq!(Accept::read(&written), Ok(accept.clone()));
+        assert!(written[0] == 1 && (0..30).all(|end| Accept::read(&written[..end]).is_err()));
+        accept.journey = b"journey";
+        let travelled = accept.write();
+        assert_eq!(Accept::read(&travelled), Ok(accept));
+        assert!((0..54).all(|end| Accept::read(&travelled[..end]).is_err()));
+        assert!(Accept::read(&[&[3], &travelled[1..]].concat()).is_err(), "a version that is not known");
         assert_eq!(read_chunk_head(&chunk_head(id, 4)), Ok((id, 4)));
 
         let state = State {

@@ -172,6 +172,7 @@ impl Notice {
             size_bytes: self.body.len() as u64,
             priority: Priority::Normal,
             recipients: self.envelope.recipients.len() as u16,
+            journey: Vec::new(),
             envelope: self.packed,
             accept,
             last_chunk: Some(chunk),

@@ -199,6 +199,7 @@ impl Notice {
             priority: Priority::Normal,
             at_once: self.at_once,
             received_from: "",
+            journey: &[],
             envelope: &self.packed,
         }
         .write()

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use journal::{Extent, Journal, Room};
-use mail::{Envelope, MessageId, Recorder};
+use mail::{MessageId, Recorder};
 use world::World;
 
 use crate::book::{Book, Effects};
@@ -14,7 +14,7 @@ use crate::hop::HopKey;
 use crate::processing::Processing;
 use crate::settings::Settings;
 use crate::settler::Settler;
-use crate::words::{Refused, Route, Wake};
+use crate::words::{Refused, Route, ToRoute, Wake};
 
 /// An open spool. Clones are the same spool.
 #[derive(Clone)]
@@ -171,8 +171,8 @@ impl Inner {
     }
 
     /// One key per recipient; one key if it is the same for all.
-    pub fn route(&self, envelope: &Envelope) -> Vec<HopKey> {
-        hops(self.route.as_ref(), envelope)
+    pub fn route(&self, message: &ToRoute<'_>) -> Vec<HopKey> {
+        hops(self.route.as_ref(), message)
     }
 
     /// Tells deliverers what the book wants them to know, and the owner of the timer if `due_ms` is earlier than it knows.
@@ -203,9 +203,14 @@ impl Inner {
     }
 }
 
-/// One key per recipient of an envelope; one key if it is the same for all.
-pub(crate) fn hops(route: &dyn Route, envelope: &Envelope) -> Vec<HopKey> {
-    let mut hops: Vec<HopKey> = envelope.recipients.iter().map(|to| route.hop(&envelope.from, &to.address)).collect();
+/// One key per recipient of a message; one key if it is the same for all.
+pub(crate) fn hops(route: &dyn Route, message: &ToRoute<'_>) -> Vec<HopKey> {
+    let mut hops = route.hops(message);
+    let recipients = message.envelope.recipients.len();
+    if hops.is_empty() || hops.len() > 1 && hops.len() < recipients {
+        // Who routes has forgotten some: those wait, and can be seen.
+        hops.resize_with(recipients.max(1), || HopKey::Unreachable { reason: "no answer".into() });
+    }
     if hops.windows(2).all(|pair| pair[0] == pair[1]) {
         hops.truncate(1);
     }

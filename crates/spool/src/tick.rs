@@ -101,7 +101,7 @@ impl Inner {
         let about: About = self.about(claim.subject.share());
         let (last, until_ms) = {
             let book = self.book();
-            (book.last_reply(claim.at), book.expires_ms(about.id.unix_ms()))
+            (book.last_reply(claim.at), book.message(claim.at).map_or(now_ms, |message| book.expires_ms(message)))
         };
         let text = last.unwrap_or_else(|| String::from("not delivered yet"));
         let reply = Reply::of(450, Enhanced::new(4, 4, 1), text);

@@ -5,13 +5,14 @@ use std::collections::BinaryHeap;
 use mail::{Enhanced, EventKind, MessageId, Reply};
 
 use crate::body::Body;
-use crate::book::{Book, Claim, Effects};
+use crate::book::{Book, Claim, Effects, Rerouted};
 use crate::hop::{HopId, HopKey};
 use crate::packed;
 use crate::record::State;
 use crate::settler::Bundle;
 use crate::shared::{Inner, Spool};
 use crate::view::{Filter, MessageView, Notice, QueueView, Totals, VerbError};
+use crate::words::ToRoute;
 
 impl Spool {
     /// The spool in a few numbers.
@@ -195,17 +196,17 @@ impl Spool {
         let inner = &self.inner;
         let (mut at, mut end) = (0, 1);
         while at < end {
-            let envelopes: Vec<(u32, MessageId, Box<[u8]>)> = {
+            let waiting: Vec<(u32, Rerouted)> = {
                 let book = inner.book();
                 end = book.places_end();
                 let places = at..end.min(at + SLICE);
-                places.filter_map(|place| book.rerouted(place).map(|(id, bytes)| (place, id, bytes))).collect()
+                places.filter_map(|place| book.rerouted(place).map(|waits| (place, waits))).collect()
             };
             at += SLICE;
             let mut effects = Effects::default();
-            for (place, id, bytes) in envelopes {
-                let Ok(envelope) = packed::unpack(&bytes) else { continue };
-                let hops = inner.route(&envelope);
+            for (place, Rerouted { id, size_bytes, journey, packed }) in waiting {
+                let Ok(envelope) = packed::unpack(&packed) else { continue };
+                let hops = inner.route(&ToRoute { envelope: &envelope, size_bytes, journey: &journey });
                 let mut book = inner.book();
                 if book.message(place).is_some_and(|message| message.id == id) {
                     book.rehop(place, &hops, inner.now_ms(), &mut effects);

@@ -3,9 +3,10 @@
 
 use std::fmt;
 
-use mail::{Enhanced, Mailbox, Protection, Reply, ReversePath};
+use mail::{Enhanced, Envelope, Protection, Reply};
 
 use crate::hop::{HopId, HopKey};
+use crate::journey::Journey;
 
 /// What is known of a message before its first byte.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,6 +26,8 @@ pub struct Facts {
     pub received_from: Box<str>,
     /// Which of a hop's messages go first.
     pub priority: Priority,
+    /// Where it was before it came here.
+    pub journey: Journey,
 }
 
 /// Within one queue, higher goes first; messages of the same priority go in order of acceptance.
@@ -196,10 +199,21 @@ impl std::error::Error for OpenError {
     }
 }
 
-/// Who knows where mail goes. Asked at accept, at recovery and by [`crate::Spool::reroute`]; must not block.
+/// A message whose next hops are asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct ToRoute<'a> {
+    /// Its envelope, with all recipients: those that are settled by now too.
+    pub envelope: &'a Envelope,
+    /// Content bytes.
+    pub size_bytes: u64,
+    /// Where it was before; complete ([`Journey::from`]).
+    pub journey: &'a Journey,
+}
+
+/// Who knows where mail goes. Asked at accept, at recovery, by [`crate::Spool::reroute`] and for notifications; must not block.
 pub trait Route: Send + Sync + 'static {
-    /// The next hop for one recipient.
-    fn hop(&self, from: &ReversePath, to: &Mailbox) -> HopKey;
+    /// The next hops of a message: one key for each recipient, in order, or a single one that is that of all.
+    fn hops(&self, message: &ToRoute<'_>) -> Vec<HopKey>;
 }
 
 /// Whom the spool tells that there is something to do. Called without locks held, from any thread, on the hot path:

@@ -7,6 +7,7 @@ use mail::{Envelope, EventKind, MessageId, Recipient, Reply};
 use crate::body::Body;
 use crate::book::{Effects, Indexes, Place, Purpose, Settled, Subject, Taken};
 use crate::hop::{HopId, HopKey};
+use crate::journey::Journey;
 use crate::notify::{self, About};
 use crate::packed;
 use crate::processing::{Left, Slot};
@@ -57,6 +58,11 @@ impl Work {
     /// When the message was accepted, Unix milliseconds.
     pub fn accepted_ms(&self) -> u64 {
         self.about.id.unix_ms()
+    }
+
+    /// Where it was in the organization before it came here; complete.
+    pub fn journey(&self) -> &Journey {
+        &self.about.journey
     }
 
     /// Attempts for this hop before this one, in this life of the process.
@@ -194,14 +200,14 @@ impl Spool {
 impl Inner {
     /// A message with its envelope unpacked.
     pub fn about(&self, subject: Subject) -> About {
-        let Subject { id, size_bytes, accept, envelope, body } = subject;
+        let Subject { id, size_bytes, journey, accept, envelope, body } = subject;
         let envelope = match envelope {
             Place::Memory(envelope) => envelope,
             Place::Elsewhere(bytes) => {
                 Arc::new(packed::unpack(&bytes).expect("packed by us, or unpacked once when it was found at the start"))
             }
         };
-        About { id, accept, envelope, body: Body::new(&self.journal, body, size_bytes) }
+        About { id, journey, accept, envelope, body: Body::new(&self.journal, body, size_bytes) }
     }
 
     fn put_back(&self, leg: u32, id: MessageId) {

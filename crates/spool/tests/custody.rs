@@ -277,6 +277,50 @@ fn g10_late_mail_is_told_once_and_expires_once() {
 }
 
 #[test]
+fn g22_a_journey_is_kept_and_age_counts_from_its_start() {
+    let mut node = Node::new(settings());
+    node.sim.clock.advance_ms(60 * HOUR_MS);
+    let now_ms = node.world.clock.wall_ms();
+    let sites: Vec<Box<str>> = vec!["berlin".into(), "bonn".into()];
+    let journey =
+        |ago_ms| Journey { first_ms: now_ms - ago_ms, original_bytes: 9, sites: sites.clone(), trusted: true };
+    let offer = |node: &Node, ago_ms| {
+        let accepting = node.offer_after(envelope("s@here.test", &["r@a.test"]), BODY, journey(ago_ms));
+        node.taken(accepting).id()
+    };
+    let young = node.accept(envelope("s@here.test", &["r@a.test"]), BODY).id();
+    let (old, hour) = (offer(&node, 47 * HOUR_MS), offer(&node, HOUR_MS));
+    node.spool.hop_failed(node.hop("a.test"), Vec::new(), &Attempt::default(), &reply(421, 4));
+    node.die(true);
+    let asked = node.outside.journeys.lock().unwrap().clone();
+    assert!(asked.contains(&journey(47 * HOUR_MS)) && asked.contains(&journey(HOUR_MS)), "{asked:?}");
+    node.spool.reroute();
+    assert_eq!(node.outside.journeys.lock().unwrap().len(), 6, "all three are asked for again");
+    let mut works = node.take("a.test", 3);
+    works.sort_by_key(|work| work.id());
+    assert_eq!(works[1].journey(), &journey(47 * HOUR_MS));
+    assert_eq!((works[0].journey().sites.len(), works[0].journey().trusted), (0, false));
+    drop(works);
+    node.spool.hop_failed(node.hop("a.test"), Vec::new(), &Attempt::default(), &reply(421, 4));
+    // One was late elsewhere and was told of there; the other is late three hours from now.
+    node.sim.clock.advance_ms(2 * HOUR_MS);
+    node.rest();
+    let notice = node.take_one("here.test");
+    assert!(node.content(&notice).contains("Action: failed") && node.spool.message(old).is_none());
+    node.spool.settle(notice, &Attempt::default(), &[(0, delivered())]);
+    node.sim.clock.advance_ms(HOUR_MS);
+    node.rest();
+    let notice = node.take_one("here.test");
+    assert!(node.content(&notice).contains("Action: delayed"));
+    node.spool.settle(notice, &Attempt::default(), &[(0, delivered())]);
+    assert_eq!(node.messages(), [young, hour]);
+    node.sim.clock.advance_ms(44 * HOUR_MS);
+    node.rest();
+    assert_eq!(node.messages()[0], young, "it has an hour left");
+    assert!(node.spool.message(hour).is_none());
+}
+
+#[test]
 fn g11_cleaning_moves_what_lives_and_loses_nothing() {
     let mut settings = settings();
     settings.journal.segment_bytes = 256 << 10;

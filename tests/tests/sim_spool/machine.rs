@@ -11,7 +11,7 @@ use mail::{BodyKind, Enhanced};
 use mail::{Envelope, Event, EventKind, Mailbox, MessageId, Notify, Recipient, Recorder, Reply, ReversePath};
 use spool::{
     Accepting, Attempt, Canary, Facts, Filter, HopId, HopKey, Notice, Outcome, Pending, Push, RecipientState, Route,
-    Settings, Source, Spool, Wake, Work,
+    Settings, Source, Spool, ToRoute, Wake, Work,
 };
 use world::sim::SimHandle;
 use world::{Chance, World};
@@ -63,12 +63,16 @@ impl Wake for Outside {
 }
 
 impl Route for Outside {
-    fn hop(&self, _: &ReversePath, to: &Mailbox) -> HopKey {
-        match to.domain() {
-            "nowhere.test" => HopKey::Unreachable { reason: "no connector".into() },
-            "here.test" => HopKey::Maildir { domain: "here.test".into() },
-            domain => HopKey::Mx { connector: "out".into(), domain: domain.into() },
-        }
+    fn hops(&self, message: &ToRoute<'_>) -> Vec<HopKey> {
+        message.envelope.recipients.iter().map(|to| hop(&to.address)).collect()
+    }
+}
+
+fn hop(to: &Mailbox) -> HopKey {
+    match to.domain() {
+        "nowhere.test" => HopKey::Unreachable { reason: "no connector".into() },
+        "here.test" => HopKey::Maildir { domain: "here.test".into() },
+        domain => HopKey::Mx { connector: "out".into(), domain: domain.into() },
     }
 }
 
@@ -225,7 +229,8 @@ impl Machine {
             envelope.recipients.iter().map(|r| Fate { wants_failure_notice: wants(r), ..Fate::default() }).collect();
         let entry = Entry { content_seed: seed, size: whole.len(), ours: false, recipients, told: 0, failures: 0 };
         self.ledger.entries.insert(id, entry);
-        let accepting = pending.accept(envelope, Facts::default());
+        let facts = Facts { journey: ledger::journey(seed), ..Facts::default() };
+        let accepting = pending.accept(envelope, facts);
         self.note(format!("offer {id} of {}", whole.len()));
         self.offers.push((id, accepting));
         if self.below(3) > 0 {
@@ -342,6 +347,12 @@ impl Machine {
         let bytes = self.read(&work)?;
         if let Some(bytes) = &bytes {
             self.check_content(id, bytes)?;
+        }
+        if let Some(entry) = self.ledger.entries.get(&id).filter(|entry| entry.content_seed != 0)
+            && (&work.journey().sites, work.journey().original_bytes)
+                != (&ledger::journey(entry.content_seed).sites, entry.size as u64)
+        {
+            return Err(format!("{id} has come another way: {:?}", work.journey()));
         }
         let mut outcomes = Vec::new();
         for (index, _) in work.recipients() {

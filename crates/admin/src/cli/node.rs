@@ -8,7 +8,7 @@ use super::json::print_json;
 use super::org;
 use super::table::{Table, duration, number, size, text, time};
 use super::words::ExplainWords;
-use crate::api::{Documents, Events, ExplainQuery, Explained, TraceQuery};
+use crate::api::{Documents, Events, Explained, TraceQuery};
 
 /// `posthouse status`
 pub async fn status(client: &Client, json: bool) -> Result<(), Trouble> {
@@ -147,8 +147,7 @@ pub async fn trace(client: &Client, query: TraceQuery, json: bool) -> Result<(),
 
 /// `posthouse explain`, asked of the running node.
 pub async fn explain(client: &Client, asked: ExplainWords, json: bool) -> Result<(), Trouble> {
-    let query = ExplainQuery { from: asked.from, to: asked.to, rcpt: asked.rcpt };
-    let explained: Explained = client.get("/explain", &query).await?;
+    let explained: Explained = client.get("/explain", &asked.case()).await?;
     if json {
         return print_json(&explained);
     }

@@ -29,8 +29,9 @@ pub fn check(asked: Documents, json: bool) -> Result<(), Trouble> {
 
 /// `posthouse explain --org FILE`
 pub fn explain(asked: ExplainWords) -> Result<(), Trouble> {
+    let case = asked.case();
     let documents = Document { config: asked.documents.config, org: asked.documents.org };
-    let text = offline::explain(documents, &asked.from, &asked.to, asked.rcpt.as_deref());
+    let text = offline::explain(documents, &case);
     println!("{}", text.map_err(Trouble::Failed)?.trim_end());
     Ok(())
 }

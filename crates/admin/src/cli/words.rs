@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use roles::control::MessageFilter;
+use roles::control::{Case, MessageFilter};
 
 use super::cluster::{self, ClusterWords, NodeWords};
 use super::dev::{self, DevWords};
@@ -143,15 +143,43 @@ pub struct ExplainWords {
     /// The peer
     #[arg(long, value_name = "IP")]
     pub from: String,
-    /// Our address
+    /// Our address; :25 is whichever of ours listens on that port
     #[arg(long, value_name = "IP:PORT")]
     pub to: String,
+    /// A sender; <> is the null sender
+    #[arg(long, value_name = "ADDRESS")]
+    pub mail: Option<String>,
     /// A recipient
     #[arg(long, value_name = "ADDRESS")]
     pub rcpt: Option<String>,
+    /// Size of the message: 500, 10KB, 40MB
+    #[arg(long)]
+    pub size: Option<String>,
+    /// A user who has logged on
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// As this server of the organization sees it [default: the node that is asked]
+    #[arg(long, value_name = "NAME")]
+    pub server: Option<String>,
     /// Documents instead of the running node
     #[command(flatten)]
     pub documents: Documents,
+}
+
+impl ExplainWords {
+    /// The case that is meant.
+    pub fn case(&self) -> Case {
+        let ExplainWords { from, to, mail, rcpt, size, user, server, documents: _ } = self;
+        Case {
+            from: from.clone(),
+            to: to.clone(),
+            mail: mail.clone(),
+            rcpt: rcpt.clone(),
+            size: size.clone(),
+            user: user.clone(),
+            server: server.clone(),
+        }
+    }
 }
 
 /// Which events.

@@ -5,13 +5,13 @@ use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
-use roles::control::{Control, parse_since};
+use roles::control::{Case, Control, parse_since};
 use roles::trace::Filter;
 use roles::view::{Config, Status};
 
 use super::answer::{Answer, Failure, blocking};
 use super::messages::who;
-use crate::api::{Documents, Done, Events, ExplainQuery, Explained, Ready, TakeOver, TraceQuery};
+use crate::api::{Documents, Done, Events, Explained, Ready, TakeOver, TraceQuery};
 
 /// `GET /api/v1/status`
 pub async fn status(State(control): State<Control>) -> Answer<Status> {
@@ -49,13 +49,10 @@ pub async fn trace(State(control): State<Control>, query: Result<Query<TraceQuer
     Ok(Json(Events { events: blocking(search).await? }))
 }
 
-/// `GET /api/v1/explain?from=IP&to=HOST:PORT&rcpt=ADDRESS`
-pub async fn explain(
-    State(control): State<Control>,
-    query: Result<Query<ExplainQuery>, QueryRejection>,
-) -> Answer<Explained> {
-    let Query(query) = query?;
-    let text = control.explain(&query.from, &query.to, query.rcpt.as_deref())?;
+/// `GET /api/v1/explain?from=IP&to=IP:PORT&mail=ADDRESS&rcpt=ADDRESS&size=SIZE&user=NAME&server=NAME`
+pub async fn explain(State(control): State<Control>, query: Result<Query<Case>, QueryRejection>) -> Answer<Explained> {
+    let Query(case) = query?;
+    let text = blocking(move || control.explain(&case)).await?;
     Ok(Json(Explained { text }))
 }
 

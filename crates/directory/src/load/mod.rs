@@ -4,6 +4,7 @@ use crate::node::Node;
 use crate::org::{Listener, Org, socket_covers};
 use crate::problem::{Problem, Problems};
 use crate::read::{self, Context, Document};
+use crate::receive::ReceiveTls;
 use crate::settings;
 use crate::target::HostPort;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -60,13 +61,24 @@ impl Loaded {
 
     /// The same with `given` in the place of the organization document that `start` names or has built in.
     pub fn load_with(disk: &dyn Disk, start: &Start, given: Option<OrgText<'_>>) -> Result<Loaded, Problems> {
+        Loaded::load_for(disk, start, given, None)
+    }
+
+    /// The same as another server of the organization would read it; nothing is this one.
+    pub fn load_for(
+        disk: &dyn Disk,
+        start: &Start,
+        given: Option<OrgText<'_>>,
+        server: Option<&str>,
+    ) -> Result<Loaded, Problems> {
         let mut problems = Problems::default();
         let mut warnings = Problems::default();
         let node = match start.config.as_deref() {
             Some(path) => text_of(disk, path, "--config").and_then(|text| read_node(disk, path, &text, &mut warnings)),
             None => read_node(disk, Path::new(BUILT_IN_NODE), NODE_DOCUMENT, &mut warnings),
         };
-        let name = node.as_ref().map_or("localhost", |node| &node.name).to_string();
+        let own = node.as_ref().map_or("localhost", |node| &node.name);
+        let name = server.unwrap_or(own).to_string();
         let org = org_source(disk, start, given).and_then(|(source, text)| {
             let org = read_org(disk, &source, &text, &name, &mut warnings)?;
             Ok((org, text))
@@ -81,6 +93,7 @@ impl Loaded {
                 node.data = start.data.clone().unwrap_or(node.data);
                 node.http.listen = start.http.unwrap_or(node.http.listen);
                 http_apart(start, &node, &org)?;
+                links_have_certificates(start, &node, &org)?;
                 Ok(Loaded { node, org: Arc::new(org), org_text: text.into(), warnings })
             }
             (node, org) => {
@@ -189,6 +202,18 @@ fn http_apart(start: &Start, node: &Node, org: &Org) -> Result<(), Problems> {
     let name = listener.connectors.first().map_or("", |name| name);
     let text =
         format!("HTTP cannot listen on {http}: receive connector \"{name}\" does; give one of them another port");
+    Err(Problems(vec![Problem { file, at: None, text }]))
+}
+
+/// A connector for servers of the organization shows the certificate of this node's links.
+fn links_have_certificates(start: &Start, node: &Node, org: &Org) -> Result<(), Problems> {
+    let link = org.receive_connectors.iter().find(|connector| connector.tls == ReceiveTls::Organization);
+    let (Some(link), None) = (link, &node.peers) else { return Ok(()) };
+    let file = start.config.as_ref().map_or(BUILT_IN_NODE.into(), |path| path.display().to_string());
+    let text = format!(
+        "receive connector \"{}\" has tls = \"organization\" and this node has no certificate of the organization; add [peers] with certificate, key and ca (`posthouse pki issue {}` makes them)",
+        link.name, node.name
+    );
     Err(Problems(vec![Problem { file, at: None, text }]))
 }
 

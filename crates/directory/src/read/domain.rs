@@ -15,9 +15,14 @@ pub fn accepted_domain(section: &Section<'_, '_>, disk: &dyn Disk) -> Option<At<
         name: "".into(),
         deliver: deliver.unwrap_or(Deliver::Relay),
         recipients: None,
+        refuses_unknown: false,
         plus_addressing: section.flag("plus_addressing"),
     };
     domain.recipients = recipients(section, &domain, disk);
+    domain.refuses_unknown = match section.has("unknown_recipients") {
+        true => section.choice("unknown_recipients", &[("refuse", true), ("accept", false)]),
+        false => domain.recipients.is_some(),
+    };
     let name = name?;
     if name.value == "*" {
         let text = "\"*\" would make every domain ours; to relay for all, give a connector the permission \"relay\"";

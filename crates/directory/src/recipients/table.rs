@@ -1,102 +1,131 @@
-//! The table. Addresses are compared without regard to case, as mailboxes are.
+//! The table of one source. Records stand one behind the other in one piece of memory; an open-addressed index of their addresses
+//! holds 8 bytes a slot, and a sorted list finds a record by the name that its source has for it.
 
-use super::entry::{Entry, Forward, Is, Senders};
+use super::address::Lower;
+use super::builder::Builder;
+use super::record::{Reader, Recipient};
 use mail::Mailbox;
-use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::mem::size_of;
 
-/// Everybody who exists.
+/// Everybody that one source knows.
 #[derive(Debug, Default)]
-pub struct Recipients {
-    entries: Vec<Entry>,
-    by_address: HashMap<Box<str>, u32>,
+pub struct Table {
+    pub(super) bytes: Vec<u8>,
+    /// Domains, names of attributes, ends of keys: what many records share.
+    pub(super) words: Vec<Box<str>>,
+    pub(super) index: Index,
+    /// Hash of a key and where its record stands; sorted.
+    pub(super) keys: Vec<(u32, u32)>,
+    pub(super) count: usize,
 }
 
-/// Two recipients with the same address: the first one has it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Clash {
-    /// The address.
-    pub address: Mailbox,
-    /// Whose it is.
-    pub of: Mailbox,
-    /// Who wanted it too.
-    pub and: Mailbox,
-}
-
-/// One recipient of a table.
-#[derive(Clone, Copy, Debug)]
-pub struct Recipient<'t> {
-    entry: &'t Entry,
-}
-
-impl Recipients {
-    /// A table of these; where addresses clash, the earlier one counts and the clash is told.
-    pub fn of(entries: impl IntoIterator<Item = Entry>) -> (Recipients, Vec<Clash>) {
-        let (mut table, mut clashes) = (Recipients::default(), Vec::new());
-        for entry in entries {
-            let at = table.entries.len() as u32;
-            for address in std::iter::once(&entry.address).chain(&entry.aliases) {
-                let known = *table.by_address.entry(address.as_str().to_lowercase().into()).or_insert(at);
-                if known != at {
-                    let of = table.entries[known as usize].address.clone();
-                    clashes.push(Clash { address: address.clone(), of, and: entry.address.clone() });
-                }
-            }
-            table.entries.push(entry);
-        }
-        (table, clashes)
-    }
-
+impl Table {
     /// Who has this address.
     pub fn get(&self, address: &Mailbox) -> Option<Recipient<'_>> {
-        let at = *self.by_address.get(&*address.as_str().to_lowercase())?;
-        self.entries.get(at as usize).map(|entry| Recipient { entry })
+        self.find(&Lower::of(address))
     }
 
-    /// All of them.
+    pub(super) fn find(&self, address: &Lower) -> Option<Recipient<'_>> {
+        let of = |at| Recipient::new(self, at);
+        self.index.places(self.index.hash(address.bytes())).map(of).find(|recipient| recipient.has(address))
+    }
+
+    /// The recipient that its source knows by this key.
+    pub fn by_key(&self, key: &str) -> Option<Recipient<'_>> {
+        let hash = self.index.hash(key.as_bytes());
+        let from = self.keys.partition_point(|(known, _)| *known < hash);
+        let same = self.keys[from..].iter().take_while(|(known, _)| *known == hash);
+        same.map(|(_, at)| Recipient::new(self, *at)).find(|recipient| recipient.key() == key)
+    }
+
+    /// All of them, in the order in which the source told them.
     pub fn iter(&self) -> impl Iterator<Item = Recipient<'_>> {
-        self.entries.iter().map(|entry| Recipient { entry })
+        let mut next = 0;
+        std::iter::from_fn(move || {
+            let at = next;
+            let mut reader = Reader::at(&self.bytes, at as usize);
+            let len = reader.number()?;
+            next = (self.bytes.len() - reader.left()) as u32 + len as u32;
+            Some(Recipient::new(self, at))
+        })
     }
 
     /// How many recipients.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.count
     }
 
     /// Nobody.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.count == 0
+    }
+
+    /// Memory that it takes, in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        let words: usize = self.words.iter().map(|word| word.len() + size_of::<Box<str>>()).sum();
+        let index = self.index.slots.capacity() * size_of::<Slot>();
+        self.bytes.capacity() + index + self.keys.capacity() * size_of::<(u32, u32)>() + words
+    }
+
+    /// What is written of it to be kept: the shared words, and the records.
+    pub fn parts(&self) -> (&[Box<str>], &[u8]) {
+        (&self.words, &self.bytes)
+    }
+
+    /// The table of what [`Table::parts`] gave. `None` if it is damaged.
+    pub fn from_parts(words: Vec<Box<str>>, bytes: Vec<u8>) -> Option<Table> {
+        Builder::of_parts(words, bytes).map(|builder| builder.finish().0)
     }
 }
 
-impl<'t> Recipient<'t> {
-    /// The address that it goes by.
-    pub fn address(&self) -> Mailbox {
-        self.entry.address.clone()
+/// Where the record of an address stands. Hashes are keyed by chance: whoever chooses addresses cannot make them collide.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    state: RandomState,
+    slots: Vec<Slot>,
+    used: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    hash: u32,
+    at: u32,
+}
+
+impl Index {
+    pub fn hash(&self, bytes: &[u8]) -> u32 {
+        let mut hasher = self.state.build_hasher();
+        hasher.write(bytes);
+        hasher.finish() as u32
     }
 
-    /// What it is.
-    pub fn is(&self) -> Is {
-        self.entry.is.clone()
+    /// Records whose address may have this hash.
+    pub fn places(&self, hash: u32) -> impl Iterator<Item = u32> {
+        let mask = self.slots.len().wrapping_sub(1);
+        let probe = (0..self.slots.len()).map(move |step| self.slots[(hash as usize + step) & mask]);
+        probe.take_while(|slot| slot.at != FREE).filter(move |slot| slot.hash == hash).map(|slot| slot.at)
     }
 
-    /// Where its mail goes instead, or besides.
-    pub fn forward(&self) -> Option<Forward> {
-        self.entry.forward.clone()
+    pub fn insert(&mut self, hash: u32, at: u32) {
+        if (self.used + 1) * 4 > self.slots.len() * 3 {
+            let wider = vec![Slot { hash: 0, at: FREE }; (self.slots.len() * 2).max(8)];
+            let known = std::mem::replace(&mut self.slots, wider);
+            known.into_iter().filter(|slot| slot.at != FREE).for_each(|slot| self.place(slot));
+        }
+        self.place(Slot { hash, at });
+        self.used += 1;
     }
 
-    /// Who may send to it.
-    pub fn senders(&self) -> Senders {
-        self.entry.senders
-    }
-
-    /// Largest message for it in bytes.
-    pub fn message_bytes_max(&self) -> Option<u64> {
-        self.entry.message_bytes_max
-    }
-
-    /// An attribute's values.
-    pub fn attribute(&self, name: &str) -> impl Iterator<Item = &'t str> {
-        let name = name.to_lowercase();
-        self.entry.attributes.iter().filter(move |(known, _)| **known == *name).map(|(_, value)| &**value)
+    fn place(&mut self, slot: Slot) {
+        let mask = self.slots.len() - 1;
+        let mut at = slot.hash as usize & mask;
+        while self.slots[at].at != FREE {
+            at = (at + 1) & mask;
+        }
+        self.slots[at] = slot;
     }
 }
+
+/// No record stands there: a table ends before it.
+const FREE: u32 = u32::MAX;

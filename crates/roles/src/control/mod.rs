@@ -4,6 +4,7 @@
 //! nothing that is not here.
 
 mod cluster;
+mod explain;
 mod nodes;
 mod org;
 mod removal;
@@ -11,11 +12,9 @@ mod verbs;
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use directory::{AcceptedDomain, Deliver};
-use mail::Mailbox;
 use mail::date::rfc3339;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
@@ -25,6 +24,7 @@ use crate::metrics;
 use crate::node::{Node, Running};
 use crate::trace::{Filter, TraceEvent};
 use crate::view;
+pub use explain::Case;
 pub use org::{OrgComparison, OrgDraft, OrgProposal, OrgRollback};
 pub use verbs::{MessageFilter, MessageVerb, QueueVerb, parse_since};
 
@@ -176,17 +176,6 @@ impl Control {
     /// Unix milliseconds now.
     pub fn now_ms(&self) -> u64 {
         self.node.world.clock.wall_ms()
-    }
-
-    /// What a connection from `from` to our `to` meets, and what becomes of mail for `rcpt` on it.
-    pub fn explain(&self, from: &str, to: &str, rcpt: Option<&str>) -> Result<String, Refusal> {
-        let from: IpAddr =
-            from.parse().map_err(|_| Refusal::bad(format!("'{from}' is not an address"), "write 192.0.2.1"))?;
-        let to: SocketAddr =
-            to.parse().map_err(|_| Refusal::bad(format!("'{to}' is no address with port"), "write 127.0.0.1:25"))?;
-        let rcpt = rcpt.map(|text| Mailbox::parse(text, true)).transpose();
-        let rcpt = rcpt.map_err(|error| Refusal::bad(error.to_string(), "write local@domain"))?;
-        Ok(self.node.org().explain(from, to, rcpt.as_ref()))
     }
 
     /// What runs against what is written. Blocks for reading files.

@@ -161,10 +161,10 @@ impl Plan {
 
     fn connectors(&self, number: u16) -> String {
         format!(
-            "[[receive_connector]]\nname = \"in-{number}\"\nnodes = [\"{name}\"]\nlisten = [\"{smtp}\"]\n\
+            "[[receive_connector]]\nname = \"in-{number}\"\nservers = [\"{name}\"]\nlisten = [\"{smtp}\"]\n\
              remote = [\"127.0.0.0/8\"]\npermissions = [\"relay\"]\ntls = \"off\"\nconnections_per_source_max = 0\n\
              connections_per_source_percent_max = 100\ntarpit_ms = 0\n\n\
-             [[receive_connector]]\nname = \"submission-{number}\"\nnodes = [\"{name}\"]\nprotocol = \"submission\"\n\
+             [[receive_connector]]\nname = \"submission-{number}\"\nservers = [\"{name}\"]\nprotocol = \"submission\"\n\
              listen = [\"{submission}\"]\nremote = [\"127.0.0.0/8\"]\npermissions = [\"relay\"]\ntls = \"off\"\ntarpit_ms = 0\n\n",
             name = self.name(number),
             smtp = self.smtp(number),

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use directory::Org;
-use mail::{Mailbox, Reply, ReversePath};
-use spool::{HopKey, Route, Spool};
+use mail::{Mailbox, Reply};
+use spool::{HopKey, Spool};
 use transport::categorize::Categorizer;
 use transport::deliver::Deliverer;
 use transport::receive::{Asker, NotNow, Readiness, Receiver};
@@ -111,7 +111,7 @@ impl Node {
 
     /// Where mail for this recipient would go now.
     pub(crate) fn route_of(&self, to: &Mailbox) -> HopKey {
-        self.categorizer.hop(&ReversePath::Null, to)
+        self.categorizer.hop_of(to)
     }
 
     pub(crate) fn uptime_ms(&self) -> u64 {

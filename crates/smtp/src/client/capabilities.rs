@@ -21,6 +21,8 @@ pub struct Capabilities {
     pub start_tls: bool,
     /// AUTH with PLAIN among its mechanisms (RFC 4954).
     pub auth_plain: bool,
+    /// XPOSTHOUSE: it is a server of our organization, and takes journeys from us as one.
+    pub journey: bool,
     /// SIZE (RFC 1870).
     pub size: bool,
     /// The largest message in bytes; 0 means no limit is told.
@@ -47,6 +49,7 @@ impl Capabilities {
                 b"8BITMIME" => offers.eight_bit_mime = true,
                 b"SMTPUTF8" => offers.smtputf8 = true,
                 b"DSN" => offers.dsn = true,
+                b"XPOSTHOUSE" => offers.journey = true,
                 b"STARTTLS" => offers.start_tls = true,
                 b"AUTH" => offers.auth_plain = words.any(|word| word.eq_ignore_ascii_case(b"PLAIN")),
                 b"SIZE" => {

@@ -4,7 +4,7 @@
 
 use super::capabilities::Capabilities;
 use super::outgoing::Outgoing;
-use crate::grammar::{base64, xtext};
+use crate::grammar::{base64, journey, xtext};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -39,6 +39,13 @@ pub(super) fn mail<M: Outgoing>(out: &mut Vec<u8>, message: &M, offers: &Capabil
             xtext::encode(envid, &mut text);
             out.extend_from_slice(text.as_bytes());
         }
+    }
+    if let (true, Some(journey)) = (offers.journey, message.journey()) {
+        out.push(b' ');
+        out.extend_from_slice(journey::KEYWORD.as_bytes());
+        out.push(b'=');
+        // One that does not fit was refused before (Pipeline::cannot_take).
+        journey::write(journey, out);
     }
     out.extend_from_slice(b"\r\n");
 }

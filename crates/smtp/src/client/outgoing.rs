@@ -1,6 +1,6 @@
 //! What the machine asks a message. Owns no bytes: the body stays with the driver.
 
-use mail::{BodyKind, Recipient, Ret, ReversePath};
+use mail::{BodyKind, Journey, Recipient, Ret, ReversePath};
 
 /// A message on its way out, for the recipients of one transaction.
 pub trait Outgoing {
@@ -22,4 +22,8 @@ pub trait Outgoing {
     fn ret(&self) -> Option<Ret>;
     /// ENVID=, decoded.
     fn envid(&self) -> Option<&str>;
+    /// XPOSTHOUSE=, for a server of our own organization. A peer that does not offer it is not told.
+    fn journey(&self) -> Option<&Journey> {
+        None
+    }
 }

@@ -12,6 +12,7 @@ use super::reply::Heard;
 use super::stuff::BodyEnd;
 use super::transaction::{How, Step, Transaction, outcome};
 use super::{Output, Protocol};
+use crate::grammar::journey;
 use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::sync::Arc;
@@ -214,6 +215,9 @@ impl<M: Outgoing> Pipeline<M> {
         }
         if message.body() == BodyKind::BinaryMime && !(self.offers.binary_mime && self.uses_bdat()) {
             return Some(Reply::new(554, Enhanced::new(5, 6, 3), "next hop does not take binary messages"));
+        }
+        if self.offers.journey && message.journey().is_some_and(|journey| !journey::fits(journey)) {
+            return Some(Reply::new(554, Enhanced::new(5, 4, 6), "message has been in too many sites"));
         }
         if self.offers.smtputf8 {
             return None;

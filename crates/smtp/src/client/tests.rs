@@ -7,6 +7,8 @@ use alloc::vec;
 use mail::{BodyKind, Mailbox, Recipient, Ret, ReversePath};
 use proptest::prelude::*;
 
+mod journey;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Letter {
     from: ReversePath,

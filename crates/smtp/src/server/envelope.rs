@@ -2,7 +2,7 @@
 
 use super::{AuthParameter, MailCommand, Offers, RcptCommand, reply};
 use crate::grammar::parameters::{Parameter, parameters};
-use crate::grammar::{path, xtext};
+use crate::grammar::{journey, path, xtext};
 use alloc::boxed::Box;
 use alloc::string::String;
 use mail::address::AddressError;
@@ -15,6 +15,8 @@ pub(super) struct Allowed {
     pub(super) offers: Option<Offers>,
     /// AUTH is offered.
     pub(super) auth: bool,
+    /// XPOSTHOUSE is offered.
+    pub(super) journey: bool,
 }
 
 /// Reads what follows `MAIL `.
@@ -28,6 +30,7 @@ pub(super) fn mail(text: &str, allowed: Allowed) -> Result<MailCommand, Reply> {
         ret: None,
         envid: None,
         auth: None,
+        journey: None,
     };
     let mut seen = Seen::default();
     for parameter in parameters(path.rest) {
@@ -89,6 +92,7 @@ enum MailParameter {
     Ret,
     Envid,
     Auth,
+    Journey,
 }
 
 fn mail_parameter(parameter: Parameter<'_>, allowed: Allowed) -> Result<MailParameter, Reply> {
@@ -100,6 +104,7 @@ fn mail_parameter(parameter: Parameter<'_>, allowed: Allowed) -> Result<MailPara
         ("RET", MailParameter::Ret, offers.dsn),
         ("ENVID", MailParameter::Envid, offers.dsn),
         ("AUTH", MailParameter::Auth, allowed.auth),
+        (journey::KEYWORD, MailParameter::Journey, allowed.journey),
     ];
     let found = known.into_iter().find(|(word, _, offered)| *offered && parameter.keyword.eq_ignore_ascii_case(word));
     match found {
@@ -127,6 +132,7 @@ fn set_mail_parameter(mail: &mut MailCommand, name: MailParameter, value: Option
             let decoded = String::from_utf8(xtext::decode(value.as_bytes())?).ok()?;
             mail.auth = Some(AuthParameter::Mailbox(Mailbox::parse(&decoded, true).ok()?));
         }
+        (MailParameter::Journey, Some(value)) => mail.journey = Some(Box::new(journey::parse(value)?)),
         _ => return None,
     }
     Some(())
@@ -205,10 +211,11 @@ mod tests {
     use super::*;
     use alloc::string::ToString;
 
-    const ALL: Allowed = Allowed { offers: Some(EVERY_OFFER), auth: true };
+    const ALL: Allowed = Allowed { offers: Some(EVERY_OFFER), auth: true, journey: false };
     const EVERY_OFFER: Offers = Offers {
         pipelining: true,
         size: true,
+        size_value: true,
         eight_bit_mime: true,
         smtputf8: true,
         chunking: true,
@@ -260,9 +267,35 @@ mod tests {
             let got = mail(text, ALL).map_or_else(|reply| reply.to_string(), |_| "ok".into());
             assert!(got.starts_with(code), "{text}: {got}");
         }
-        let plain = Allowed { offers: None, auth: false };
+        let plain = Allowed { offers: None, auth: false, journey: true };
         assert_eq!(mail("FROM:<a@b> SIZE=1", plain), Err(reply::UNKNOWN_PARAMETER), "after HELO");
+        assert_eq!(mail("FROM:<a@b> XPOSTHOUSE=1,2,3,i,a", plain), Err(reply::UNKNOWN_PARAMETER), "after HELO");
         assert_eq!(mail("FROM:<a@b> AUTH=<>", Allowed { auth: false, ..ALL }), Err(reply::UNKNOWN_PARAMETER));
+    }
+
+    #[test]
+    fn a_journey_is_for_servers_and_for_mail() {
+        let server = Allowed { journey: true, ..ALL };
+        let read = mail("FROM:<a@b> xposthouse=1,1700000000000,42,i,berlin,paris", server).unwrap();
+        assert_eq!(
+            *read.journey.unwrap(),
+            mail::Journey {
+                first_ms: 1_700_000_000_000,
+                original_bytes: 42,
+                sites: ["berlin".into(), "paris".into()].into(),
+                trusted: true,
+            }
+        );
+        for (text, allowed, wanted) in [
+            ("FROM:<a@b> XPOSTHOUSE=1,2,3,i,a", ALL, reply::UNKNOWN_PARAMETER),
+            ("FROM:<a@b> XPOSTHOUSE=rubbish", ALL, reply::UNKNOWN_PARAMETER),
+            ("FROM:<a@b> XPOSTHOUSE", server, reply::BAD_PARAMETER),
+            ("FROM:<a@b> XPOSTHOUSE=rubbish", server, reply::BAD_PARAMETER),
+            ("FROM:<a@b> XPOSTHOUSE=1,2,3,i,a XPOSTHOUSE=1,2,3,i,a", server, reply::BAD_PARAMETER),
+        ] {
+            assert_eq!(mail(text, allowed), Err(wanted), "{text}");
+        }
+        assert_eq!(rcpt("TO:<a@b> XPOSTHOUSE=1,2,3,i,a", server, false), Err(reply::UNKNOWN_PARAMETER));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::session::Session;
 use super::{Greeting, TlsOffer};
+use crate::grammar::journey;
 use alloc::format;
 use alloc::string::String;
 use core::fmt::Write;
@@ -36,7 +37,10 @@ impl Session {
             }
         };
         line(offers.pipelining, "PIPELINING");
-        line(offers.size, &format!("SIZE {}", self.limits.message_bytes_max));
+        match offers.size_value {
+            true => line(offers.size, &format!("SIZE {}", self.limits.message_bytes_max)),
+            false => line(offers.size, "SIZE"),
+        }
         line(self.settings.tls != TlsOffer::Off && !self.tls, "STARTTLS");
         line(self.offers_auth(), &format!("AUTH {}", self.settings.auth_mechanisms.join(" ")));
         line(offers.enhanced_status_codes, "ENHANCEDSTATUSCODES");
@@ -45,6 +49,7 @@ impl Session {
         line(offers.smtputf8, "SMTPUTF8");
         line(offers.chunking, "CHUNKING");
         line(self.xclient_trusted, "XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT");
+        line(self.server, journey::KEYWORD);
         let mut limits = format!("LIMITS RCPTMAX={}", self.limits.recipients_max);
         if let Some(messages_max) = self.limits.messages_max {
             let _ = write!(limits, " MAILMAX={messages_max}"); // writing to a String does not fail

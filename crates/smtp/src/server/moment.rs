@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
-use mail::{BodyKind, Mailbox, Notify, Reply, Ret, ReversePath};
+use mail::{BodyKind, Journey, Mailbox, Notify, Reply, Ret, ReversePath};
 
 /// A point of a session that its driver must know of. Those that [ask](Moment::asks) wait for [`Session::answer`](super::Session::answer).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,6 +157,8 @@ pub struct MailCommand {
     pub envid: Option<Box<str>>,
     /// AUTH= (RFC 4954 5).
     pub auth: Option<AuthParameter>,
+    /// XPOSTHOUSE=, from a server of our organization: what the message has been through.
+    pub journey: Option<Box<Journey>>,
 }
 
 /// AUTH= of MAIL: who submitted the message, as the peer says.

@@ -21,6 +21,8 @@ pub struct Session {
     pub(super) greeting: Option<Greeting>,
     pub(super) tls: bool,
     pub(super) xclient_trusted: bool,
+    /// The peer is a server of our organization.
+    pub(super) server: bool,
     pub(super) authenticated: bool,
     pub(super) errors: u32,
     pub(super) messages: u32,
@@ -100,6 +102,7 @@ impl Session {
             greeting: None,
             tls: false,
             xclient_trusted: false,
+            server: false,
             authenticated: false,
             errors: 0,
             messages: 0,
@@ -117,6 +120,12 @@ impl Session {
     /// Offers and takes XCLIENT: the peer is named as trusted for it.
     pub fn trust_xclient(mut self) -> Session {
         self.xclient_trusted = true;
+        self
+    }
+
+    /// Offers and takes XPOSTHOUSE: the peer has proven that it is a server of our organization.
+    pub fn trust_server(mut self) -> Session {
+        self.server = true;
         self
     }
 

@@ -161,7 +161,11 @@ impl Session {
     fn allowed(&self) -> Allowed {
         let extended = self.greeting != Some(Greeting::Helo);
         // AUTH= of MAIL stays allowed after AUTH, when EHLO does not name it any more.
-        Allowed { offers: extended.then_some(self.settings.offers), auth: self.offers_auth() || self.authenticated }
+        Allowed {
+            offers: extended.then_some(self.settings.offers),
+            auth: self.offers_auth() || self.authenticated,
+            journey: self.server,
+        }
     }
 
     /// Grammar counts as an error; bounds and missing extensions do not.

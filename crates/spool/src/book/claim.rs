@@ -8,6 +8,7 @@ use mail::{Envelope, MessageId};
 use super::message::{LATE_EXPIRY, LATE_NOTICE, LegState, UnderWay};
 use super::{Book, Effects, End};
 use crate::hop::HopId;
+use crate::journey::Journey;
 use crate::slab::NONE;
 use crate::words::Priority;
 
@@ -50,6 +51,8 @@ pub struct Subject {
     pub id: MessageId,
     /// Content bytes.
     pub size_bytes: u64,
+    /// Where it was before it came here.
+    pub journey: Journey,
     /// The accept record.
     pub accept: Extent,
     /// Its envelope.
@@ -64,6 +67,7 @@ impl Subject {
         Subject {
             id: self.id,
             size_bytes: self.size_bytes,
+            journey: self.journey.clone(),
             accept: self.accept,
             envelope: self.envelope.clone(),
             body: self.body.clone(),
@@ -175,7 +179,8 @@ impl Book {
             Some(hot) => (Place::Memory(hot.envelope.clone()), Place::Memory(hot.body.clone())),
             None => (Place::Elsewhere(message.envelope().into()), Place::Elsewhere(message.chunks().collect())),
         };
-        Subject { id: message.id, size_bytes: message.size_bytes, accept: message.accept(), envelope, body }
+        let (size_bytes, journey) = (message.size_bytes, message.journey());
+        Subject { id: message.id, size_bytes, journey, accept: message.accept(), envelope, body }
     }
 
     /// Something of a message came back from somebody's hand: what became due meanwhile is due now.

@@ -7,6 +7,7 @@ use journal::{Extent, Position, SegmentNo};
 use mail::{Envelope, MessageId};
 
 use crate::hop::HopKey;
+use crate::journey::Journey;
 use crate::list::{Linked, Links};
 use crate::packed;
 use crate::words::Priority;
@@ -19,7 +20,7 @@ pub struct Message {
     body_position: Position,
     accept_len: u32,
     body_len: u32,
-    /// The packed envelope, then one mark (two bytes) per recipient.
+    /// The packed journey, the packed envelope, then one mark (two bytes) per recipient.
     packed: Box<[u8]>,
     /// Body and envelope while they are still in memory.
     pub hot: Option<Box<Hot>>,
@@ -32,6 +33,7 @@ pub struct Message {
     pub open: u16,
     pub priority: Priority,
     pub flags: u8,
+    journey_len: u16,
     pub under_way: UnderWay,
     /// It was under way when the spool was opened: its next delivery may be the second one.
     pub repeat: bool,
@@ -117,11 +119,13 @@ pub const OUT_OF_AGES: u8 = 32;
 const SETTLED: u16 = 1 << 15;
 
 impl Message {
-    /// A message without legs and chunks. The packed envelope must have been checked: `recipients` are in it.
-    pub fn new(id: MessageId, envelope: &[u8], recipients: u16) -> Message {
-        let mut packed = Vec::with_capacity(envelope.len() + 2 * usize::from(recipients));
+    /// A message without legs and chunks. The packed journey and envelope must have been checked: `recipients` are in it.
+    pub fn new(id: MessageId, journey: &[u8], envelope: &[u8], recipients: u16) -> Message {
+        let len = journey.len() + envelope.len() + 2 * usize::from(recipients);
+        let mut packed = Vec::with_capacity(len);
+        packed.extend_from_slice(journey);
         packed.extend_from_slice(envelope);
-        packed.resize(envelope.len() + 2 * usize::from(recipients), 0);
+        packed.resize(len, 0);
         Message {
             id,
             size_bytes: 0,
@@ -138,6 +142,7 @@ impl Message {
             open: recipients,
             priority: Priority::Normal,
             flags: 0,
+            journey_len: journey.len() as u16,
             under_way: UnderWay::No,
             repeat: false,
         }
@@ -148,9 +153,33 @@ impl Message {
         self.id.unix_ms()
     }
 
+    /// It was elsewhere in the organization before, or counts as internal.
+    pub fn has_journey(&self) -> bool {
+        self.journey_len > 0
+    }
+
+    /// When the organization took it first.
+    pub fn first_ms(&self) -> u64 {
+        Journey::first_ms(self.packed_journey()).unwrap_or_else(|| self.accepted_ms())
+    }
+
+    /// Where it was before it came here.
+    pub fn journey(&self) -> Journey {
+        Journey::unpack(self.packed_journey(), self.accepted_ms(), self.size_bytes).unwrap_or_default()
+    }
+
+    fn packed_journey(&self) -> &[u8] {
+        &self.packed[..usize::from(self.journey_len)]
+    }
+
     /// Its packed envelope.
     pub fn envelope(&self) -> &[u8] {
-        &self.packed[..self.packed.len() - 2 * usize::from(self.recipients)]
+        &self.packed[usize::from(self.journey_len)..self.marks()]
+    }
+
+    /// Where the marks of its recipients begin.
+    fn marks(&self) -> usize {
+        self.packed.len() - 2 * usize::from(self.recipients)
     }
 
     /// Which leg a recipient belongs to; `None` once it is settled.
@@ -182,7 +211,7 @@ impl Message {
     }
 
     fn mark_at(&self, index: u16) -> Option<usize> {
-        (index < self.recipients).then(|| self.envelope().len() + 2 * usize::from(index))
+        (index < self.recipients).then(|| self.marks() + 2 * usize::from(index))
     }
 
     /// The accept record.

@@ -3,6 +3,7 @@
 //! Always holds: each unsettled recipient belongs to exactly one leg; each leg is in one list of its queue or in hand.
 
 mod claim;
+mod elder;
 mod hot;
 mod message;
 mod operate;
@@ -23,6 +24,7 @@ pub use claim::{Claim, Indexes, Place, Purpose, Subject, Taken};
 pub use message::{Hot, Message};
 pub use rebuild::{Found, Leftovers, Rebuild};
 pub use settle::{Finished, Settled};
+pub use show::Rerouted;
 pub use time::Due;
 
 use crate::hop::{HopId, HopKey};
@@ -32,6 +34,7 @@ use crate::settings::Settings;
 use crate::slab::{NONE, Slab};
 use crate::view::Totals;
 use crate::words::Priority;
+use elder::Elders;
 use message::{Leg, LegState, UnderWay};
 use queue::Queue;
 
@@ -45,6 +48,8 @@ pub struct Book {
     by_key: HashMap<HopKey, u32>,
     /// Messages in order of acceptance: what expires next is first.
     ages: List,
+    /// Those that do not fit into that order.
+    elders: Elders,
     /// The oldest message whose delay notice was not yet thought about.
     unnoticed: u32,
     /// Messages whose time came while they could not be touched.
@@ -76,6 +81,8 @@ pub struct Arrival {
     pub size_bytes: u64,
     /// Its priority.
     pub priority: Priority,
+    /// The packed journey; empty for one that begins here.
+    pub journey: Vec<u8>,
     /// The packed envelope.
     pub envelope: Vec<u8>,
     /// Recipients in it.
@@ -124,6 +131,7 @@ impl Book {
             by_id: Index::new(),
             by_key: HashMap::new(),
             ages: List::default(),
+            elders: Elders::default(),
             unnoticed: NONE,
             overdue: Vec::new(),
             timers: BTreeSet::new(),
@@ -139,7 +147,7 @@ impl Book {
 
     /// Takes a message in. `hops` has one key per recipient.
     pub fn enter(&mut self, arrival: Arrival, hops: &[HopKey], now_ms: u64, effects: &mut Effects) {
-        let mut message = Message::new(arrival.id, &arrival.envelope, arrival.recipients);
+        let mut message = Message::new(arrival.id, &arrival.journey, &arrival.envelope, arrival.recipients);
         message.size_bytes = arrival.size_bytes;
         message.priority = arrival.priority;
         message.set_accept(arrival.accept);
@@ -157,8 +165,8 @@ impl Book {
         if let Some(hot) = arrival.hot {
             self.keep_hot(at, hot);
         }
-        self.ages.push_back(&mut self.messages, at);
-        if self.unnoticed == NONE {
+        self.enter_ages(at);
+        if self.unnoticed == NONE && !self.messages[at].has_journey() {
             self.unnoticed = at;
         }
         self.assign(at, hops, now_ms, effects);

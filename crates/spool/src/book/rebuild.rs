@@ -10,6 +10,7 @@ use mail::MessageId;
 use super::message::{DELAY_TOLD, Extra, POISON, SUSPENDED, UnderWay};
 use super::{Book, Effects, Finished, Message};
 use crate::hop::HopKey;
+use crate::journey::Journey;
 use crate::packed;
 use crate::record::{Accept, CHUNK_HEAD, State, Unknown};
 use crate::settings::Taken;
@@ -27,8 +28,8 @@ pub struct Leftovers {
     pub under_way: Vec<MessageId>,
 }
 
-/// Gives one key per recipient of a packed envelope, or one for all.
-pub type RouteOf<'a> = dyn FnMut(&[u8]) -> Result<Vec<HopKey>, Unknown> + 'a;
+/// Gives one key per recipient of a message, or one for all.
+pub type RouteOf<'a> = dyn FnMut(&Message) -> Result<Vec<HopKey>, Unknown> + 'a;
 
 /// Where a record was found, and what it says of its age.
 #[derive(Clone, Copy)]
@@ -92,6 +93,7 @@ impl Rebuild {
         let extent = found.extent;
         let recipients =
             packed::recipients_len(accept.envelope).map_err(|_| Unknown("envelope in an accept record"))?;
+        Journey::unpack(accept.journey, 0, 0).ok_or(Unknown("journey in an accept record"))?;
         let at = self.place_of(accept.id, found);
         let note = &mut self.notes[at as usize];
         if note.accepted {
@@ -103,8 +105,10 @@ impl Rebuild {
             return Ok(());
         }
         (note.accepted, note.chunks) = (true, accept.chunks);
-        let before =
-            std::mem::replace(&mut self.book.messages[at], Message::new(accept.id, accept.envelope, recipients));
+        let before = std::mem::replace(
+            &mut self.book.messages[at],
+            Message::new(accept.id, accept.journey, accept.envelope, recipients),
+        );
         let message = &mut self.book.messages[at];
         for (ordinal, chunk) in before.chunks().enumerate() {
             message.set_chunk(ordinal as u32, chunk);
@@ -142,7 +146,7 @@ impl Rebuild {
         }
     }
 
-    /// All records were seen. `route` gives one key per recipient of a packed envelope.
+    /// All records were seen. `route` gives one key per recipient of a message.
     pub fn finish(
         mut self,
         route: &mut RouteOf<'_>,
@@ -154,12 +158,11 @@ impl Rebuild {
         for (_, at) in live {
             let message = &mut self.book.messages[at];
             message.open = message.recipients - message.settled().len() as u16;
-            let envelope = message.envelope();
             let accept_position = message.accept().position;
             let redirect = message.extra.as_ref().and_then(|extra| extra.redirect.clone());
             let hops = match redirect {
                 Some(key) => vec![key],
-                None => route(envelope).map_err(|Unknown(what)| (accept_position, what))?,
+                None => route(message).map_err(|Unknown(what)| (accept_position, what))?,
             };
             let (flags, size) = (message.flags, message.size_bytes);
             if message.under_way == UnderWay::Yes {
@@ -170,7 +173,7 @@ impl Rebuild {
             self.book.totals.messages += 1;
             self.book.totals.bytes += size;
             self.book.count_held(0, flags);
-            self.book.ages.push_back(&mut self.book.messages, at);
+            self.book.enter_ages(at);
             self.book.assign(at, &hops, now_ms, effects);
         }
         self.book.unnoticed = self.book.ages.head();
@@ -231,7 +234,7 @@ impl Rebuild {
         if let Some(at) = self.book.find(id) {
             return at;
         }
-        let at = self.book.messages.insert(Message::new(id, &[], 0));
+        let at = self.book.messages.insert(Message::new(id, &[], &[], 0));
         self.book.by_id.insert(id, at);
         self.notes.push(Note::default());
         at

@@ -133,11 +133,14 @@ impl Book {
         if self.messages[at].flags & OUT_OF_AGES != 0 {
             return;
         }
+        self.messages[at].flags |= OUT_OF_AGES;
+        if self.messages[at].has_journey() {
+            return self.leave_elders(at);
+        }
         if self.unnoticed == at {
             self.unnoticed = crate::list::Linked::next(&self.messages[at]);
         }
         self.ages.unlink(&mut self.messages, at);
-        self.messages[at].flags |= OUT_OF_AGES;
     }
 
     /// Keeps the totals of held messages when flags change.

@@ -6,8 +6,21 @@ use super::message::{Leg, LegState, Message, POISON, SUSPENDED};
 use super::queue::Queue;
 use super::{ANSWER_BYTES_MAX, Book};
 use crate::hop::{HopId, HopKey};
+use crate::journey::Journey;
 use crate::packed;
 use crate::view::{Filter, Held, MessageView, QueueState, QueueView, RecipientState, RecipientView, Totals};
+
+/// What must be known of a message to ask anew where it goes.
+pub struct Rerouted {
+    /// Its name.
+    pub id: MessageId,
+    /// Content bytes.
+    pub size_bytes: u64,
+    /// Where it was before.
+    pub journey: Journey,
+    /// Its packed envelope.
+    pub packed: Box<[u8]>,
+}
 
 impl Book {
     /// The figures.
@@ -70,7 +83,7 @@ impl Book {
             sender: packed::sender(message.envelope()).into(),
             size_bytes: message.size_bytes,
             accepted_ms: message.accepted_ms(),
-            expires_ms: self.expires_ms(message.accepted_ms()),
+            expires_ms: self.expires_ms(message),
             priority: message.priority,
             held: held(message),
             crashes: message.crashes().into(),
@@ -111,10 +124,15 @@ impl Book {
     }
 
     /// A message that is to be asked about again when routes change, and its packed envelope.
-    pub fn rerouted(&self, at: u32) -> Option<(MessageId, Box<[u8]>)> {
+    pub fn rerouted(&self, at: u32) -> Option<Rerouted> {
         let message = self.messages.get(at)?;
         let redirected = message.extra.as_ref().is_some_and(|extra| extra.redirect.is_some());
-        (!redirected).then(|| (message.id, message.envelope().into()))
+        (!redirected).then(|| Rerouted {
+            id: message.id,
+            size_bytes: message.size_bytes,
+            journey: message.journey(),
+            packed: message.envelope().into(),
+        })
     }
 
     fn queues(&self) -> impl Iterator<Item = &Queue> + '_ {

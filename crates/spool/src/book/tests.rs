@@ -27,6 +27,7 @@ fn arrival(n: u8, recipients: u16, priority: Priority) -> Arrival {
         id: MessageId::new(1000, [n; 10]),
         size_bytes: 10,
         priority,
+        journey: Vec::new(),
         envelope: packed,
         recipients,
         accept: Extent::default(),

@@ -2,7 +2,7 @@
 
 use mail::MessageId;
 
-use super::message::{DELAY_TOLD, LATE_EXPIRY, LATE_NOTICE, Leg, UnderWay};
+use super::message::{DELAY_TOLD, LATE_EXPIRY, LATE_NOTICE, Leg, Message, UnderWay};
 use super::{Book, Claim, Effects, End, bounded};
 use crate::hop::HopId;
 use crate::slab::NONE;
@@ -46,17 +46,23 @@ impl Book {
             0 => None,
             after => accepted(self.unnoticed).map(|ms| ms.saturating_add(after)),
         };
-        let expiry = accepted(self.ages.head()).map(|ms| self.expires_ms(ms));
-        [timer, notice, expiry].into_iter().flatten().min()
+        let expiry = self.messages.get(self.ages.head()).map(|message| self.expires_ms(message));
+        [timer, notice, expiry, self.elders_due_ms()].into_iter().flatten().min()
     }
 
-    /// When a message that came at `accepted_ms` is given up. What was there before this start is tried once more first.
-    pub fn expires_ms(&self, accepted_ms: u64) -> u64 {
-        let expires_ms = accepted_ms.saturating_add(self.settings.expire_after_ms);
-        if accepted_ms >= self.opened_ms {
-            return expires_ms;
+    /// When a message is given up: so long after the organization took it first. What was there before this start, and what has come
+    /// from another server, is tried here first.
+    pub fn expires_ms(&self, message: &Message) -> u64 {
+        let expires_ms = message.first_ms().saturating_add(self.settings.expire_after_ms);
+        let accepted_ms = message.accepted_ms();
+        let grace_ms = self.settings.expire_grace_ms;
+        if accepted_ms < self.opened_ms {
+            expires_ms.max(self.opened_ms.saturating_add(grace_ms))
+        } else if message.has_journey() {
+            expires_ms.max(accepted_ms.saturating_add(grace_ms.min(self.settings.expire_after_ms)))
+        } else {
+            expires_ms
         }
-        expires_ms.max(self.opened_ms.saturating_add(self.settings.expire_grace_ms))
     }
 
     /// Does what is due at `now_ms`; gives up to `max` claimed messages that the caller has to deal with.
@@ -81,18 +87,19 @@ impl Book {
         while due.len() < max {
             let at = self.ages.head();
             let Some(message) = self.messages.get(at) else { break };
-            if self.expires_ms(message.accepted_ms()) > now_ms {
+            if self.expires_ms(message) > now_ms {
                 break;
             }
             self.leave_ages(at);
             self.messages[at].flags |= LATE_EXPIRY;
             due.extend(self.overdue_one(at));
         }
+        self.elders_due(now_ms, max, &mut due);
         due
     }
 
     /// Claims a message whose time has come, unless it is in hand or held: then it keeps its flag.
-    fn overdue_one(&mut self, at: u32) -> Option<Due> {
+    pub(super) fn overdue_one(&mut self, at: u32) -> Option<Due> {
         let flags = self.messages[at].flags;
         if self.messages[at].is_held() {
             return None;

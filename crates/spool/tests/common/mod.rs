@@ -19,6 +19,7 @@ use world::sim::SimHandle;
 pub struct Outside {
     pub events: Mutex<Vec<(EventKind, String)>>,
     pub ready: Mutex<BTreeSet<HopId>>,
+    pub journeys: Mutex<Vec<Journey>>,
 }
 
 impl Recorder for Outside {
@@ -35,11 +36,16 @@ impl Wake for Outside {
 }
 
 impl Route for Outside {
-    fn hop(&self, _: &ReversePath, to: &Mailbox) -> HopKey {
-        match to.domain() {
-            "nowhere.test" => HopKey::Unreachable { reason: "no connector".into() },
-            domain => HopKey::Mx { connector: "out".into(), domain: domain.into() },
-        }
+    fn hops(&self, message: &ToRoute<'_>) -> Vec<HopKey> {
+        self.journeys.lock().unwrap().push(message.journey.clone());
+        message.envelope.recipients.iter().map(|to| hop(&to.address)).collect()
+    }
+}
+
+fn hop(to: &Mailbox) -> HopKey {
+    match to.domain() {
+        "nowhere.test" => HopKey::Unreachable { reason: "no connector".into() },
+        domain => HopKey::Mx { connector: "out".into(), domain: domain.into() },
     }
 }
 
@@ -125,6 +131,10 @@ impl Node {
     }
 
     pub fn offer(&self, envelope: Envelope, body: &[u8]) -> Accepting {
+        self.offer_after(envelope, body, Journey::default())
+    }
+
+    pub fn offer_after(&self, envelope: Envelope, body: &[u8], journey: Journey) -> Accepting {
         let mut pending = self.spool.begin(&Source::default()).unwrap();
         for part in body.chunks(50_000) {
             if pending.push(part) == Push::Wait {
@@ -132,11 +142,14 @@ impl Node {
                 assert!(poll(&mut Box::pin(pending.room())).is_ready());
             }
         }
-        pending.accept(envelope, Facts { received_from: "client.test".into(), ..Facts::default() })
+        pending.accept(envelope, Facts { received_from: "client.test".into(), journey, ..Facts::default() })
     }
 
     pub fn accept(&self, envelope: Envelope, body: &[u8]) -> Receipt {
-        let mut accepting = self.offer(envelope, body);
+        self.taken(self.offer(envelope, body))
+    }
+
+    pub fn taken(&self, mut accepting: Accepting) -> Receipt {
         for _ in 0..20 {
             if let Poll::Ready(done) = poll(&mut accepting) {
                 return done.unwrap();

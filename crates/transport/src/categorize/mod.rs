@@ -5,8 +5,8 @@
 
 use crate::swap::Swap;
 use directory::{Org, SendTo};
-use mail::{Mailbox, ReversePath};
-use spool::{HopKey, Route};
+use mail::Mailbox;
+use spool::{HopKey, Route, ToRoute};
 use std::sync::Arc;
 
 /// Answers the spool from the organization of the moment.
@@ -19,19 +19,29 @@ impl Categorizer {
     pub fn new(org: Arc<Swap<Org>>) -> Categorizer {
         Categorizer { org }
     }
+
+    /// Where a message from nobody to this recipient would go now.
+    pub fn hop_of(&self, to: &Mailbox) -> HopKey {
+        hop(&self.org.load(), to)
+    }
 }
 
 impl Route for Categorizer {
-    fn hop(&self, _from: &ReversePath, to: &Mailbox) -> HopKey {
-        match self.org.load().route(to) {
-            directory::Route::Maildir(domain) => HopKey::Maildir { domain: (&*domain.name).into() },
-            directory::Route::Lmtp(target) => HopKey::Lmtp { target: target.to_string().into() },
-            directory::Route::Connector(connector) => match &connector.to {
-                SendTo::SmartHosts(_) => HopKey::SmartHosts { connector: (&*connector.name).into() },
-                SendTo::Mx => HopKey::Mx { connector: (&*connector.name).into(), domain: to.domain_lower().into() },
-                SendTo::Lmtp(target) => HopKey::Lmtp { target: target.to_string().into() },
-            },
-            directory::Route::Unreachable(reason) => HopKey::Unreachable { reason: reason.into() },
-        }
+    fn hops(&self, message: &ToRoute<'_>) -> Vec<HopKey> {
+        let org = self.org.load();
+        message.envelope.recipients.iter().map(|to| hop(&org, &to.address)).collect()
+    }
+}
+
+fn hop(org: &Org, to: &Mailbox) -> HopKey {
+    match org.route(to) {
+        directory::Route::Maildir(domain) => HopKey::Maildir { domain: (&*domain.name).into() },
+        directory::Route::Lmtp(target) => HopKey::Lmtp { target: target.to_string().into() },
+        directory::Route::Connector(connector) => match &connector.to {
+            SendTo::SmartHosts(_) => HopKey::SmartHosts { connector: (&*connector.name).into() },
+            SendTo::Mx => HopKey::Mx { connector: (&*connector.name).into(), domain: to.domain_lower().into() },
+            SendTo::Lmtp(target) => HopKey::Lmtp { target: target.to_string().into() },
+        },
+        directory::Route::Unreachable(reason) => HopKey::Unreachable { reason: reason.into() },
     }
 }

@@ -6,8 +6,8 @@ use crate::limits::Doors;
 use crate::swap::Swap;
 use crate::tls::Certificates;
 use directory::{Loaded, Org, ReceiveConnector, Start};
-use mail::{Event, EventKind, Mailbox, Recorder, Reply, ReversePath};
-use spool::{HopId, HopKey, Route, Settings, Spool, Wake};
+use mail::{Event, EventKind, Mailbox, Recorder, Reply};
+use spool::{HopId, HopKey, Route, Settings, Spool, ToRoute, Wake};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -61,8 +61,8 @@ impl Records {
 struct Nowhere;
 
 impl Route for Nowhere {
-    fn hop(&self, _: &ReversePath, _: &Mailbox) -> HopKey {
-        HopKey::Unreachable { reason: "test".into() }
+    fn hops(&self, _: &ToRoute<'_>) -> Vec<HopKey> {
+        vec![HopKey::Unreachable { reason: "test".into() }]
     }
 }
 

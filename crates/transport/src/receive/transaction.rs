@@ -39,7 +39,7 @@ impl Session<'_> {
             self.reporter.refused(&self.visitor, reason, Some(&command.from), &[], &reply);
             return self.say_no(reply);
         }
-        let MailCommand { from, size, body, smtputf8, ret, envid, auth: _ } = command;
+        let MailCommand { from, size, body, smtputf8, ret, envid, auth: _, journey: _ } = command;
         let envelope = Envelope { from, ret, envid, body, smtputf8, recipients: Vec::with_capacity(1) };
         self.transaction = Some(Transaction { envelope, size, incoming: None });
         self.machine.answer(Answer::accept());
@@ -90,7 +90,12 @@ impl Session<'_> {
         let answer = visitor.org.recipient(&visitor.connector, visitor.principal(), &address);
         match answer.refusal() {
             Some(reply) if !bare => {
-                let reason = if answer == RecipientAnswer::RelayDenied { "relay_denied" } else { "unknown_user" };
+                let reason = match answer {
+                    RecipientAnswer::RelayDenied => "relay_denied",
+                    RecipientAnswer::NoSuchDomain => "no_such_domain",
+                    RecipientAnswer::NotKnownYet => "recipients_not_known",
+                    RecipientAnswer::UnknownUser | RecipientAnswer::Accept => "unknown_user",
+                };
                 let sender = Some(&transaction.envelope.from);
                 self.reporter.refused(visitor, reason, sender, &[address.as_str()], &reply);
                 self.hold_back();

@@ -94,7 +94,7 @@ impl Visitor {
     /// The name of the user that has authenticated; empty if none has.
     pub fn user(&self) -> &str {
         match &self.principal {
-            Principal::Peer => "",
+            Principal::Peer | Principal::Server(_) => "",
             Principal::User(user) => &user.name,
         }
     }

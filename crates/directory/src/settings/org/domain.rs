@@ -1,7 +1,7 @@
 //! The rows of `[[accepted_domain]]`.
 
 use crate::settings::Default::{Absent, Is, Needed};
-use crate::settings::Kind::{Flag, Text, Texts};
+use crate::settings::Kind::{Choice, Flag, Text, Texts};
 use crate::settings::{Setting, row};
 
 pub(super) const ROWS: &[Setting] = &[
@@ -15,14 +15,20 @@ pub(super) const ROWS: &[Setting] = &[
     row(
         "recipients",
         Texts,
-        Absent("every local part is taken"),
-        "The local parts that exist; all others are refused with 550 5.1.1. `postmaster` always exists.",
+        Absent("none"),
+        "The local parts that exist, beside the addresses of the organization's recipients. `postmaster` always exists.",
     ),
     row(
         "recipients_file",
         Text,
         Absent("none"),
         "File with more local parts, one a line, `#` starts a comment. It is read with this document.",
+    ),
+    row(
+        "unknown_recipients",
+        Choice(&["refuse", "accept"]),
+        Absent("`refuse` where `recipients` or `recipients_file` is written, otherwise `accept`"),
+        "Whether an address that nobody has is refused with 550 5.1.1. Write `refuse` where a [[directory]] knows everybody.",
     ),
     row("plus_addressing", Flag, Is("false"), "`bob+anything` is the mailbox `bob`."),
 ];

@@ -138,3 +138,15 @@ fn an_extension_that_is_off_is_not_taken() {
     assert_eq!(driver.say("MAIL FROM:<> RET=FULL\r\n"), "555 parameter not recognized\r\n");
     assert_eq!(driver.say("BDAT 4 LAST\r\nQUITNOOP\r\n"), "502 command not implemented\r\n250 ok\r\n");
 }
+
+#[test]
+fn a_journey_is_taken_from_servers_alone() {
+    let mail = "MAIL FROM:<a@b.test> XPOSTHOUSE=1,2,3,i,berlin\r\n";
+    let mut stranger = Driver::new(smtp());
+    assert!(!stranger.say("EHLO c.test\r\n").contains("XPOSTHOUSE"));
+    assert_eq!(stranger.codes(mail), ["555 5.5.4"]);
+    let mut server = Driver::with(Session::new(Arc::new(smtp())).trust_server());
+    assert!(server.say("EHLO c.test\r\n").contains("250-XPOSTHOUSE\r\n"));
+    assert_eq!(server.codes("MAIL FROM:<a@b.test> XPOSTHOUSE=1,2,3,i,Berlin\r\n"), ["501 5.5.4"]);
+    assert_eq!(server.codes(mail), ["250 2.1.0"]);
+}
