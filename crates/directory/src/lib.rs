@@ -4,6 +4,7 @@
 //! queue; reads files through `world` and only while loading. Always holds: what was loaded is valid as a whole, every
 //! problem of a document is told at once with file, line and column, and [`Loaded::to_toml`] writes what runs.
 
+mod back_pressure;
 mod base64;
 mod domain;
 mod dump;
@@ -34,6 +35,7 @@ mod usage;
 mod user;
 mod words;
 
+pub use back_pressure::{BackPressure, Tarpit, Thresholds};
 pub use domain::{AcceptedDomain, Deliver};
 pub use dump::Secrets;
 pub use explain::{Answers, Asker, Explained, Question};

@@ -1,5 +1,6 @@
 //! From TOML to values. Goes on after a problem, so that an operator sees all of them at once.
 
+mod back_pressure;
 mod checks;
 mod cluster;
 mod document;

@@ -145,6 +145,7 @@ impl Control {
             taken: node.copies.as_ref().map(|copies| copies.taken.shown()).unwrap_or_default(),
             spool: node.spool.totals().into(),
             journal: node.spool.journal_stats().into(),
+            pressure: node.pressure.shown(),
             events: node.trace.counts().map(|(kind, count)| (kind.word().to_string(), count)).collect(),
             trace_dropped: node.trace.dropped(),
             org: self.org(),
