@@ -10,6 +10,7 @@ pub mod etcd;
 pub mod next_hop;
 pub mod process;
 pub mod sim;
+pub mod sites;
 pub mod two;
 pub mod wire;
 

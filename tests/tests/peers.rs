@@ -304,7 +304,9 @@ fn postfix_is_the_foreign_system_behind_a_send_connector() {
     // It says later, to one recipient of two: that one waits, and the queue goes on.
     let mut wire = tests::wire::Wire::connect(node.smtp);
     wire.reply();
-    for command in ["EHLO a.test", "MAIL FROM:<alice@ours.test>", "RCPT TO:<later@away.test>", "RCPT TO:<bob@away.test>", "DATA"] {
+    for command in
+        ["EHLO a.test", "MAIL FROM:<alice@ours.test>", "RCPT TO:<later@away.test>", "RCPT TO:<bob@away.test>", "DATA"]
+    {
         assert!(wire.command(command).starts_with(['2', '3']), "{command}");
     }
     assert!(wire.command("Subject: one now, one later\r\n\r\n.").starts_with("250"));

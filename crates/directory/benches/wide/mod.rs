@@ -4,7 +4,7 @@
 #![allow(dead_code)] // each bench uses some of it
 
 use directory::recipients::{Entry, Is, Recipients, Senders, Table};
-use directory::{Loaded, Org, OrgText, Start};
+use directory::{Given, Loaded, Org, OrgText, Start};
 use mail::Mailbox;
 use std::fmt::Write;
 
@@ -24,7 +24,7 @@ pub fn organization() -> Org {
     let world = world::World::real();
     let text = document();
     let given = OrgText { name: "org.toml", text: &text };
-    let loaded = Loaded::load_for(world.disk.as_ref(), &Start::default(), Some(given), Some(&server(0)));
+    let loaded = Loaded::load_for(world.disk.as_ref(), &Start::default(), Some(Given::Elsewhere(given)), Some(&server(0)));
     let loaded = loaded.unwrap_or_else(|problems| panic!("{problems}"));
     Org::clone(&loaded.org)
 }
@@ -35,9 +35,17 @@ pub fn document() -> String {
     for site in 0..SITES {
         let _ = write!(text, "[[site]]\nname = \"site{site}\"\nhub = {}\n", site % 10 == 5);
         let (next, far) = ((site + 1) % SITES, (site * 7 + 3) % SITES);
-        let _ = write!(text, "[[site_link]]\nname = \"ring{site}\"\nsites = [\"site{site}\", \"site{next}\"]\ncost = {}\n", 1 + site % 9);
+        let _ = write!(
+            text,
+            "[[site_link]]\nname = \"ring{site}\"\nsites = [\"site{site}\", \"site{next}\"]\ncost = {}\n",
+            1 + site % 9
+        );
         if far != site && far != next {
-            let _ = write!(text, "[[site_link]]\nname = \"chord{site}\"\nsites = [\"site{site}\", \"site{far}\"]\ncost = {}\n", 5 + site % 13);
+            let _ = write!(
+                text,
+                "[[site_link]]\nname = \"chord{site}\"\nsites = [\"site{site}\", \"site{far}\"]\ncost = {}\n",
+                5 + site % 13
+            );
         }
     }
     for number in 0..2 * SITES {
@@ -105,7 +113,11 @@ pub fn recipients(count: usize) -> Recipients {
 
 /// One of them.
 pub fn entry(number: usize) -> Entry {
-    let aliases = if number.is_multiple_of(4) { vec![address(&format!("u{number}"), number), address(&format!("first.last{number}"), number)] } else { Vec::new() };
+    let aliases = if number.is_multiple_of(4) {
+        vec![address(&format!("u{number}"), number), address(&format!("first.last{number}"), number)]
+    } else {
+        Vec::new()
+    };
     Entry {
         address: address(&format!("user{number}"), number),
         aliases,
