@@ -4,6 +4,7 @@ mod checks;
 mod cluster;
 mod document;
 mod domain;
+mod lint;
 mod node;
 mod org;
 mod peers;
@@ -14,6 +15,7 @@ mod recipient;
 mod rule;
 mod section;
 mod send;
+mod topology;
 mod user;
 
 pub use document::{Document, io_text};
