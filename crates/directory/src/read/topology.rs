@@ -1,7 +1,7 @@
 //! Reads `[[site]]`, `[[site_link]]` and `[[server]]`.
 
 use super::document::{Document, did_you_mean};
-use super::receive::connector_name;
+use super::receive::{Spaces, connector_name};
 use super::section::{At, Section};
 use crate::target::HostPort;
 use crate::topology::{Server, Site, SiteLink};
@@ -26,13 +26,13 @@ pub fn map(document: &Document<'_>) -> Map {
 }
 
 fn site(section: &Section<'_, '_>) -> Option<At<Site>> {
-    let name = connector_name(section)?;
+    let name = connector_name(section, Spaces::No)?;
     let site = Site { name: name.value.to_ascii_lowercase().into(), hub_site: section.flag("hub_site") };
     Some(At { value: site, at: name.at })
 }
 
 fn site_link(section: &Section<'_, '_>, sites: &[At<Site>]) -> Option<At<SiteLink>> {
-    let name = connector_name(section);
+    let name = connector_name(section, Spaces::No);
     let written = section.texts("sites").unwrap_or_default();
     let mut joined: Vec<Arc<str>> = Vec::new();
     for text in &written {
