@@ -157,8 +157,5 @@ impl Incoming {
 
 /// What somebody with `grants` may not say in a header (behaviours 2.7).
 fn drops(grants: Grants) -> Drops {
-    Drops {
-        organization: !grants.has(Grants::ORGANIZATION_HEADERS),
-        routing: !grants.has(Grants::ROUTING_HEADERS),
-    }
+    Drops { organization: !grants.has(Grants::ORGANIZATION_HEADERS), routing: !grants.has(Grants::ROUTING_HEADERS) }
 }
