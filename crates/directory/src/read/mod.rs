@@ -2,6 +2,7 @@
 
 mod checks;
 mod cluster;
+mod directory;
 mod document;
 mod domain;
 mod node;
