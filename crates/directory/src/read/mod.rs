@@ -1,10 +1,12 @@
 //! From TOML to values. Goes on after a problem, so that an operator sees all of them at once.
 
+mod back_pressure;
 mod checks;
 mod cluster;
 mod directory;
 mod document;
 mod domain;
+mod mechanisms;
 mod node;
 mod org;
 mod peers;
@@ -17,6 +19,6 @@ mod section;
 mod send;
 mod user;
 
-pub use document::{Document, io_text};
+pub use document::{Document, did_you_mean, io_text};
 pub use node::node;
 pub use org::{Context, org};
