@@ -44,6 +44,8 @@ pub struct SendConnector {
     pub hello: Arc<str>,
     /// The address that connections are made from.
     pub source: Option<IpAddr>,
+    /// `Received` and `Resent-*` fields go out with a message.
+    pub routing_headers: bool,
 }
 
 /// Domains that a send connector is for, and what it costs to send there through it.

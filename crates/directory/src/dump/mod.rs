@@ -2,6 +2,7 @@
 //! [`settings`](crate::settings) rows.
 
 mod back_pressure;
+mod directory;
 mod node;
 mod org;
 mod recipient;
@@ -9,6 +10,7 @@ mod rule;
 mod topology;
 
 use self::back_pressure::back_pressure_value;
+use self::directory::directory_value;
 use self::node::{cluster_value, node_value, peer_value, peers_value};
 use self::org::{domain_value, receive_value, retry_value, send_value, user_value};
 use self::recipient::{contact_value, group_value, recipient_value};
@@ -75,6 +77,9 @@ impl Loaded {
                 "server" => map.servers.iter().for_each(|s| write(&mut out, section, |key| server_value(s, key))),
                 "user" => {
                     self.org.users.iter().for_each(|u| write(&mut out, section, |key| user_value(u, key, secrets)))
+                }
+                "directory" => {
+                    self.org.directories.iter().for_each(|d| write(&mut out, section, |key| directory_value(d, key)))
                 }
                 "recipient" | "group" | "contact" => self.recipients_of(section, &mut out),
                 "remote_domain" => {

@@ -26,8 +26,9 @@ pub fn map(document: &Document<'_>) -> Map {
 }
 
 fn site(section: &Section<'_, '_>) -> Option<At<Site>> {
+    let hub_site = section.flag("hub_site");
     let name = connector_name(section, Spaces::No)?;
-    let site = Site { name: name.value.to_ascii_lowercase().into(), hub_site: section.flag("hub_site") };
+    let site = Site { name: name.value.to_ascii_lowercase().into(), hub_site };
     Some(At { value: site, at: name.at })
 }
 
@@ -45,13 +46,10 @@ fn site_link(section: &Section<'_, '_>, sites: &[At<Site>]) -> Option<At<SiteLin
     if written.len() < 2 && section.has("sites") {
         section.problem("sites", "a link joins two sites or more; name them");
     }
-    let link = SiteLink {
-        name: name.as_ref()?.value.as_str().into(),
-        sites: joined,
-        cost: section.count("cost"),
-        message_bytes_max: section.has("message_size_max").then(|| section.bytes("message_size_max")),
-    };
-    Some(At { value: link, at: name?.at })
+    let cost = section.count("cost");
+    let message_bytes_max = section.has("message_size_max").then(|| section.bytes("message_size_max"));
+    let name = name?;
+    Some(At { value: SiteLink { name: name.value.into(), sites: joined, cost, message_bytes_max }, at: name.at })
 }
 
 fn server(section: &Section<'_, '_>, sites: &[At<Site>]) -> Option<At<Server>> {
