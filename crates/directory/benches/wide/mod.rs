@@ -33,7 +33,7 @@ pub fn organization() -> Org {
 pub fn document() -> String {
     let mut text = String::from("postmaster = \"postmaster@d0.ours.example\"\n");
     for site in 0..SITES {
-        let _ = write!(text, "[[site]]\nname = \"site{site}\"\nhub = {}\n", site % 10 == 5);
+        let _ = write!(text, "[[site]]\nname = \"site{site}\"\nhub_site = {}\n", site % 10 == 5);
         let (next, far) = ((site + 1) % SITES, (site * 7 + 3) % SITES);
         let _ = write!(
             text,
