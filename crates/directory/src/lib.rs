@@ -7,6 +7,7 @@
 mod base64;
 mod domain;
 mod dump;
+mod dynamic;
 mod explain;
 mod handling;
 mod hidden;
