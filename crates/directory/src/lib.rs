@@ -30,12 +30,13 @@ mod send;
 pub mod settings;
 mod target;
 mod unit;
+mod usage;
 mod user;
 mod words;
 
 pub use domain::{AcceptedDomain, Deliver};
 pub use dump::Secrets;
-pub use explain::Question;
+pub use explain::{Answers, Asker, Explained, Question};
 pub use handling::Handling;
 pub use hidden::{HIDDEN, fill_passwords, hide_both, hide_passwords};
 pub use limits::{MessageLimits, SizeLimits};
@@ -46,14 +47,17 @@ pub use node::{
 };
 pub use org::{Listener, Org, RecipientAnswer, Route, SenderAnswer};
 pub use pattern::AddressPattern;
-pub use permission::{Grants, Group, Principal};
+pub use permission::{Grants, Group, Principal, Single, Who};
 pub use problem::{Problem, Problems};
 pub use range::{IpRange, Ranges};
-pub use receive::{AuthMechanisms, BareNewline, Limits, Protocol, ReceiveConnector, ReceiveTls};
+pub use receive::{
+    AuthMechanisms, BareNewline, Extension, Limits, Protocol, ReceiveConnector, ReceiveTls, RefusedDomains,
+};
 pub use remote::RemoteDomain;
 pub use retry::Retry;
 pub use rule::{Action, HeaderTest, Rule};
 pub use send::{Authorities, Credentials, SendConnector, SendTls, SendTo, Timeouts};
 pub use target::{Host, HostPort, LmtpTarget};
 pub use unit::{bytes_text, duration_text, parse_bytes, parse_duration_ms};
+pub use usage::Usage;
 pub use user::{Password, SenderPattern, User};

@@ -4,6 +4,7 @@ mod checks;
 mod cluster;
 mod document;
 mod domain;
+mod mechanisms;
 mod node;
 mod org;
 mod peers;

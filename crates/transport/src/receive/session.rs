@@ -177,6 +177,12 @@ impl<'s> Session<'s> {
 
     fn hello(&mut self, greeting: Greeting, name: Box<str>) {
         self.transaction = None;
+        if self.visitor.connector.require_hello_domain && !is_domain_or_literal(&name) {
+            let reply =
+                Reply::new(501, Enhanced::new(5, 5, 4), "say your name with its domain, or your address in brackets");
+            self.refuse("hello_name", &reply);
+            return self.say_no(reply);
+        }
         self.visitor.helo = name;
         self.visitor.protocol.extended = greeting != Greeting::Helo;
         self.machine.answer(Answer::accept());
@@ -234,14 +240,28 @@ impl<'s> Session<'s> {
     /// Counts and records a refusal that is an error of the peer, and holds the answer back.
     pub(super) fn refuse(&mut self, reason: Reason, reply: &Reply) {
         self.hold_back();
+        self.record_refusal(reason, reply);
+    }
+
+    /// Counts and records a refusal.
+    pub(super) fn record_refusal(&mut self, reason: Reason, reply: &Reply) {
         let sender = self.transaction.as_ref().map(|transaction| &transaction.envelope.from);
         self.reporter.refused(&self.visitor, reason, sender, &[], reply);
     }
 
     /// Holds the next answer back, unless the peer is one of ours (behaviours 1.8).
     pub(super) fn hold_back(&mut self) {
+        self.hold_back_for(self.visitor.connector.limits.tarpit_ms);
+    }
+
+    /// The same for a failed logon.
+    pub(super) fn hold_back_logon(&mut self) {
+        self.hold_back_for(self.visitor.connector.limits.auth_tarpit_ms);
+    }
+
+    fn hold_back_for(&mut self, ms: u64) {
         if !self.visitor.grants().has(Grants::TRUSTED) {
-            self.tarpit += Duration::from_millis(self.visitor.connector.limits.tarpit_ms);
+            self.tarpit += Duration::from_millis(ms);
         }
     }
 
@@ -265,6 +285,12 @@ impl TurnedAway {
             TurnedAway::Limit(limit) => (limit.word(), Reply::of(421, Enhanced::new(4, 7, 0), limit.to_string())),
         }
     }
+}
+
+/// A host name with a dot in it, or an address literal.
+fn is_domain_or_literal(name: &str) -> bool {
+    let literal = name.starts_with('[') && name.ends_with(']') && name.len() > 2;
+    literal || (name.trim_end_matches('.').contains('.') && mail::address::is_domain(name))
 }
 
 /// What sessions hear when the node stops.

@@ -89,8 +89,9 @@ impl Session<'_> {
             Some(reply) if !bare => {
                 let reason = match answer {
                     RecipientAnswer::RelayDenied => "relay_denied",
+                    RecipientAnswer::NoSuchDomain => "no_such_domain",
                     RecipientAnswer::NotKnownYet => "recipients_not_known",
-                    _ => "unknown_user",
+                    RecipientAnswer::UnknownUser | RecipientAnswer::Accept => "unknown_user",
                 };
                 let sender = Some(&transaction.envelope.from);
                 self.reporter.refused(visitor, reason, sender, &[address.as_str()], &reply);
