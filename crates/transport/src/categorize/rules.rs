@@ -22,14 +22,13 @@ impl Seen {
     /// Looks at a header.
     pub fn of(rules: &[Rule], header: &[u8]) -> Seen {
         let texts: Vec<(&[u8], String)> = fields(header).map(|field| (field.name, field.text().to_lowercase())).collect();
-        let named = |name: &str| {
-            let is = move |known: &&(&[u8], String)| known.0.eq_ignore_ascii_case(name.as_bytes());
-            texts.iter().filter(is)
+        let any = |name: &str, says: &dyn Fn(&str) -> bool| {
+            texts.iter().any(|(known, text)| known.eq_ignore_ascii_case(name.as_bytes()) && says(text))
         };
-        let fits = |rule: &Rule| rule.header.as_ref().is_none_or(|test| named(&test.name).any(|(_, text)| test.fits(text)));
+        let fits = |rule: &Rule| rule.header.as_ref().is_none_or(|test| any(&test.name, &|text| test.fits(text)));
         Seen {
             fits: rules.iter().map(fits).collect(),
-            automatic_reply: named("Auto-Submitted").any(|(_, text)| text.starts_with("auto-replied")),
+            automatic_reply: any("Auto-Submitted", &|text| text.starts_with("auto-replied")),
         }
     }
 
