@@ -4,6 +4,7 @@
 //! queue; reads files through `world` and only while loading. Always holds: what was loaded is valid as a whole, every
 //! problem of a document is told at once with file, line and column, and [`Loaded::to_toml`] writes what runs.
 
+mod back_pressure;
 mod base64;
 mod domain;
 mod dump;
@@ -14,6 +15,7 @@ mod hidden;
 mod limits;
 mod load;
 mod node;
+pub mod objects;
 mod org;
 mod pattern;
 mod permission;
@@ -34,13 +36,14 @@ mod usage;
 mod user;
 mod words;
 
+pub use back_pressure::{BackPressure, Tarpit, Thresholds};
 pub use domain::{AcceptedDomain, Deliver};
 pub use dump::Secrets;
 pub use explain::{Answers, Asker, Explained, Question};
 pub use handling::Handling;
 pub use hidden::{HIDDEN, fill_passwords, hide_both, hide_passwords};
 pub use limits::{MessageLimits, SizeLimits};
-pub use load::{Loaded, OrgText, Start};
+pub use load::{Given, Loaded, OrgText, Start};
 pub use node::{
     Cluster, ClusterUser, DnsServers, HttpSettings, JournalSettings, Log, LogFormat, LogLevel, Node, NodeLimits, Peer,
     Peers, Spread, TlsFiles, Trace,

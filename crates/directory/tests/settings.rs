@@ -35,7 +35,8 @@ const NODE_WITH_EVERYTHING: &str = "name = \"mx.example.org\"\ndata = \"d\"\n[tl
                 ca = \"cert.pem\"\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\nuser = \"us\"\npassword_file = \"secret\"\n\
                 address = \"mx.internal\"\nsite = \"east\"\nrack = \"r1\"\nspread = \"site\"\n\
                 [dns]\nservers = [\"127.0.0.1:53\", \"[::1]:53\"]\n[journal]\nsegment_size = \"8MB\"\nkeep_free = 0\n[maildir]\nduplicate_window = \"3d\"\n[log]\nlevel = \"debug\"\nformat = \"json\"\n\
-                [limits]\nconnections_max = 1\nconnection_rate_per_minute = 0\noutbound_connections_max = 2\nbody_memory = \"1MB\"\n\
+                [limits]\nconnections_max = 1\nconnection_rate_per_minute = 0\noutbound_connections_max = 2\nuser_message_rate_per_minute = 3\nuser_recipients_per_hour = 4\nbody_memory = \"1MB\"\n\
+                [back_pressure]\npoll_interval = \"1s\"\ndisk_percent = [80, 89, 90, 99]\njournal_segments = [9, 5, 4, 2]\ntarpit_first = \"0\"\n\
                 [trace]\nkeep_bytes = \"3MB\"\n";
 
 fn document_with_everything() -> String {

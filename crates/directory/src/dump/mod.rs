@@ -1,11 +1,13 @@
 //! The effective configuration as documents again: every setting of every section, defaults included, in the order of the
 //! [`settings`](crate::settings) rows.
 
+mod back_pressure;
 mod node;
 mod org;
 mod recipient;
 mod rule;
 
+use self::back_pressure::back_pressure_value;
 use self::node::{cluster_value, node_value, peer_value, peers_value};
 use self::org::{domain_value, receive_value, retry_value, send_value, user_value};
 use self::recipient::{contact_value, group_value, recipient_value};
@@ -43,6 +45,7 @@ impl Loaded {
                     let known = peers.iter().flat_map(|peers| &peers.known);
                     known.for_each(|peer| write(&mut node, section, |key| peer_value(peer, key)));
                 }
+                "back_pressure" => write(&mut node, section, |key| back_pressure_value(&self.node.back_pressure, key)),
                 name => write(&mut node, section, |key| node_value(&self.node, name, key)),
             }
         }

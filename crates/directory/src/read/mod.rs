@@ -1,5 +1,6 @@
 //! From TOML to values. Goes on after a problem, so that an operator sees all of them at once.
 
+mod back_pressure;
 mod checks;
 mod cluster;
 mod document;
@@ -17,6 +18,6 @@ mod section;
 mod send;
 mod user;
 
-pub use document::{Document, io_text};
+pub use document::{Document, did_you_mean, io_text};
 pub use node::node;
 pub use org::{Context, org};

@@ -136,6 +136,23 @@ impl<'d, 't> Section<'d, 't> {
         self.number(key).try_into().unwrap_or(u32::MAX)
     }
 
+    /// Whole numbers, each within the bounds of its row; nothing where there is no default.
+    pub fn counts(&self, key: &str) -> Option<At<Vec<u64>>> {
+        let (value, at) = self.value(key)?;
+        let number = |item: &DeValue<'_>| {
+            let n = item.as_integer()?;
+            u64::from_str_radix(n.as_str(), n.radix()).ok()
+        };
+        let items = value.as_array().and_then(|items| items.iter().map(|item| number(item.get_ref())).collect());
+        let numbers: Vec<u64> = self.or_wrong(key, at, items, &value)?;
+        let Kind::Counts(min, max) = self.setting(key).kind else { return None };
+        if let Some(wrong) = numbers.iter().find(|number| !(min..=max).contains(*number)) {
+            self.document.problem(at, format!("{key} = [.. {wrong} ..] is out of range; write {min} to {max}"));
+            return None;
+        }
+        Some(At { value: numbers, at })
+    }
+
     /// Bytes within the bounds of the row.
     pub fn bytes(&self, key: &str) -> u64 {
         self.number(key)
@@ -209,6 +226,7 @@ impl<'d, 't> Section<'d, 't> {
                 Kind::Text => "a text in quotes".into(),
                 Kind::Texts | Kind::Choices(_) => "a list of texts like [\"a\", \"b\"]".into(),
                 Kind::Flag => "true or false".into(),
+                Kind::Counts(..) => "a list of whole numbers like [1, 2]".into(),
                 Kind::Count(..) => "a whole number".into(),
                 Kind::Bytes(..) => "a size like \"36MB\"".into(),
                 Kind::Duration(..) => "a duration like \"30s\", \"5m\" or \"2d\"".into(),

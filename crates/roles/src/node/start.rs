@@ -13,7 +13,7 @@ use spool::Spool;
 use tracing::{info, warn};
 use transport::auth::Passwords;
 use transport::categorize::Categorizer;
-use transport::deliver::{Bell, Deliverer};
+use transport::deliver::{Bell, Deliverer, Shaping};
 use transport::dns::{DnsSettings, Resolver};
 use transport::limits::Doors;
 use transport::receive::{Receiver, Shared};
@@ -39,6 +39,7 @@ use crate::logging;
 use crate::maildir::Maildirs;
 use crate::org::Standing;
 use crate::peers::{LinkTls, Peers};
+use crate::pressure::Pressure;
 use crate::repeats;
 use crate::timers::{Alarm, Timers};
 use crate::trace::Trace;
@@ -262,18 +263,20 @@ fn assemble(
         resolver: resolver(loaded)?,
         store: Arc::new(maildirs(&world, &data, loaded, org.clone())),
         own_names: own_names(loaded),
+        shaping: Shaping::default(),
         connections_max: loaded.node.limits.outbound_connections_max as usize,
     };
     let deliverer = Deliverer::start(&bell, kit.parts(&spool));
     let deliverer = deliverer.map_err(|error| StartError::Io("TLS", io::Error::other(error)))?;
     let limits = &loaded.node.limits;
+    let pressure = Arc::new(Pressure::new(&loaded.node.back_pressure));
     let receiver = Receiver::new(Arc::new(Shared {
         world: world.clone(),
         spool: spool.clone(),
         copies_by_default: u8::from(loaded.node.keeps_copies()),
         org: org.clone(),
         certificates: certificate.served(),
-        readiness: Arc::new(SessionReadiness(health.clone())),
+        readiness: Arc::new(SessionReadiness(health.clone(), pressure.clone())),
         recorder: trace.clone(),
         doors: Doors::new(limits.connections_max, limits.connection_rate_per_minute),
         passwords: Passwords::new(&*world.chance),
@@ -284,6 +287,7 @@ fn assemble(
         data,
         config,
         health,
+        pressure,
         trace,
         counted,
         spool,

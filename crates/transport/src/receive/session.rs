@@ -30,8 +30,10 @@ pub struct Session<'s> {
     pub(super) last_bytes: Option<u64>,
     local: SocketAddr,
     wire: Wire,
-    /// How long the next answer is held back.
+    /// How long the next answer is held back for errors.
     tarpit: Duration,
+    /// How long it is held back because the node is short of something; others than strangers wait too.
+    pub(super) brake: Duration,
 }
 
 impl<'s> Session<'s> {
@@ -44,6 +46,7 @@ impl<'s> Session<'s> {
             exchange: None,
             last_bytes: None,
             tarpit: Duration::ZERO,
+            brake: Duration::ZERO,
             shared,
             visitor,
             local,
@@ -56,7 +59,7 @@ impl<'s> Session<'s> {
         if self.wire.is_stopping() {
             self.machine.close(stopping());
         } else {
-            match self.shared.readiness.can_accept() {
+            match self.shared.readiness.can_serve() {
                 Ok(()) => self.machine.greet(),
                 Err(reply) => {
                     report::turned_away(&*self.shared.recorder, &self.visitor.peer_text, "not_ready", &reply);
@@ -158,9 +161,9 @@ impl<'s> Session<'s> {
 
     /// Writes what the machine says, after the tarpit if there is one.
     async fn flush(&mut self) -> Result<(), End> {
-        let tarpit = std::mem::take(&mut self.tarpit);
-        if !tarpit.is_zero() {
-            match self.wire.pause(tarpit.min(TARPIT_MAX)).await {
+        let wait = std::mem::take(&mut self.tarpit).min(TARPIT_MAX).max(std::mem::take(&mut self.brake));
+        if !wait.is_zero() {
+            match self.wire.pause(wait).await {
                 // Nobody who is about to be shown the door is held up on the way.
                 Ok(()) | Err(End::Stop) => {}
                 Err(end) => return Err(end),
