@@ -62,7 +62,10 @@ fn chooser(recipient: &Recipient<'_>) -> Option<Chooser> {
     match recipient.is() {
         Is::Group { having, .. } if !having.is_empty() => Some(Chooser {
             group: recipient.address().as_str().to_lowercase().into(),
-            having: having.into_iter().map(|(name, value)| (name.to_lowercase().into(), value.to_lowercase())).collect(),
+            having: having
+                .into_iter()
+                .map(|(name, value)| (name.to_lowercase().into(), value.to_lowercase()))
+                .collect(),
         }),
         _ => None,
     }

@@ -269,8 +269,7 @@ impl Pending {
             _ => Vec::new(),
         };
         let start = if self.sent.is_empty() { rest } else { first.get(record::CHUNK_HEAD..).unwrap_or_default() };
-        let (notice, word) =
-            notify::early(&self.inner, self.id, envelope, &facts.early, start, &facts.received_from)?;
+        let (notice, word) = notify::early(&self.inner, self.id, envelope, &facts.early, start, &facts.received_from)?;
         Some(Box::new(Told { notice, word }))
     }
 }

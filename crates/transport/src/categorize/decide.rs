@@ -40,7 +40,8 @@ pub fn decide(question: &Question<'_>, envelope: &mut Envelope) -> Result<Decide
     }
     let written = std::mem::take(&mut envelope.recipients);
     // Behaviours 1.8: the size of a mailbox is looked at before the rules.
-    let (large, fitting): (Vec<Recipient>, Vec<Recipient>) = written.into_iter().partition(|to| is_too_large(question, to));
+    let (large, fitting): (Vec<Recipient>, Vec<Recipient>) =
+        written.into_iter().partition(|to| is_too_large(question, to));
     let failed = |recipient| Early { recipient, outcome: Settled::Failed(too_large()) };
     let mut early: Vec<Early> = large.into_iter().map(failed).collect();
     let walked = walk(org, &envelope.from, fitting, question.seen, Some(question.size_bytes));
@@ -60,7 +61,10 @@ pub fn decide(question: &Question<'_>, envelope: &mut Envelope) -> Result<Decide
     }
     if early.len() > EARLY_MAX {
         let text = format!("refused for more than {EARLY_MAX} of its recipients");
-        return Err(early.into_iter().find_map(refusal).map_or_else(expand::too_many, |reply| Reply { text: text.into(), ..reply }));
+        return Err(early
+            .into_iter()
+            .find_map(refusal)
+            .map_or_else(expand::too_many, |reply| Reply { text: text.into(), ..reply }));
     }
     envelope.recipients = recipients;
     let changes = [walked.changes, changes].concat();

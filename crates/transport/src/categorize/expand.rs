@@ -7,8 +7,8 @@
 use directory::recipients::{Forward, Is, Recipient as Known};
 use directory::{Org, SizeLimits};
 use mail::{Enhanced, Mailbox, Notify, Recipient, Reply};
-use spool::{Early, Settled};
-use std::collections::{HashMap, HashSet};
+use spool::{EARLY_MAX, Early, Settled};
+use std::collections::HashSet;
 
 /// Recipients of one message, as one accept record can hold them.
 pub const RECIPIENTS_MAX: usize = 65_535;
@@ -79,22 +79,18 @@ pub enum Why {
 }
 
 /// Finds out who gets a message of `size_bytes` that was written to `recipients`. An error is the refusal of the whole message.
-pub fn expand(
-    org: &Org,
-    recipients: Vec<Recipient>,
-    size_bytes: u64,
-    limits: SizeLimits,
-) -> Result<Expanded, Reply> {
-    let mut walk = Walk { org, size_bytes, limits, ..Walk::new(org) };
+pub fn expand(org: &Org, recipients: Vec<Recipient>, size_bytes: u64, limits: SizeLimits) -> Result<Expanded, Reply> {
+    let mut walk = Walk { size_bytes, limits, ..Walk::new(org) };
     let is_group = |to: &Recipient| {
         org.recipient_of(&to.address).is_some_and(|known| !known.is_mailbox() && matches!(known.is(), Is::Group { .. }))
     };
     // Who is written to by name is found first: what the sender asked to be told of it counts, not what a group makes of that.
     let (groups, others): (Vec<Recipient>, Vec<Recipient>) = recipients.into_iter().partition(is_group);
     for to in others.into_iter().chain(groups) {
-        walk.stack.push(Item { to, trail: None, direct: true });
-        while let Some(item) = walk.stack.pop() {
-            walk.step(item)?;
+        let (written, before) = (to.clone(), walk.progress);
+        walk.run(to)?;
+        if walk.progress == before {
+            walk.check_alone(written)?;
         }
     }
     Ok(walk.found)
@@ -152,10 +148,10 @@ struct Walk<'o> {
     stack: Vec<Item>,
     /// Who was looked at, by own address; and where mail goes that nobody of ours is behind.
     seen: HashSet<Box<str>>,
-    /// Of those, who gets nothing.
-    failed: HashMap<Box<str>, Reply>,
     /// Each one that forwards without keeping, and the one before it.
     trails: Vec<(Box<str>, Option<usize>)>,
+    /// How often somebody was found who gets it, or fails.
+    progress: usize,
     found: Expanded,
 }
 
@@ -168,10 +164,41 @@ impl<'o> Walk<'o> {
             lookups: 0,
             stack: Vec::new(),
             seen: HashSet::new(),
-            failed: HashMap::new(),
             trails: Vec::new(),
+            progress: 0,
             found: Expanded::default(),
         }
+    }
+
+    /// Follows one that the sender wrote to its ends.
+    fn run(&mut self, to: Recipient) -> Result<(), Reply> {
+        self.stack.push(Item { to, trail: None, direct: true });
+        while let Some(item) = self.stack.pop() {
+            self.step(item)?;
+        }
+        Ok(())
+    }
+
+    /// Nothing new came of one that the sender wrote: others lead to the same, or it leads nowhere. That is found out by following it
+    /// alone, and told.
+    fn check_alone(&mut self, to: Recipient) -> Result<(), Reply> {
+        let mut alone = Walk { size_bytes: self.size_bytes, limits: self.limits, ..Walk::new(self.org) };
+        alone.lookups = self.lookups;
+        alone.run(to.clone())?;
+        self.lookups = alone.lookups;
+        if !alone.found.recipients.is_empty() {
+            return Ok(());
+        }
+        let failed = alone.found.early.into_iter().filter_map(|early| match early.outcome {
+            Settled::Failed(reply) => Some((early.recipient, reply)),
+            Settled::Expanded => None,
+        });
+        let before = self.progress;
+        failed.for_each(|(recipient, reply)| self.tell(recipient, reply));
+        if self.progress == before {
+            self.tell(to, if alone.trails.is_empty() { nobody() } else { in_circles() });
+        }
+        Ok(())
     }
 
     fn step(&mut self, item: Item) -> Result<(), Reply> {
@@ -185,15 +212,17 @@ impl<'o> Walk<'o> {
         let own = known.address();
         let name: Box<str> = own.as_str().to_lowercase().into();
         if !self.seen.insert(name.clone()) {
-            self.again(&name, item);
+            if self.is_circle(&name, item.trail) {
+                self.tell(item.to, in_circles());
+            }
             return Ok(());
         }
         if self.is_too_large(known.message_bytes_max()) {
-            self.fail(name, item.to, too_large());
+            self.tell(item.to, too_large());
             return Ok(());
         }
         match known.is() {
-            Is::Group { members, having } => self.group(name, own, item, members, !having.is_empty()),
+            Is::Group { members, having } => self.group(own, item, members, !having.is_empty()),
             Is::Contact { target } => {
                 self.redirect(name, own, item, target, Why::Contact);
                 Ok(())
@@ -213,7 +242,7 @@ impl<'o> Walk<'o> {
             return Ok(());
         }
         if self.is_too_large(None) {
-            self.fail(place, to, too_large());
+            self.tell(to, too_large());
             return Ok(());
         }
         self.arrive(to)
@@ -223,60 +252,34 @@ impl<'o> Walk<'o> {
         if self.found.recipients.len() >= RECIPIENTS_MAX {
             return Err(too_many());
         }
+        self.progress += 1;
         self.found.recipients.push(to);
         Ok(())
     }
 
-    /// Somebody who was looked at already: has it, or gets it, or fails again.
-    fn again(&mut self, name: &str, item: Item) {
-        let mut at = item.trail;
+    /// Forwarding came back to where it had been, and nobody kept the mail.
+    fn is_circle(&self, name: &str, trail: Option<usize>) -> bool {
+        let mut at = trail;
         while let Some((before, earlier)) = at.and_then(|at| self.trails.get(at)) {
             if **before == *name {
-                return self.circle(item);
+                return true;
             }
             at = *earlier;
         }
-        if let Some(reply) = self.failed.get(name).cloned() {
-            self.mark_failed(item.trail, &reply);
-            self.tell(item.to, reply);
-        }
+        false
     }
 
-    /// Forwarding came back to where it had been, and nobody kept the mail.
-    fn circle(&mut self, item: Item) {
-        self.mark_failed(item.trail, &in_circles());
-        self.tell(item.to, in_circles());
-    }
-
-    fn mark_failed(&mut self, trail: Option<usize>, reply: &Reply) {
-        let mut at = trail;
-        while let Some((name, earlier)) = at.and_then(|at| self.trails.get(at)) {
-            self.failed.insert(name.clone(), reply.clone());
-            at = *earlier;
-        }
-    }
-
-    fn fail(&mut self, name: Box<str>, to: Recipient, reply: Reply) {
-        self.failed.insert(name, reply.clone());
-        self.tell(to, reply);
-    }
-
-    /// The sender hears of each address once.
+    /// The sender hears of each that it wrote, and what it led to, once.
     fn tell(&mut self, recipient: Recipient, reply: Reply) {
-        let told = self.found.early.iter().any(|early| early.recipient.address.same(&recipient.address));
-        if !told {
+        let same = |known: &Recipient| known.address.same(&recipient.address) && known.orcpt == recipient.orcpt;
+        // Beyond the bound the message is refused as a whole: who else fails does not matter.
+        if self.found.early.len() <= EARLY_MAX && !self.found.early.iter().any(|early| same(&early.recipient)) {
+            self.progress += 1;
             self.found.early.push(Early { recipient, outcome: Settled::Failed(reply) });
         }
     }
 
-    fn group(
-        &mut self,
-        name: Box<str>,
-        own: Mailbox,
-        item: Item,
-        mut members: Vec<Mailbox>,
-        is_dynamic: bool,
-    ) -> Result<(), Reply> {
+    fn group(&mut self, own: Mailbox, item: Item, mut members: Vec<Mailbox>, is_dynamic: bool) -> Result<(), Reply> {
         if is_dynamic {
             members.extend_from_slice(self.org.dynamic_members(&own));
         }
@@ -284,7 +287,7 @@ impl<'o> Walk<'o> {
             return Err(too_many());
         }
         if members.is_empty() && item.direct {
-            self.fail(name, item.to, nobody());
+            self.tell(item.to, nobody());
             return Ok(());
         }
         let quiet = self.org.handling.is_quiet(&own);

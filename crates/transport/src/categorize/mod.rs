@@ -56,3 +56,6 @@ fn hop(org: &Org, to: &Mailbox) -> HopKey {
         directory::Route::Unreachable(reason) => HopKey::Unreachable { reason: reason.into() },
     }
 }
+
+#[cfg(test)]
+mod tests;

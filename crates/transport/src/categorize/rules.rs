@@ -21,7 +21,8 @@ pub struct Seen {
 impl Seen {
     /// Looks at a header.
     pub fn of(rules: &[Rule], header: &[u8]) -> Seen {
-        let texts: Vec<(&[u8], String)> = fields(header).map(|field| (field.name, field.text().to_lowercase())).collect();
+        let texts: Vec<(&[u8], String)> =
+            fields(header).map(|field| (field.name, field.text().to_lowercase())).collect();
         let any = |name: &str, says: &dyn Fn(&str) -> bool| {
             texts.iter().any(|(known, text)| known.eq_ignore_ascii_case(name.as_bytes()) && says(text))
         };

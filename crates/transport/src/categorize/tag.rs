@@ -53,12 +53,19 @@ mod tests {
     fn tags_go_where_they_belong() {
         let outside = Action::TagSubject("[outside] ".into());
         let field = Action::TagHeader { name: "X-Origin".into(), value: "outside".into() };
-        assert_eq!(with("From: a\r\nSubject: hi\r\n\r\n", &[outside.clone()]), "From: a\r\nSubject: [outside] hi\r\n\r\n");
+        assert_eq!(
+            with("From: a\r\nSubject: hi\r\n\r\n", &[outside.clone()]),
+            "From: a\r\nSubject: [outside] hi\r\n\r\n"
+        );
         assert_eq!(
             with("From: a\r\nsubject:=?utf-8?q?=C3=A4?=\r\n\r\n", &[field.clone(), outside.clone()]),
             "X-Origin: outside\r\nFrom: a\r\nsubject: [outside] =?utf-8?q?=C3=A4?=\r\n\r\n"
         );
-        assert_eq!(with("Subject: [outside] hi\r\n\r\n", &[outside.clone()]), "Subject: [outside] hi\r\n\r\n", "once is enough");
+        assert_eq!(
+            with("Subject: [outside] hi\r\n\r\n", &[outside.clone()]),
+            "Subject: [outside] hi\r\n\r\n",
+            "once is enough"
+        );
         assert_eq!(with("\r\n", &[outside.clone()]), "Subject: [outside]\r\n\r\n");
         assert_eq!(with("", &[field]), "X-Origin: outside\r\n");
         let long = format!("Subject: {}\r\n\r\n", "x".repeat(990));
