@@ -12,6 +12,7 @@ mod dynamic;
 mod explain;
 mod handling;
 mod hidden;
+pub mod ldap;
 mod limits;
 mod load;
 mod node;

@@ -54,7 +54,7 @@ mod tests {
         let outside = Action::TagSubject("[outside] ".into());
         let field = Action::TagHeader { name: "X-Origin".into(), value: "outside".into() };
         assert_eq!(
-            with("From: a\r\nSubject: hi\r\n\r\n", &[outside.clone()]),
+            with("From: a\r\nSubject: hi\r\n\r\n", std::slice::from_ref(&outside)),
             "From: a\r\nSubject: [outside] hi\r\n\r\n"
         );
         assert_eq!(
@@ -62,11 +62,11 @@ mod tests {
             "X-Origin: outside\r\nFrom: a\r\nsubject: [outside] =?utf-8?q?=C3=A4?=\r\n\r\n"
         );
         assert_eq!(
-            with("Subject: [outside] hi\r\n\r\n", &[outside.clone()]),
+            with("Subject: [outside] hi\r\n\r\n", std::slice::from_ref(&outside)),
             "Subject: [outside] hi\r\n\r\n",
             "once is enough"
         );
-        assert_eq!(with("\r\n", &[outside.clone()]), "Subject: [outside]\r\n\r\n");
+        assert_eq!(with("\r\n", std::slice::from_ref(&outside)), "Subject: [outside]\r\n\r\n");
         assert_eq!(with("", &[field]), "X-Origin: outside\r\n");
         let long = format!("Subject: {}\r\n\r\n", "x".repeat(990));
         assert_eq!(with(&long, &[outside]), format!("Subject: [outside] \r\n {}\r\n\r\n", "x".repeat(990)));
