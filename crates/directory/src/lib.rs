@@ -40,7 +40,7 @@ mod words;
 pub use back_pressure::{BackPressure, Tarpit, Thresholds};
 pub use domain::{AcceptedDomain, Deliver};
 pub use dump::Secrets;
-pub use explain::{Answers, Asker, Explained, Question};
+pub use explain::{Answers, Caller, Explained, Question};
 pub use handling::Handling;
 pub use hidden::{HIDDEN, fill_passwords, hide_both, hide_passwords};
 pub use limits::{MessageLimits, SizeLimits};

@@ -109,6 +109,7 @@ fn document_with_everything() -> String {
         username = "us"
         password_file = "secret"
         source = "10.0.0.1"
+        routing_headers = false
         [[send_connector]]
         name = "mx"
         domains = ["*.x.example", "y.example"]

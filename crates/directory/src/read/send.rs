@@ -34,6 +34,7 @@ pub fn send_connector(section: &Section<'_, '_>, node_name: &str, disk: &dyn Dis
             data_end_ms: section.duration_ms("data_end_timeout"),
         },
         hello: host_name(section, "hello").unwrap_or_else(|| node_name.to_string()).into(),
+        routing_headers: section.flag("routing_headers"),
         source: section.text("source").and_then(|source| {
             let wrong = |_| section.problem("source", format!("\"{}\" is no IP address", source.value));
             source.value.parse().map_err(wrong).ok()

@@ -1,11 +1,13 @@
-//! A message while it arrives: its bytes go straight on into the spool; only its header is looked at.
+//! A message while it arrives: its bytes go straight on into the spool; only its header is looked at, and what the peer may not say
+//! there is dropped before anything else sees it.
 //!
 //! On submission, and where rules look at it, the header is held back until it is whole, so that fields can be put in front of it.
 
 use super::handling::HeaderRules;
 use super::visitor::Visitor;
 use crate::categorize::Seen;
-use directory::Protocol;
+use directory::{Grants, Protocol};
+use mail::firewall::{Drops, Firewall};
 use mail::header::Scanner;
 use mail::trace_header::{self, Received};
 use mail::{Enhanced, Envelope, Protection, Receipt, Reply, WhenShort};
@@ -16,6 +18,7 @@ use tokio::time::timeout;
 /// A message on its way in.
 pub struct Incoming {
     pending: Pending,
+    firewall: Firewall,
     scanner: Scanner,
     /// What was held back so far; `None` when nothing is held back (any more). Never more than the header's bound and one slice.
     held: Option<Vec<u8>>,
@@ -75,20 +78,33 @@ impl Incoming {
         let rules = HeaderRules::of(visitor, envelope);
         let held = (visitor.connector.protocol == Protocol::Submission || rules.is_some()).then(Vec::new);
         let hops_max = visitor.connector.limits.hops_max;
-        let scanner = Scanner::new();
-        Ok(Incoming { pending, scanner, held, rules, received_bytes: 0, hops_max, protection, wall_ms })
+        let (firewall, scanner) = (Firewall::new(drops(visitor.grants())), Scanner::new());
+        Ok(Incoming { pending, firewall, scanner, held, rules, received_bytes: 0, hops_max, protection, wall_ms })
     }
 
     /// Takes the next bytes. An error is the reply that the rest of the body is refused with.
     pub async fn push(&mut self, bytes: &[u8], visitor: &Visitor) -> Result<(), Reply> {
         self.received_bytes += bytes.len() as u64;
-        if !self.scanner.is_done() {
-            self.scanner.feed(bytes);
-            if self.scanner.facts().received_count > self.hops_max {
-                return Err(Reply::new(554, Enhanced::new(5, 4, 6), "too many hops, this message is in a loop"));
+        let mut rest = bytes;
+        while let Some(piece) = self.firewall.next(&mut rest) {
+            if !piece.is_dropped {
+                self.pass(&piece.lead, visitor).await;
+                self.pass(piece.rest, visitor).await;
             }
         }
+        if self.hops() > self.hops_max {
+            return Err(Reply::new(554, Enhanced::new(5, 4, 6), "too many hops, this message is in a loop"));
+        }
+        Ok(())
+    }
+
+    /// Takes bytes that stay.
+    async fn pass(&mut self, bytes: &[u8], visitor: &Visitor) {
+        if !self.scanner.is_done() {
+            self.scanner.feed(bytes);
+        }
         match &mut self.held {
+            None if bytes.is_empty() => {}
             None => self.keep(bytes).await,
             Some(held) => {
                 held.extend_from_slice(bytes);
@@ -97,7 +113,11 @@ impl Incoming {
                 }
             }
         }
-        Ok(())
+    }
+
+    /// `Received` fields that the message came with, those that were dropped too.
+    fn hops(&self) -> u32 {
+        self.scanner.facts().received_count.saturating_add(self.firewall.received_dropped())
     }
 
     /// Bytes that the peer sent.
@@ -108,10 +128,17 @@ impl Incoming {
     /// The end of the message is here: what its header said, for rules.
     pub async fn seen(&mut self, visitor: &Visitor) -> Seen {
         if self.rules.is_some() {
-            self.scanner.finish();
-            self.release(visitor).await;
+            self.end_header(visitor).await;
         }
         self.rules.take().map_or_else(Seen::default, |rules| rules.into_seen())
+    }
+
+    /// Nothing comes any more: what was held back goes on.
+    async fn end_header(&mut self, visitor: &Visitor) {
+        let lead = self.firewall.finish();
+        self.pass(&lead, visitor).await;
+        self.scanner.finish();
+        self.release(visitor).await;
     }
 
     /// The end: takes custody. `early` are recipients that are settled already, and not in the envelope.
@@ -121,10 +148,9 @@ impl Incoming {
         early: Vec<Early>,
         visitor: &Visitor,
     ) -> Result<Taken, AcceptError> {
-        self.scanner.finish();
-        self.release(visitor).await;
+        self.end_header(visitor).await;
+        let hops = u8::try_from(self.hops().saturating_add(1)).unwrap_or(u8::MAX);
         let facts = self.scanner.facts();
-        let hops = u8::try_from(facts.received_count.saturating_add(1)).unwrap_or(u8::MAX);
         let message_id = facts.message_id.clone().unwrap_or_default();
         let size_bytes = self.pending.size_bytes();
         let facts = Facts { hops, received_from: visitor.helo.clone(), early, ..Facts::default() };
@@ -162,4 +188,9 @@ impl Incoming {
             self.pending.room().await;
         }
     }
+}
+
+/// What somebody with `grants` may not say in a header (behaviours 2.7).
+fn drops(grants: Grants) -> Drops {
+    Drops { organization: !grants.has(Grants::ORGANIZATION_HEADERS), routing: !grants.has(Grants::ROUTING_HEADERS) }
 }
