@@ -12,6 +12,7 @@ use mail::{Envelope, MessageId, Protection, Receipt};
 
 use crate::book::{Arrival, Effects, Hot};
 use crate::hop::HopKey;
+use crate::journey;
 use crate::packed;
 use crate::record::{self, Accept};
 use crate::settings::Canary;
@@ -194,7 +195,7 @@ impl Pending {
         let has_rest = !body.is_empty();
         let inner = self.inner.clone();
         let journey = facts.journey.from(self.id.unix_ms(), self.size_bytes);
-        let packed_journey = journey.pack(self.id.unix_ms(), self.size_bytes);
+        let packed_journey = journey::pack(&journey, self.id.unix_ms(), self.size_bytes);
         let hops = inner.route(&ToRoute { envelope: &envelope, size_bytes: self.size_bytes, journey: &journey });
         let at_once = inner.book().goes_at_once(&hops);
         let mark = Accept {
