@@ -5,7 +5,7 @@
 //! Always holds: recipients that a transaction has no room for are not spoken of in its outcome, so the spool keeps them ready.
 
 use mail::header::Scanner;
-use mail::{BodyKind, Recipient, Ret, ReversePath};
+use mail::{BodyKind, Journey, Recipient, Ret, ReversePath};
 use smtp::client::{Done, Outcome as Heard, Outgoing, Protocol};
 use spool::{Outcome, Work};
 use std::sync::Arc;
@@ -16,17 +16,19 @@ pub(super) struct Parcel {
     recipients: usize,
     /// Lines that go before the body, CRLF at the end of each.
     head: String,
+    /// For a server of the organization.
+    journey: Option<Journey>,
 }
 
 impl Parcel {
-    /// `work` for at most `recipients_max` of its recipients.
-    pub fn new(work: Work, recipients_max: usize, protocol: Protocol) -> Parcel {
+    /// `work` for at most `recipients_max` of its recipients, with the journey that a server of the organization is told.
+    pub fn new(work: Work, recipients_max: usize, protocol: Protocol, journey: Option<Journey>) -> Parcel {
         let recipients = work.recipients_len().min(recipients_max.max(1));
         let head = match protocol {
             Protocol::Lmtp => format!("X-Posthouse-Id: {}\r\n", work.id()),
             Protocol::Smtp => String::new(),
         };
-        Parcel { work, recipients, head }
+        Parcel { work, recipients, head, journey }
     }
 
     /// What is sent before the body. No line of it needs stuffing.
@@ -85,6 +87,10 @@ impl Outgoing for Parcel {
 
     fn envid(&self) -> Option<&str> {
         self.work.envelope().envid.as_deref()
+    }
+
+    fn journey(&self) -> Option<&Journey> {
+        self.journey.as_ref()
     }
 }
 

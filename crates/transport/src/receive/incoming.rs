@@ -3,10 +3,10 @@
 //! On submission the header is held back until it is whole, so that missing fields can be put in front of it.
 
 use super::visitor::Visitor;
-use directory::Protocol;
+use directory::{Grants, Protocol};
 use mail::header::Scanner;
 use mail::trace_header::{self, Received};
-use mail::{Enhanced, Envelope, Protection, Receipt, Reply, WhenShort};
+use mail::{Enhanced, Envelope, Journey, Protection, Receipt, Reply, WhenShort};
 use spool::{AcceptError, Facts, Pending, Push, Source, Spool};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -91,15 +91,22 @@ impl Incoming {
         Ok(())
     }
 
-    /// The end: takes custody.
-    pub async fn finish(mut self, envelope: Envelope, visitor: &Visitor) -> Result<Taken, AcceptError> {
+    /// The end: takes custody. `journey` is what a server of the organization has told of the message.
+    pub async fn finish(
+        mut self,
+        envelope: Envelope,
+        journey: Option<Box<Journey>>,
+        visitor: &Visitor,
+    ) -> Result<Taken, AcceptError> {
         self.scanner.finish();
         self.release(visitor).await;
         let facts = self.scanner.facts();
         let hops = u8::try_from(facts.received_count.saturating_add(1)).unwrap_or(u8::MAX);
         let message_id = facts.message_id.clone().unwrap_or_default();
         let size_bytes = self.pending.size_bytes();
-        let facts = Facts { hops, received_from: visitor.helo.clone(), ..Facts::default() };
+        let begins = || Journey { trusted: visitor.grants().has(Grants::TRUSTED), ..Journey::default() };
+        let journey = journey.map_or_else(begins, |journey| *journey);
+        let facts = Facts { hops, received_from: visitor.helo.clone(), journey, ..Facts::default() };
         let mut accepting = self.pending.accept(envelope, facts);
         let receipt = match self.protection.copies {
             0 => accepting.await?,

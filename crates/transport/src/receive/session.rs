@@ -177,6 +177,9 @@ impl<'s> Session<'s> {
 
     fn hello(&mut self, greeting: Greeting, name: Box<str>) {
         self.transaction = None;
+        if self.refuses_server(&name) {
+            return;
+        }
         self.visitor.helo = name;
         self.visitor.protocol.extended = greeting != Greeting::Helo;
         self.machine.answer(Answer::accept());

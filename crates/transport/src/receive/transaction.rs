@@ -5,7 +5,7 @@ use super::report::Reason;
 use super::session::Session;
 use super::visitor::Visitor;
 use directory::{RecipientAnswer, SenderAnswer};
-use mail::{Enhanced, Envelope, Recipient, Reply};
+use mail::{Enhanced, Envelope, Journey, Recipient, Reply};
 use smtp::server::{Answer, MailCommand, RcptCommand};
 use spool::Source;
 
@@ -15,6 +15,8 @@ pub struct Transaction {
     pub envelope: Envelope,
     /// SIZE= of MAIL.
     size: Option<u64>,
+    /// XPOSTHOUSE= of MAIL.
+    journey: Option<Box<Journey>>,
     incoming: Option<Incoming>,
 }
 
@@ -38,9 +40,9 @@ impl Session<'_> {
             self.reporter.refused(&self.visitor, reason, Some(&command.from), &[], &reply);
             return self.say_no(reply);
         }
-        let MailCommand { from, size, body, smtputf8, ret, envid, auth: _, journey: _ } = command;
+        let MailCommand { from, size, body, smtputf8, ret, envid, auth: _, journey } = command;
         let envelope = Envelope { from, ret, envid, body, smtputf8, recipients: Vec::with_capacity(1) };
-        self.transaction = Some(Transaction { envelope, size, incoming: None });
+        self.transaction = Some(Transaction { envelope, size, journey, incoming: None });
         self.machine.answer(Answer::accept());
     }
 
@@ -128,13 +130,13 @@ impl Session<'_> {
 
     /// The body is whole: custody, and the only way to a 250.
     pub(super) async fn end_of_message(&mut self) {
-        let Some(Transaction { envelope, incoming: Some(incoming), .. }) = self.transaction.take() else {
+        let Some(Transaction { envelope, journey, incoming: Some(incoming), .. }) = self.transaction.take() else {
             return self.machine.answer(Answer::reply(no_transaction()));
         };
         // The spool takes the envelope; the trace still needs its addresses.
         let sender = envelope.from.clone();
         let recipients: Vec<_> = envelope.recipients.iter().map(|recipient| recipient.address.clone()).collect();
-        let taken = incoming.finish(envelope, &self.visitor).await;
+        let taken = incoming.finish(envelope, journey, &self.visitor).await;
         let recipients: Vec<&str> = recipients.iter().map(|address| address.as_str()).collect();
         match taken {
             Ok(taken) => {
