@@ -1,35 +1,44 @@
 //! What a connection, a sender and an address meet, in words: the same questions that a session asks, asked of the same [`Org`].
 
+mod answers;
 mod question;
 mod sender;
 
+pub use answers::{Answers, Asker, Explained};
 pub use question::Question;
 
 use crate::org::{Org, RecipientAnswer, Route};
-use crate::permission::{Grants, Group, Principal};
+use crate::permission::Grants;
 use crate::receive::{BareNewline, Protocol, ReceiveConnector, ReceiveTls};
 use crate::send::{SendConnector, SendTo};
 use crate::unit::{bytes_text, duration_text};
 use mail::Mailbox;
 use std::fmt::Write;
-use std::net::{IpAddr, SocketAddr};
 
 impl Org {
     /// What a connection meets, and what becomes of a sender and a recipient on it. Several lines.
     pub fn explain(&self, question: &Question) -> String {
         let mut out = String::new();
         let (from, rcpt) = (question.from, question.rcpt.as_ref());
-        let to = self.met_at(question);
-        if self.expects_proxy_header(to, from) {
+        let explained = self.explained(question);
+        let Explained { to, connector, listens, answers, .. } = &explained;
+        if explained.needs_proxy_header {
             let _ = writeln!(
                 out,
                 "{from} is a trusted proxy on {to}: it must send a PROXY header first. What follows is for a client of it with the same address."
             );
         }
-        let chosen = self.choose_connector(to, from);
-        match chosen {
-            Some(connector) => self.explain_connector(&mut out, connector, from, to),
-            None if self.listens(to) => {
+        match connector {
+            Some((connector, range)) => {
+                let _ = writeln!(
+                    out,
+                    "A connection from {from} to {to} meets receive connector \"{}\", by its range {range}.",
+                    connector.name
+                );
+                explain_connector(&mut out, connector, answers);
+                self.explain_sender(&mut out, connector, question);
+            }
+            None if *listens => {
                 let _ = writeln!(
                     out,
                     "A connection from {from} to {to} is refused with 421 4.3.2: no receive connector there has {from} in its remote ranges."
@@ -39,75 +48,36 @@ impl Org {
                 let _ = writeln!(out, "Nothing listens on {to}.");
             }
         }
-        if let Some(connector) = chosen {
-            self.explain_sender(&mut out, connector, question);
-        }
         if let Some(rcpt) = rcpt {
-            if let Some(connector) = chosen {
-                self.explain_recipient(&mut out, connector, rcpt);
+            for answers in answers {
+                self.explain_recipient(&mut out, answers, rcpt);
             }
             let _ = writeln!(out, "Mail to {rcpt} goes {}.", self.explain_route(rcpt));
         }
         out
     }
 
-    fn listens(&self, to: SocketAddr) -> bool {
-        self.receive_connectors.iter().flat_map(|c| &c.listen).any(|socket| crate::org::socket_covers(*socket, to))
-    }
-
-    fn explain_connector(&self, out: &mut String, connector: &ReceiveConnector, from: IpAddr, to: SocketAddr) {
-        let range = connector.remote.0.iter().filter(|r| r.contains(from)).min_by_key(|r| r.span());
-        let by = range.map_or(String::new(), |range| format!(", by its range {range}"));
-        let _ = writeln!(out, "A connection from {from} to {to} meets receive connector \"{}\"{by}.", connector.name);
-        let _ = writeln!(out, "  Greeting: 220 {}", connector.banner);
-        let _ = writeln!(out, "  {}, {}, {}.", protocol(connector.protocol), tls(connector.tls), auth(connector));
-        let (who, grants) = before_logon(connector);
-        let _ = writeln!(out, "  {who}: {}.", may(grants));
-        if !connector.auth.is_empty() {
-            let _ = writeln!(out, "  A user who has logged on: {}.", may(user_grants(connector)));
-        }
-        if connector.bare_newline == BareNewline::Repair {
-            let _ = writeln!(out, "  A bare CR or LF in a message is repaired.");
-        }
-        let limits = &connector.limits;
-        let per_source = limits.connections_from_one_source(0);
-        let rate = limits.message_rate_per_minute.map_or("any number of".to_string(), |rate| rate.to_string());
-        let _ = writeln!(
-            out,
-            "  Limits: message {}, header {}, {} recipients, {} connections ({per_source} from one address while it is idle), {rate} messages a minute,",
-            bytes_text(limits.message_bytes_max),
-            bytes_text(limits.header_bytes_max),
-            limits.recipients_max,
-            limits.connections_max,
-        );
-        let _ = writeln!(
-            out,
-            "  {} errors, {} of silence, {} in all, {} hops.",
-            limits.errors_max,
-            duration_text(limits.idle_timeout_ms),
-            duration_text(limits.session_timeout_ms),
-            limits.hops_max
-        );
-    }
-
-    fn explain_recipient(&self, out: &mut String, connector: &ReceiveConnector, rcpt: &Mailbox) {
+    fn explain_recipient(&self, out: &mut String, answers: &Answers, rcpt: &Mailbox) {
+        let Some(answer) = answers.rcpt else { return };
         let domain = self.accepted_domain(rcpt.domain());
         let ours =
             domain.map_or("not one of our domains".to_string(), |domain| format!("accepted domain {}", domain.name));
-        let grants = [before_logon(connector), ("After logging on", user_grants(connector))];
-        for (when, grants) in grants.into_iter().filter(|(_, grants)| grants.has(Grants::SUBMIT)) {
-            let answer = self.recipient_answer(grants, rcpt);
-            let said = match answer.refusal() {
-                None => "accepted".to_string(),
-                Some(refusal) => format!("refused with {refusal}"),
-            };
-            let why = match answer {
-                RecipientAnswer::UnknownUser => ", where it is not among the recipients",
-                RecipientAnswer::NotKnownYet => ", whose recipients no directory has told yet",
-                _ => "",
-            };
-            let _ = writeln!(out, "{when}, RCPT TO:<{rcpt}> is {said} ({ours}{why}).");
-        }
+        let said = match answer.refusal() {
+            None => "accepted".to_string(),
+            Some(refusal) => format!("refused with {refusal}"),
+        };
+        let why = match answer {
+            RecipientAnswer::UnknownUser => ", where it is not among the recipients",
+            RecipientAnswer::NotKnownYet => ", whose recipients no directory has told yet",
+            RecipientAnswer::NoSuchDomain => ", and of a form that the connector refuses",
+            RecipientAnswer::Accept | RecipientAnswer::RelayDenied => "",
+        };
+        let when = match answers.who {
+            Asker::Peer => "Without logging on",
+            Asker::Server => "As a server of the organization",
+            Asker::User | Asker::Users => "After logging on",
+        };
+        let _ = writeln!(out, "{when}, RCPT TO:<{rcpt}> is {said} ({ours}{why}).");
     }
 
     fn explain_route(&self, rcpt: &Mailbox) -> String {
@@ -124,20 +94,44 @@ impl Org {
     }
 }
 
-/// What somebody may do who has not logged on, and who that is.
-fn before_logon(connector: &ReceiveConnector) -> (&'static str, Grants) {
-    match connector.tls {
-        // No grant depends on which server it is.
-        ReceiveTls::Organization => {
-            ("As a server of the organization", connector.grants(&Principal::Server("".into())))
-        }
-        _ => ("Without logging on", connector.grants(&Principal::Peer)),
+fn explain_connector(out: &mut String, connector: &ReceiveConnector, answers: &[Answers]) {
+    let _ = writeln!(out, "  Greeting: 220 {}", connector.banner);
+    let _ = writeln!(out, "  {}, {}, {}.", protocol(connector.protocol), tls(connector.tls), auth(connector));
+    if !connector.extensions_off.is_empty() {
+        let words: Vec<&str> = connector.extensions_off.iter().map(|off| off.word()).collect();
+        let _ = writeln!(out, "  Not offered: {}.", words.join(", "));
     }
-}
-
-/// What any user is granted: no grant depends on which one it is.
-fn user_grants(connector: &ReceiveConnector) -> Grants {
-    if connector.permissions.contains(&Group::Users) { Group::Users.grants() } else { Grants::NONE }
+    for Answers { who, grants, .. } in answers {
+        let who = match who {
+            Asker::Peer if connector.externally_secured => "Known by their address as our servers",
+            Asker::Peer => "Without logging on",
+            Asker::Server => "As a server of the organization",
+            Asker::User | Asker::Users => "A user who has logged on",
+        };
+        let _ = writeln!(out, "  {who}: {}.", may(*grants));
+    }
+    if connector.bare_newline == BareNewline::Repair {
+        let _ = writeln!(out, "  A bare CR or LF in a message is repaired.");
+    }
+    let limits = &connector.limits;
+    let per_source = limits.connections_from_one_source(0);
+    let rate = limits.message_rate_per_minute.map_or("any number of".to_string(), |rate| rate.to_string());
+    let _ = writeln!(
+        out,
+        "  Limits: message {}, header {}, {} recipients, {} connections ({per_source} from one address while it is idle), {rate} messages a minute,",
+        bytes_text(limits.message_bytes_max),
+        bytes_text(limits.header_bytes_max),
+        limits.recipients_max,
+        limits.connections_max,
+    );
+    let _ = writeln!(
+        out,
+        "  {} errors, {} of silence, {} in all, {} hops.",
+        limits.errors_max,
+        duration_text(limits.idle_timeout_ms),
+        duration_text(limits.session_timeout_ms),
+        limits.hops_max
+    );
 }
 
 fn may(grants: Grants) -> String {

@@ -4,14 +4,19 @@
 //! queue; reads files through `world` and only while loading. Always holds: what was loaded is valid as a whole, every
 //! problem of a document is told at once with file, line and column, and [`Loaded::to_toml`] writes what runs.
 
+mod back_pressure;
 mod base64;
 mod domain;
 mod dump;
 mod explain;
+mod handling;
 mod hidden;
+mod limits;
 mod load;
 mod node;
+pub mod objects;
 mod org;
+mod pattern;
 mod permission;
 mod problem;
 mod quoted;
@@ -19,30 +24,42 @@ mod range;
 mod read;
 mod receive;
 pub mod recipients;
+mod remote;
 mod retry;
+mod rule;
 mod send;
 pub mod settings;
 mod target;
 mod unit;
+mod usage;
 mod user;
 mod words;
 
+pub use back_pressure::{BackPressure, Tarpit, Thresholds};
 pub use domain::{AcceptedDomain, Deliver};
 pub use dump::Secrets;
-pub use explain::Question;
+pub use explain::{Answers, Asker, Explained, Question};
+pub use handling::Handling;
 pub use hidden::{HIDDEN, fill_passwords, hide_both, hide_passwords};
-pub use load::{Loaded, OrgText, Start};
+pub use limits::{MessageLimits, SizeLimits};
+pub use load::{Given, Loaded, OrgText, Start};
 pub use node::{
     Cluster, ClusterUser, DnsServers, HttpSettings, JournalSettings, Log, LogFormat, LogLevel, Node, NodeLimits, Peer,
     Peers, Spread, TlsFiles, Trace,
 };
 pub use org::{Listener, Org, RecipientAnswer, Route, SenderAnswer};
-pub use permission::{Grants, Group, Principal};
+pub use pattern::AddressPattern;
+pub use permission::{Grants, Group, Principal, Single, Who};
 pub use problem::{Problem, Problems};
 pub use range::{IpRange, Ranges};
-pub use receive::{AuthMechanisms, BareNewline, Limits, Protocol, ReceiveConnector, ReceiveTls};
+pub use receive::{
+    AuthMechanisms, BareNewline, Extension, Limits, Protocol, ReceiveConnector, ReceiveTls, RefusedDomains,
+};
+pub use remote::RemoteDomain;
 pub use retry::Retry;
+pub use rule::{Action, HeaderTest, Rule};
 pub use send::{Authorities, Credentials, SendConnector, SendTls, SendTo, Timeouts};
 pub use target::{Host, HostPort, LmtpTarget};
 pub use unit::{bytes_text, duration_text, parse_bytes, parse_duration_ms};
+pub use usage::Usage;
 pub use user::{Password, SenderPattern, User};

@@ -1,5 +1,6 @@
 //! What belongs to one node: its name, its data, its certificate, its own bounds. The document is `posthouse.toml`.
 
+use crate::back_pressure::BackPressure;
 use crate::target::HostPort;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -29,6 +30,8 @@ pub struct Node {
     pub log: Log,
     /// Bounds of the whole node.
     pub limits: NodeLimits,
+    /// When mail is refused so that what is here can be delivered.
+    pub back_pressure: BackPressure,
     /// The message trace.
     pub trace: Trace,
 }
@@ -203,6 +206,10 @@ pub struct NodeLimits {
     pub connection_rate_per_minute: Option<u32>,
     /// Connections out.
     pub outbound_connections_max: u32,
+    /// Messages of one authenticated user in a minute; `None` is no bound.
+    pub user_message_rate_per_minute: Option<u32>,
+    /// Recipients of one authenticated user in an hour; `None` is no bound.
+    pub user_recipients_per_hour: Option<u32>,
     /// Bodies of accepted mail that are kept in memory until they are delivered, in bytes.
     pub body_memory_bytes: u64,
 }

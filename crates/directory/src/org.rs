@@ -1,6 +1,7 @@
 //! The organization, compiled: which connector a connection meets, whether a sender and a recipient are welcome, where mail goes.
 
 use crate::domain::{AcceptedDomain, Deliver, DomainMap};
+use crate::handling::Handling;
 use crate::permission::{Grants, Group, Principal};
 use crate::range::IpRange;
 use crate::receive::{Protocol, ReceiveConnector};
@@ -30,6 +31,8 @@ pub struct Org {
     pub users: Vec<Arc<User>>,
     /// When failed deliveries are tried again.
     pub retry: Retry,
+    /// What is done with mail before it is taken.
+    pub handling: Arc<Handling>,
     /// Everybody whom the document itself names.
     own_recipients: Recipients,
     recipients: Recipients,
@@ -47,6 +50,7 @@ pub struct Parts {
     pub send_connectors: Vec<Arc<SendConnector>>,
     pub users: Vec<Arc<User>>,
     pub retry: Retry,
+    pub handling: Arc<Handling>,
     /// Everybody whom the document itself names.
     pub recipients: Recipients,
 }
@@ -94,6 +98,8 @@ pub enum RecipientAnswer {
     RelayDenied,
     /// The domain is ours and there is no such mailbox.
     UnknownUser,
+    /// The connector refuses domains of this form.
+    NoSuchDomain,
     /// The domain is ours, and a directory that may know the mailbox was never read so far.
     NotKnownYet,
 }
@@ -135,6 +141,7 @@ impl Org {
             send_connectors: parts.send_connectors,
             users: parts.users,
             retry: parts.retry,
+            handling: parts.handling,
             recipients: parts.recipients.clone(),
             own_recipients: parts.recipients,
         }
@@ -142,7 +149,8 @@ impl Org {
 
     /// The sockets to listen on: every binding once; an address that a wildcard of its family and port includes is left out.
     pub fn listeners(&self) -> Vec<Listener> {
-        let all = || self.receive_connectors.iter().flat_map(|c| c.listen.iter().map(move |socket| (*socket, c)));
+        let enabled = || self.receive_connectors.iter().filter(|connector| connector.enabled);
+        let all = || enabled().flat_map(|c| c.listen.iter().map(move |socket| (*socket, c)));
         let mut found: Vec<Listener> = Vec::new();
         for (socket, connector) in all() {
             let included = all().any(|(other, _)| other != socket && socket_covers(other, socket));
@@ -176,31 +184,41 @@ impl Org {
             let may_log_on = matches!(principal, Principal::Peer) && connector.permissions.contains(&Group::Users);
             return if may_log_on { SenderAnswer::AuthRequired } else { SenderAnswer::NotAllowed };
         }
+        if from.is_null() || self.owns(principal, from) {
+            return SenderAnswer::Accept;
+        }
+        match () {
+            () if !grants.has(Grants::ANY_SENDER) => SenderAnswer::NotTheirs,
+            () if !grants.has(Grants::OWN_DOMAIN_SENDER) && self.is_own_sender(from) => SenderAnswer::OwnDomain,
+            () => SenderAnswer::Accept,
+        }
+    }
+
+    /// Whether `from` is an address of whoever the session acts for: the one place that knows whose an address is.
+    fn owns(&self, principal: &Principal, from: &ReversePath) -> bool {
         match principal {
-            Principal::User(user) if !grants.has(Grants::ANY_SENDER) && !user.may_send_as(from) => {
-                SenderAnswer::NotTheirs
-            }
-            Principal::Peer if !grants.has(Grants::OWN_DOMAIN_SENDER) && self.is_own_sender(from) => {
-                SenderAnswer::OwnDomain
-            }
-            _ => SenderAnswer::Accept,
+            Principal::User(user) => user.may_send_as(from),
+            Principal::Peer | Principal::Server(_) => false,
         }
     }
 
     /// Whether RCPT to `to` is welcome.
     pub fn recipient(&self, connector: &ReceiveConnector, principal: &Principal, to: &Mailbox) -> RecipientAnswer {
-        self.recipient_answer(connector.grants(principal), to)
-    }
-
-    pub(crate) fn recipient_answer(&self, grants: Grants, to: &Mailbox) -> RecipientAnswer {
+        let grants = connector.grants(principal);
         match self.accepted_domain(to.domain()) {
             Some(domain) if !domain.refuses_unknown || domain.lists(to.local()) => RecipientAnswer::Accept,
             Some(_) if self.recipient_of(to).is_some() => RecipientAnswer::Accept,
             Some(_) if !self.recipients.are_whole() => RecipientAnswer::NotKnownYet,
             Some(_) => RecipientAnswer::UnknownUser,
+            None if connector.refuses_domain(to.domain()) => RecipientAnswer::NoSuchDomain,
             None if grants.has(Grants::ANY_RECIPIENT) => RecipientAnswer::Accept,
             None => RecipientAnswer::RelayDenied,
         }
+    }
+
+    /// Those whom the document itself names, in its order.
+    pub fn own_recipients(&self) -> &Recipients {
+        &self.own_recipients
     }
 
     /// Everybody: those whom the document names, then those of the directories.
@@ -281,7 +299,7 @@ pub(crate) fn socket_covers(socket: SocketAddr, local: SocketAddr) -> bool {
 
 fn choices(connectors: &[Arc<ReceiveConnector>]) -> Vec<Choice> {
     let mut choices = Vec::new();
-    for connector in connectors {
+    for connector in connectors.iter().filter(|connector| connector.enabled) {
         for socket in &connector.listen {
             for range in &connector.remote.0 {
                 choices.push(Choice { socket: *socket, range: *range, connector: Arc::clone(connector) });
@@ -314,6 +332,7 @@ impl RecipientAnswer {
             RecipientAnswer::Accept => None,
             RecipientAnswer::RelayDenied => Some(Reply::new(550, Enhanced::new(5, 7, 1), "Relay access denied")),
             RecipientAnswer::UnknownUser => Some(Reply::new(550, Enhanced::new(5, 1, 1), "No such user here")),
+            RecipientAnswer::NoSuchDomain => Some(Reply::new(550, Enhanced::new(5, 1, 2), "No such domain")),
             RecipientAnswer::NotKnownYet => {
                 Some(Reply::new(451, Enhanced::new(4, 3, 0), "Recipients are not known yet, try later"))
             }

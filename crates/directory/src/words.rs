@@ -2,8 +2,9 @@
 
 use crate::node::{LogFormat, LogLevel, Spread};
 use crate::permission::Group;
-use crate::receive::{AuthMechanisms, BareNewline, Protocol, ReceiveTls};
+use crate::receive::{AuthMechanisms, BareNewline, Extension, Protocol, ReceiveTls, RefusedDomains};
 use crate::send::SendTls;
+use crate::usage::Usage;
 use mail::WhenShort;
 
 macro_rules! words {
@@ -26,6 +27,18 @@ words! {
     Protocol { "smtp" = Smtp, "submission" = Submission, "lmtp" = Lmtp }
     ReceiveTls { "off" = Off, "offer" = Offer, "require" = Require, "implicit" = Implicit, "organization" = Organization }
     BareNewline { "reject" = Reject, "repair" = Repair }
+    Usage { "custom" = Custom, "client" = Client, "internal" = Internal, "internet" = Internet, "partner" = Partner }
+    Extension {
+        "size" = Size,
+        "size-value" = SizeValue,
+        "pipelining" = Pipelining,
+        "chunking" = Chunking,
+        "8bitmime" = EightBitMime,
+        "smtputf8" = SmtpUtf8,
+        "dsn" = Dsn,
+        "enhancedstatuscodes" = EnhancedStatusCodes,
+    }
+    RefusedDomains { "single-label" = SingleLabel, "reserved" = Reserved }
     Group { "anonymous" = Anonymous, "users" = Users, "relay" = Relay, "partners" = Partners, "servers" = Servers }
     SendTls { "off" = Off, "opportunistic" = Opportunistic, "require" = Require, "verify" = Verify }
     LogLevel { "error" = Error, "warn" = Warn, "info" = Info, "debug" = Debug, "trace" = Trace }

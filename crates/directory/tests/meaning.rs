@@ -169,6 +169,122 @@ fn grants_are_those_of_behaviours_1_4() {
     assert_eq!(RelayDenied.refusal().unwrap().to_string(), "550 5.7.1 Relay access denied");
 }
 
+/// What each principal holds, and what single permissions make of it: behaviours 1.4, row by row.
+#[test]
+fn single_permissions_are_given_and_taken() {
+    let on = |port: u16, text: &str| {
+        format!(
+            "[[receive_connector]]\nname = \"c{port}\"\nlisten = [\"192.0.2.1:{port}\"]\nremote = [\"10.0.0.0/24\"]\n{text}\n"
+        )
+    };
+    let everybody = "submit any-sender own-domain-sender routing-headers";
+    let secured = "submit any-recipient any-sender own-domain-sender trusted any-size any-recipient-count internal routing-headers";
+    let users = "submit any-recipient trusted routing-headers";
+    // document, what a peer holds, what bob holds
+    let table = [
+        ("permissions = [\"anonymous\"]", everybody, ""),
+        (
+            "permissions = [\"anonymous\"]\ngrant = [\"anonymous:any-recipient\"]",
+            "submit any-recipient any-sender own-domain-sender routing-headers",
+            "",
+        ),
+        ("permissions = [\"relay\"]", "submit any-recipient any-sender own-domain-sender routing-headers", ""),
+        (
+            "permissions = [\"anonymous\"]\ndeny = [\"anonymous:own-domain-sender\"]",
+            "submit any-sender routing-headers",
+            "",
+        ),
+        ("permissions = [\"partners\"]\ntls = \"require\"", "submit any-sender routing-headers", ""),
+        ("permissions = [\"servers\"]\nexternally_secured = true", secured, ""),
+        ("permissions = [\"users\", \"servers\"]\nexternally_secured = false", "", users),
+        (
+            "permissions = [\"users\"]\ngrant = [\"users:any-sender\"]\ndeny = [\"bob@ours.example:any-recipient\"]",
+            "",
+            "submit any-sender trusted routing-headers",
+        ),
+        (
+            "permissions = [\"users\"]\ngrant = [\"bob@ours.example:any-size\", \"carol:any-sender\"]",
+            "",
+            "submit any-recipient trusted any-size routing-headers",
+        ),
+        // A grant counts for members of a group that is not named; a denial beats what any group gives.
+        ("permissions = [\"users\"]\ngrant = [\"anonymous:submit\"]", "submit", users),
+        ("permissions = [\"anonymous\", \"relay\"]\ndeny = [\"relay:any-recipient\"]", everybody, ""),
+        ("permissions = [\"users\"]\ndeny = [\"users:submit\"]", "", "any-recipient trusted routing-headers"),
+    ];
+    let mut text = format!(
+        "[[user]]\nname = \"Bob@ours.example\"\npassword = \"{ARGON2ID}\"\n[[user]]\nname = \"Carol\"\npassword = \"{ARGON2ID}\"\n"
+    );
+    table.iter().zip(1..).for_each(|((document, ..), port)| text.push_str(&on(port, document)));
+    let loaded = good(&text);
+    let bob = Principal::User(loaded.org.user("bob@ours.example").unwrap().clone());
+    for ((document, peers, bobs), port) in table.iter().zip(1_u16..) {
+        let connector = loaded.org.receive_connector(&format!("c{port}")).unwrap();
+        assert_eq!(connector.grants(&Principal::Peer).words().join(" "), *peers, "{document}");
+        assert_eq!(connector.grants(&bob).words().join(" "), *bobs, "{document}");
+    }
+}
+
+#[test]
+fn a_usage_is_a_start_and_what_is_written_counts() {
+    let loaded = good(
+        "[[receive_connector]]\nname = \"Client mx1\"\nusage = \"client\"\n\
+         [[receive_connector]]\nname = \"Internet\"\nusage = \"internet\"\nlisten = [\"192.0.2.1:25\"]\n\
+         [[receive_connector]]\nname = \"Partner\"\nusage = \"partner\"\nlisten = [\"192.0.2.2:25\"]\nremote = [\"10.0.0.1\"]\n\
+         [[receive_connector]]\nname = \"odd\"\nusage = \"client\"\nlisten = [\"192.0.2.3:25\"]\ntls = \"offer\"\nprotocol = \"smtp\"\nenabled = false\n",
+    );
+    let shown: Vec<String> = loaded
+        .org
+        .receive_connectors
+        .iter()
+        .map(|c| {
+            let groups: Vec<&str> = c.permissions.iter().map(|group| group.word()).collect();
+            format!(
+                "{}: {} {:?} {} {:?} {:?}",
+                c.name,
+                c.protocol.word(),
+                c.listen,
+                c.tls.word(),
+                groups,
+                c.auth.words()
+            )
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            r#"Client mx1: submission [0.0.0.0:587, [::]:587] require ["users"] ["plain", "login", "scram-sha-256"]"#,
+            r#"Internet: smtp [192.0.2.1:25] offer ["anonymous"] []"#,
+            r#"Partner: smtp [192.0.2.2:25] require ["partners"] []"#,
+            r#"odd: smtp [192.0.2.3:25] offer ["users"] ["plain", "login", "scram-sha-256"]"#,
+        ]
+    );
+    assert_eq!(chosen(&loaded.org, "192.0.2.3:25", "10.0.0.1"), "421", "a connector that is not enabled takes nobody");
+    assert_eq!(loaded.org.listeners().len(), 4);
+}
+
+#[test]
+fn domains_that_nobody_means_are_refused_unless_they_are_ours() {
+    let loaded = good(
+        "[[accepted_domain]]\nname = \"intranet\"\ndeliver = \"maildir\"\nrecipients = [\"bob\"]\n\
+         [[receive_connector]]\nname = \"in\"\nlisten = [\"127.0.0.1:25\"]\npermissions = [\"relay\"]\nrefuse_domains = [\"single-label\", \"reserved\"]\n",
+    );
+    let (org, connector) = (&loaded.org, &loaded.org.receive_connectors[0]);
+    for (to, answer) in [
+        ("bob@intranet", RecipientAnswer::Accept),
+        ("bob@elsewhere", RecipientAnswer::NoSuchDomain),
+        ("bob@a.TEST", RecipientAnswer::NoSuchDomain),
+        ("bob@example.com", RecipientAnswer::NoSuchDomain),
+        ("bob@mail.example.com", RecipientAnswer::NoSuchDomain),
+        ("bob@notexample.com", RecipientAnswer::Accept),
+        ("bob@contest.org", RecipientAnswer::Accept),
+        ("bob@[192.0.2.1]", RecipientAnswer::Accept),
+    ] {
+        assert_eq!(org.recipient(connector, &Principal::Peer, &mailbox(to)), answer, "{to}");
+    }
+    assert_eq!(RecipientAnswer::NoSuchDomain.refusal().unwrap().to_string(), "550 5.1.2 No such domain");
+}
+
 fn route(org: &Org, to: &str) -> String {
     match org.route(&mailbox(to)) {
         Route::Maildir(domain) => format!("maildir {}", domain.mailbox_name(mailbox(to).local())),

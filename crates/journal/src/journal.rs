@@ -317,6 +317,10 @@ impl Journal {
         stats.segment_bytes = shared.format().segment_bytes;
         let (batches, bytes) = shared.queue.waiting();
         (stats.waiting_batches, stats.waiting_bytes) = (batches as u64, bytes as u64);
+        let busy_since_us = shared.busy_since_us.load(Ordering::Relaxed);
+        if busy_since_us > 0 {
+            stats.busy_us = shared.world.clock.mono_us().saturating_sub(busy_since_us);
+        }
         stats.free_for_accept = self.room() == Room::Plenty;
         stats
     }

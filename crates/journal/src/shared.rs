@@ -36,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) counts: Mutex<Stats>,
     /// Bytes that the active segment can still take.
     pub(crate) active_left: AtomicU64,
+    /// Since when the writer has been at a write or a sync, on the monotonic clock in microseconds; 0 while it is not.
+    pub(crate) busy_since_us: AtomicU64,
     pub(crate) errand: Errand,
     /// What the copies have.
     pub(crate) hub: Arc<Hub>,
@@ -67,6 +69,7 @@ impl Shared {
             handles: Handles::new(),
             counts: Mutex::new(Stats::default()),
             active_left: AtomicU64::new(0),
+            busy_since_us: AtomicU64::new(0),
             errand: Errand::default(),
             hub,
             raising: Mutex::new(()),

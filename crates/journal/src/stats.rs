@@ -33,6 +33,8 @@ pub struct Stats {
     pub waiting_batches: u64,
     /// Bytes in those batches.
     pub waiting_bytes: u64,
+    /// For how long the write or sync that is under way has lasted, in microseconds; 0 while there is none. What waits, waits for it.
+    pub busy_us: u64,
     /// `true` while ordinary batches are taken ([`Room::Plenty`]).
     pub free_for_accept: bool,
 }

@@ -85,6 +85,12 @@ impl Writer {
     }
 
     fn answer(&mut self, call: Call) {
+        self.shared.busy_since_us.store(self.shared.world.clock.mono_us().max(1), Ordering::Relaxed);
+        self.act(call);
+        self.shared.busy_since_us.store(0, Ordering::Relaxed);
+    }
+
+    fn act(&mut self, call: Call) {
         match call {
             Call::Write => self.write_taken(),
             Call::Sync => {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use directory::Org;
 use spool::{HopId, Spool, Wake};
 use transport::categorize::Categorizer;
-use transport::deliver::{Bell, Deliverer, Parts};
+use transport::deliver::{Bell, Deliverer, Parts, Shaping};
 use transport::dns::Resolver;
 use transport::links::LinkCertificates;
 use transport::swap::Swap;
@@ -38,6 +38,8 @@ pub struct Kit {
     pub store: Arc<Maildirs>,
     /// Names of this node in lower case.
     pub own_names: Vec<String>,
+    /// What their deliverers share.
+    pub shaping: Shaping,
     /// Most connections of one spool to all next hops together.
     pub connections_max: usize,
 }
@@ -61,6 +63,7 @@ impl Kit {
             resolver: self.resolver.clone(),
             store: self.store.clone(),
             own_names: self.own_names.clone(),
+            shaping: self.shaping.clone(),
             connections_max: self.connections_max,
         }
     }

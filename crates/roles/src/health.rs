@@ -46,6 +46,8 @@ pub enum NotReady {
     TooFewCopies,
     /// Another live node of the cluster has our name.
     NameClash,
+    /// Back pressure refuses the mail of clients.
+    Pressure,
 }
 
 impl NotReady {
@@ -58,6 +60,7 @@ impl NotReady {
             NotReady::NoRoom => "no-room",
             NotReady::TooFewCopies => "too-few-copies",
             NotReady::NameClash => "name-clash",
+            NotReady::Pressure => "back-pressure",
         }
     }
 
@@ -73,6 +76,9 @@ impl NotReady {
             NotReady::NameClash => {
                 "name clash: another live node of the cluster has this node's name and another disk; give one of the two another name"
             }
+            NotReady::Pressure => {
+                "back pressure: the node is short of something, and mail of users and strangers is refused with 452; posthouse status says of what"
+            }
             NotReady::NoRoom => "no room: the disk of the spool is full but for its reserve; mail is refused with 452",
         }
     }
@@ -87,13 +93,14 @@ impl NotReady {
                 Reply::new(451, Enhanced::new(4, 4, 0), "too few nodes to keep a copy now, try later")
             }
             NotReady::NameClash => Reply::new(421, Enhanced::new(4, 3, 2), "takes no mail now, try later"),
+            NotReady::Pressure => crate::pressure::refusal(),
             NotReady::NoRoom => Reply::new(452, Enhanced::new(4, 3, 1), "no space for mail now, try later"),
         }
     }
 
     /// The node as a whole is closed: a connection is refused with 421. Otherwise MAIL is refused and later mail may pass.
     pub fn closes_sessions(self) -> bool {
-        !matches!(self, NotReady::NoRoom | NotReady::TooFewCopies)
+        !matches!(self, NotReady::NoRoom | NotReady::TooFewCopies | NotReady::Pressure)
     }
 }
 
@@ -104,6 +111,7 @@ pub struct Health {
     room: AtomicBool,
     copies: AtomicBool,
     clash: AtomicBool,
+    pressure: AtomicBool,
 }
 
 impl Default for Health {
@@ -113,6 +121,7 @@ impl Default for Health {
             room: AtomicBool::new(true),
             copies: AtomicBool::new(true),
             clash: AtomicBool::new(false),
+            pressure: AtomicBool::new(false),
         }
     }
 }
@@ -151,6 +160,11 @@ impl Health {
         self.clash.store(clash, Ordering::Relaxed);
     }
 
+    /// Says whether back pressure refuses the mail of clients.
+    pub fn set_pressure(&self, refuses_clients: bool) {
+        self.pressure.store(refuses_clients, Ordering::Relaxed);
+    }
+
     /// For the other nodes: `ready`, or why not.
     pub fn word(&self) -> &'static str {
         self.ready().err().map_or("ready", NotReady::word)
@@ -164,6 +178,7 @@ impl Health {
             Phase::Stopping => Err(NotReady::Stopping),
             Phase::Serving if self.clash.load(Ordering::Relaxed) => Err(NotReady::NameClash),
             Phase::Serving if !self.room.load(Ordering::Relaxed) => Err(NotReady::NoRoom),
+            Phase::Serving if self.pressure.load(Ordering::Relaxed) => Err(NotReady::Pressure),
             Phase::Serving if !self.copies.load(Ordering::Relaxed) => Err(NotReady::TooFewCopies),
             Phase::Serving => Ok(()),
         }
@@ -182,6 +197,9 @@ mod tests {
         assert_eq!(health.ready(), Ok(()));
         health.set_room(false);
         assert_eq!(health.ready(), Err(NotReady::NoRoom));
+        health.set_room(true);
+        health.set_pressure(true);
+        assert!(health.ready().is_err_and(|reason| !reason.closes_sessions()), "who may still send is told at MAIL");
         health.set_clash(true);
         assert_eq!((health.ready(), health.word()), (Err(NotReady::NameClash), "name-clash"));
         assert!(health.enter(Phase::Draining) && health.enter(Phase::Serving) && health.enter(Phase::Stopping));

@@ -25,6 +25,7 @@ pub mod offline;
 mod org;
 pub mod peers;
 pub mod pki;
+mod pressure;
 mod repeats;
 mod spools;
 mod timers;

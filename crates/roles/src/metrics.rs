@@ -15,6 +15,7 @@ use crate::view;
 pub fn page(node: &Node) -> String {
     let mut page = Exposition::after(node.counted.page());
     health(&mut page, node);
+    node.pressure.metrics(&mut page);
     mail(&mut page, node);
     let views: Vec<QueueView> = node.spools().queues().into_iter().map(|(view, _)| view).collect();
     queues(&mut page, &views);

@@ -26,6 +26,16 @@ impl Spools {
         std::iter::once((None, &self.own)).chain(others)
     }
 
+    /// Messages in custody, all together.
+    pub fn messages_len(&self) -> u64 {
+        self.all().map(|(_, spool)| spool.totals().messages).sum()
+    }
+
+    /// Does something to each.
+    pub fn each(&self, act: impl Fn(&Spool)) {
+        self.all().for_each(|(_, spool)| act(spool));
+    }
+
     /// The spool that a message is in.
     pub fn of(&self, id: MessageId) -> Result<&Spool, VerbError> {
         self.all().map(|(_, spool)| spool).find(|spool| spool.has(id)).ok_or(VerbError::NoMessage)

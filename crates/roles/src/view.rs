@@ -2,7 +2,9 @@
 //! Knows no HTTP.
 
 mod cluster;
+mod objects;
 mod org;
+mod pressure;
 
 use mail::date::rfc3339;
 use serde::{Deserialize, Serialize};
@@ -10,7 +12,9 @@ use serde::{Deserialize, Serialize};
 pub use cluster::{
     Cluster, ClusterJournal, ClusterNode, Etcd, EtcdEndpoint, HandOver, JournalCopy, Nodes, Report, ReportedJournal,
 };
+pub use objects::{Field, Finding, Kind, Object, ObjectChanged, Tested};
 pub use org::{Org, OrgApplied, OrgChecked, OrgDifference, OrgNode, OrgText, OrgVersion};
+pub use pressure::{Pressure, PressureOf};
 
 /// The node at a glance.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -61,6 +65,9 @@ pub struct Status {
     pub spool: Spool,
     /// The journal under it.
     pub journal: Journal,
+    /// What the node is short of, and what it does about it.
+    #[serde(default)]
+    pub pressure: Pressure,
     /// Events since the start, by kind.
     pub events: Vec<(String, u64)>,
     /// Trace lines that were dropped.

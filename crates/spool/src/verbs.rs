@@ -26,6 +26,12 @@ impl Spool {
         self.inner.journal.stats()
     }
 
+    /// How many bytes of bodies may stay in memory from now on; those beyond that are dropped now and read from the journal when they
+    /// are needed.
+    pub fn set_body_memory(&self, bytes: usize) {
+        self.inner.book().set_body_memory(bytes);
+    }
+
     /// The copies of its journal on other nodes.
     pub fn copies(&self) -> journal::copies::Copies {
         self.inner.journal.copies()

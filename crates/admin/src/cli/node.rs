@@ -1,6 +1,6 @@
 //! The verbs about the node as a whole.
 
-use roles::view::{Config, Status};
+use roles::view::{Config, Pressure, Status};
 
 use super::client::{Client, Trouble};
 use super::journals;
@@ -44,6 +44,7 @@ pub async fn status(client: &Client, json: bool) -> Result<(), Trouble> {
         if journal.room { "room for new mail" } else { "NO ROOM for new mail" },
         journal.sync_us_mean
     );
+    print_pressure(&status.pressure);
     if let Some(cluster) = &status.cluster {
         let answers = if cluster.etcd { "answers" } else { "DOES NOT ANSWER" };
         println!(
@@ -59,6 +60,16 @@ pub async fn status(client: &Client, json: bool) -> Result<(), Trouble> {
     print_org(&status);
     print_config(&status.config);
     Ok(())
+}
+
+/// One line when all is normal; else which resource, its value, its thresholds, what is refused, what to do.
+fn print_pressure(pressure: &Pressure) {
+    let pressed = pressure.resources.iter().filter(|of| !of.why.is_empty());
+    println!("pressure   {}", pressure.level);
+    for of in pressed {
+        println!("  {} is {}: {}; {}", of.resource, of.level, of.why, of.what_to_do);
+    }
+    pressure.effects.iter().for_each(|effect| println!("  {effect}"));
 }
 
 fn print_peers(status: &Status) {

@@ -12,7 +12,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{self, Stream};
 use roles::control::Control;
 use roles::trace::TraceEvent;
-use roles::view::{Cluster, HeldCopy, Org, OwnCopy, Peer, Queue, Spool, TakenJournal};
+use roles::view::{Cluster, HeldCopy, Org, OwnCopy, Peer, Pressure, Queue, Spool, TakenJournal};
 use serde::Serialize;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -27,6 +27,7 @@ struct Pulse {
     ready: bool,
     reasons: Vec<String>,
     uptime_s: u64,
+    pressure: Pressure,
     spool: Spool,
     queues: Vec<Queue>,
     name: String,
@@ -82,6 +83,7 @@ impl Reader {
             ready: pulse.ready,
             reasons: pulse.reasons,
             uptime_s: pulse.uptime_s,
+            pressure: pulse.pressure,
             spool: pulse.spool,
             name: pulse.name,
             peers: pulse.peers,

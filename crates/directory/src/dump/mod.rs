@@ -1,14 +1,21 @@
 //! The effective configuration as documents again: every setting of every section, defaults included, in the order of the
 //! [`settings`](crate::settings) rows.
 
+mod back_pressure;
 mod node;
 mod org;
+mod recipient;
+mod rule;
 
+use self::back_pressure::back_pressure_value;
 use self::node::{cluster_value, node_value, peer_value, peers_value};
 use self::org::{domain_value, receive_value, retry_value, send_value, user_value};
+use self::recipient::{contact_value, group_value, recipient_value};
+use self::rule::{limits_value, remote_value, rule_value};
 use crate::load::Loaded;
 use crate::quoted::quoted;
 use crate::range::Ranges;
+use crate::recipients::Is;
 use crate::settings::{NODE, ORG, Section};
 use std::fmt::Display;
 
@@ -38,6 +45,7 @@ impl Loaded {
                     let known = peers.iter().flat_map(|peers| &peers.known);
                     known.for_each(|peer| write(&mut node, section, |key| peer_value(peer, key)));
                 }
+                "back_pressure" => write(&mut node, section, |key| back_pressure_value(&self.node.back_pressure, key)),
                 name => write(&mut node, section, |key| node_value(&self.node, name, key)),
             }
         }
@@ -59,10 +67,33 @@ impl Loaded {
                 "user" => {
                     self.org.users.iter().for_each(|u| write(&mut out, section, |key| user_value(u, key, secrets)))
                 }
+                "recipient" | "group" | "contact" => self.recipients_of(section, &mut out),
+                "remote_domain" => {
+                    let remote = &self.org.handling.remote_domains;
+                    remote.iter().for_each(|r| write(&mut out, section, |key| remote_value(r, key)))
+                }
+                "message_limits" => write(&mut out, section, |key| limits_value(&self.org.handling.limits, key)),
+                "rule" => {
+                    self.org.handling.rules.iter().for_each(|r| write(&mut out, section, |key| rule_value(r, key)))
+                }
                 _ => write(&mut out, section, |key| retry_value(&self.org.retry, key)),
             }
         }
         (node, out)
+    }
+
+    /// What the document says of mailboxes, groups or contacts. (Those of other sources are not ours to write.)
+    fn recipients_of(&self, section: &Section, out: &mut String) {
+        for entry in self.org.own_recipients().iter().map(|recipient| recipient.entry()) {
+            match (&entry.is, section.name) {
+                (Is::Mailbox, "recipient") => write(out, section, |key| recipient_value(&entry, key)),
+                (Is::Group { .. }, "group") => {
+                    write(out, section, |key| group_value(&entry, self.org.handling.is_quiet(&entry.address), key));
+                }
+                (Is::Contact { .. }, "contact") => write(out, section, |key| contact_value(&entry, key)),
+                _ => {}
+            }
+        }
     }
 }
 

@@ -20,6 +20,8 @@ pub(super) fn node_value(node: &Node, section: &str, key: &str) -> Option<String
         ("limits", "connections_max") => plain(node.limits.connections_max),
         ("limits", "connection_rate_per_minute") => or_zero(node.limits.connection_rate_per_minute),
         ("limits", "outbound_connections_max") => plain(node.limits.outbound_connections_max),
+        ("limits", "user_message_rate_per_minute") => or_zero(node.limits.user_message_rate_per_minute),
+        ("limits", "user_recipients_per_hour") => or_zero(node.limits.user_recipients_per_hour),
         ("limits", "body_memory") => text(bytes_text(node.limits.body_memory_bytes)),
         ("trace", "keep_bytes") => text(bytes_text(node.trace.keep_bytes)),
         _ => None,

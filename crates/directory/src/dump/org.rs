@@ -3,6 +3,7 @@
 use super::{Secrets, or_zero, plain, ranges, text, texts};
 use crate::domain::{AcceptedDomain, Deliver};
 use crate::hidden::HIDDEN;
+use crate::permission::Group;
 use crate::receive::ReceiveConnector;
 use crate::retry::Retry;
 use crate::send::{SendConnector, SendTo};
@@ -33,6 +34,16 @@ pub(super) fn receive_value(connector: &ReceiveConnector, key: &str) -> Option<S
     let limits = &connector.limits;
     match key {
         "name" => text(&connector.name),
+        "enabled" => plain(connector.enabled),
+        "grant" => texts(&connector.grant),
+        "deny" => texts(&connector.deny),
+        // Where others may send too it was not written, for it must not be.
+        "externally_secured" if connector.externally_secured && connector.permissions != [Group::Servers] => None,
+        "externally_secured" => plain(connector.externally_secured),
+        "extensions_off" => texts(&connector.extensions_off.iter().map(|off| off.word()).collect::<Vec<_>>()),
+        "require_hello_domain" => plain(connector.require_hello_domain),
+        "refuse_domains" => texts(&connector.refused_domains.iter().map(|refused| refused.word()).collect::<Vec<_>>()),
+        "auth_tarpit_ms" => plain(limits.auth_tarpit_ms),
         "listen" => texts(&connector.listen),
         "servers" => texts(connector.servers.as_ref()?),
         "remote" => ranges(&connector.remote),

@@ -6,7 +6,7 @@ use super::receive::Placed;
 use super::section::At;
 use crate::domain::Deliver;
 use crate::org::{Org, Route, socket_covers};
-use crate::permission::{Grants, Group};
+use crate::permission::{Grants, Group, Who};
 use crate::range::{IpRange, number};
 use crate::receive::Protocol;
 use crate::user::Password;
@@ -23,7 +23,11 @@ pub fn check(document: &Document<'_>, read: &Read) {
         read.receive.iter().map(|c| (c.connector.value.name.to_string(), c.connector.at)).collect(),
     );
     twice("send_connector", read.send.iter().map(|c| (c.value.name.to_string(), c.at)).collect());
+    twice("rule", read.rules.iter().map(|r| (r.value.name.to_string(), r.at)).collect());
+    let spaces = read.remote.iter().flat_map(|r| r.value.domains.iter().map(|space| (space.to_string(), r.at)));
+    twice("remote_domain", spaces.collect());
     twice("user", read.users.iter().map(|u| (u.value.name.to_lowercase(), u.at)).collect());
+    singles_of_users(document, read);
     for (i, later) in read.receive.iter().enumerate() {
         for earlier in &read.receive[..i] {
             ranges_of_two(document, earlier, later);
@@ -43,6 +47,23 @@ fn names_twice(document: &Document<'_>, what: &str, names: Vec<(String, usize)>)
                 );
             }
             None => _ = seen.insert(name, at),
+        }
+    }
+}
+
+/// Who is named in `grant` and `deny` and is no group must be a user.
+fn singles_of_users(document: &Document<'_>, read: &Read) {
+    for connector in &read.receive {
+        let singles = connector.connector.value.grant.iter().chain(&connector.connector.value.deny);
+        let names = singles.filter_map(|single| match &single.who {
+            Who::User(name) => Some(name),
+            Who::Group(_) => None,
+        });
+        for name in names.filter(|name| !read.users.iter().any(|user| user.value.name.to_lowercase() == ***name)) {
+            let text = format!(
+                "\"{name}\" in grant or deny is no group and no [[user]]; write a group's word or a user's name"
+            );
+            document.problem(connector.connector.at, text);
         }
     }
 }
@@ -82,8 +103,9 @@ fn ranges_of_two(document: &Document<'_>, earlier: &Placed, later: &Placed) {
 
 /// Warnings: what is allowed but hardly meant.
 pub fn warn(document: &Document<'_>, read: &Read, org: &Org) {
-    for (i, connector) in read.receive.iter().enumerate() {
-        let others = read.receive.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, c)| c);
+    let enabled: Vec<&Placed> = read.receive.iter().filter(|placed| placed.connector.value.enabled).collect();
+    for (i, connector) in enabled.iter().enumerate() {
+        let others = enabled.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, c)| *c);
         // Only one that is on all nodes of this one takes its peers everywhere.
         let everywhere = |other: &&Placed| {
             let (ours, theirs) = (&connector.connector.value.servers, &other.connector.value);

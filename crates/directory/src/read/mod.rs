@@ -1,18 +1,23 @@
 //! From TOML to values. Goes on after a problem, so that an operator sees all of them at once.
 
+mod back_pressure;
 mod checks;
 mod cluster;
 mod document;
 mod domain;
+mod mechanisms;
 mod node;
 mod org;
 mod peers;
 mod pem;
+mod people;
 mod receive;
+mod recipient;
+mod rule;
 mod section;
 mod send;
 mod user;
 
-pub use document::{Document, io_text};
+pub use document::{Document, did_you_mean, io_text};
 pub use node::node;
 pub use org::{Context, org};

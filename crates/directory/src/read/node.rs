@@ -2,7 +2,7 @@
 
 use super::document::Document;
 use super::section::{At, Section};
-use super::{cluster, peers, pem};
+use super::{back_pressure, cluster, peers, pem};
 use crate::node::{
     DnsServers, HttpSettings, JournalSettings, Log, LogFormat, LogLevel, MaildirSettings, Node, NodeLimits, Trace,
 };
@@ -26,6 +26,7 @@ pub fn node(document: &Document<'_>, disk: &dyn Disk) -> Node {
         maildir: MaildirSettings { duplicate_window_ms: document.section("maildir").duration_ms("duplicate_window") },
         log: log(&document.section("log")),
         limits: limits(&document.section("limits")),
+        back_pressure: back_pressure::back_pressure(&document.section("back_pressure")),
         trace: Trace { keep_bytes: document.section("trace").bytes("keep_bytes") },
     }
 }
@@ -86,11 +87,13 @@ fn log(section: &Section<'_, '_>) -> Log {
 }
 
 fn limits(section: &Section<'_, '_>) -> NodeLimits {
-    let rate = section.count("connection_rate_per_minute");
+    let or_none = |key| Some(section.count(key)).filter(|bound| *bound > 0);
     NodeLimits {
         connections_max: section.count("connections_max"),
-        connection_rate_per_minute: (rate > 0).then_some(rate),
+        connection_rate_per_minute: or_none("connection_rate_per_minute"),
         outbound_connections_max: section.count("outbound_connections_max"),
+        user_message_rate_per_minute: or_none("user_message_rate_per_minute"),
+        user_recipients_per_hour: or_none("user_recipients_per_hour"),
         body_memory_bytes: section.bytes("body_memory"),
     }
 }

@@ -3,14 +3,20 @@
 use super::checks;
 use super::document::Document;
 use super::domain::accepted_domain;
+use super::people;
 use super::receive::{Placed, receive_connector};
+use super::recipient::{self, PlacedEntry};
+use super::rule;
 use super::section::{At, Section};
 use super::send::send_connector;
 use super::user::user;
 use crate::domain::AcceptedDomain;
+use crate::handling::Handling;
 use crate::org::{Org, Parts};
 use crate::recipients::Recipients;
+use crate::remote::RemoteDomain;
 use crate::retry::Retry;
+use crate::rule::Rule;
 use crate::send::SendConnector;
 use crate::user::User;
 use mail::{Enhanced, Mailbox};
@@ -31,6 +37,9 @@ pub struct Read {
     pub receive: Vec<Placed>,
     pub send: Vec<At<SendConnector>>,
     pub users: Vec<At<User>>,
+    pub entries: Vec<PlacedEntry>,
+    pub remote: Vec<At<RemoteDomain>>,
+    pub rules: Vec<At<Rule>>,
 }
 
 /// Reads the organization document. `None` if there are problems, which are left in `document`.
@@ -46,13 +55,19 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
             .filter_map(|s| send_connector(s, name, context.disk))
             .collect(),
         users: document.repeated("user").iter().filter_map(user).collect(),
+        entries: entries(document),
+        remote: document.repeated("remote_domain").iter().filter_map(rule::remote_domain).collect(),
+        rules: document.repeated("rule").iter().filter_map(rule::rule).collect(),
     };
+    let limits = rule::message_limits(&document.section("message_limits"));
     let retry = retry(&document.section("retry"));
     let postmaster = postmaster(&top, &read.domains, name);
     if read.receive.is_empty() && !document.is_bad() {
         document.problem(0, "nothing listens; add a [[receive_connector]] with name and listen");
     }
     checks::check(document, &read);
+    people::check(document, &read.entries, &read.domains);
+    people::check_rules(document, &read.rules);
     if document.is_bad() {
         return None;
     }
@@ -63,13 +78,27 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
         send_connectors: arcs(read.send.iter().map(|c| c.value.clone())),
         users: arcs(read.users.iter().map(|u| u.value.clone())),
         retry,
-        recipients: Recipients::default(),
+        handling: Arc::new(Handling::new(
+            limits,
+            read.rules.iter().map(|rule| rule.value.clone()).collect(),
+            arcs(read.remote.iter().map(|remote| remote.value.clone())),
+            read.entries.iter().filter(|placed| placed.quiet).map(|placed| placed.entry.address.clone()),
+        )),
+        recipients: Recipients::of(read.entries.iter().map(|placed| placed.entry.clone())).0,
     });
     if org.receive_connectors.is_empty() {
         document.warning(0, format!("no [[receive_connector]] is for node {name}: it takes no mail by SMTP"));
     }
     checks::warn(document, &read, &org);
     Some(org)
+}
+
+/// Mailboxes, groups, contacts.
+fn entries(document: &Document<'_>) -> Vec<PlacedEntry> {
+    let mailboxes = document.repeated("recipient");
+    let (groups, contacts) = (document.repeated("group"), document.repeated("contact"));
+    let read = mailboxes.iter().filter_map(recipient::recipient).chain(groups.iter().filter_map(recipient::group));
+    read.chain(contacts.iter().filter_map(recipient::contact)).collect()
 }
 
 fn arcs<T>(values: impl Iterator<Item = T>) -> Vec<Arc<T>> {

@@ -1,9 +1,13 @@
-//! Reads `[[receive_connector]]` and looks for contradictions inside one.
+//! Reads `[[receive_connector]]`. What cannot be meant inside one is looked for by [`mechanisms`](super::mechanisms).
 
+use super::mechanisms::{self, Written};
 use super::section::{At, Section};
-use crate::permission::Group;
+use crate::permission::{Grants, Group, Single, Who};
 use crate::range::{EVERYBODY, IpRange, Ranges};
-use crate::receive::{AuthMechanisms, BareNewline, Limits, Protocol, ReceiveConnector, ReceiveTls};
+use crate::receive::{
+    AuthMechanisms, BareNewline, Extension, Limits, Protocol, ReceiveConnector, ReceiveTls, RefusedDomains,
+};
+use crate::usage::Usage;
 use crate::words::WHEN_SHORT_WORDS;
 use std::net::SocketAddr;
 
@@ -23,7 +27,8 @@ pub struct Placed {
 
 /// Reads one receive connector.
 pub fn receive_connector(section: &mut Section<'_, '_>, node_name: &str) -> Option<Placed> {
-    let name = connector_name(section);
+    usage(section);
+    let name = connector_name(section, Spaces::Yes);
     let protocol = section.choice("protocol", Protocol::WORDS);
     if protocol == Protocol::Submission {
         section.is_submission();
@@ -33,9 +38,20 @@ pub fn receive_connector(section: &mut Section<'_, '_>, node_name: &str) -> Opti
     let mut permissions = section.choices("permissions", Group::WORDS).unwrap_or_default();
     permissions.sort();
     permissions.dedup();
+    let (grant, deny) = (singles(section, "grant"), singles(section, "deny"));
+    let mut extensions_off = section.choices("extensions_off", Extension::WORDS).unwrap_or_default();
+    extensions_off.sort();
+    extensions_off.dedup();
     let hostname = host_name(section, "hostname").unwrap_or_else(|| node_name.to_string());
     let banner = section.text("banner").map_or_else(|| format!("{hostname} ESMTP Posthouse"), |banner| banner.value);
-    let connector = ReceiveConnector {
+    let mut connector = ReceiveConnector {
+        enabled: section.flag("enabled"),
+        grant: grant.iter().map(|at| at.value.clone()).collect(),
+        deny: deny.iter().map(|at| at.value.clone()).collect(),
+        externally_secured: section.flag("externally_secured"),
+        extensions_off,
+        require_hello_domain: section.flag("require_hello_domain"),
+        refused_domains: section.choices("refuse_domains", RefusedDomains::WORDS).unwrap_or_default(),
         name: name.as_ref().map_or("", |name| &name.value).into(),
         listen: listen.iter().map(|at| at.value).collect(),
         servers: servers(section),
@@ -55,24 +71,68 @@ pub fn receive_connector(section: &mut Section<'_, '_>, node_name: &str) -> Opti
         limits: limits(section),
         permissions,
     };
-    contradictions(section, &connector);
-    links(section, &connector);
-    refuse_open_relay(section, &connector, &remote);
+    if !section.has("externally_secured") {
+        connector.externally_secured = mechanisms::is_secured_by_default(&connector);
+    }
+    mechanisms::check(section, &connector, &Written { remote: &remote, grant: &grant, deny: &deny, node_name });
     let connector = At { value: connector, at: name?.at };
     Some(Placed { connector, listen, remote, at: section.head(), auth_at: section.at("auth") })
 }
 
-/// A connector's name: it becomes part of queue names and metric labels.
-pub fn connector_name(section: &Section<'_, '_>) -> Option<At<String>> {
+/// Other defaults, by what the connector is for.
+fn usage(section: &mut Section<'_, '_>) {
+    if !section.has("usage") {
+        return;
+    }
+    let usage = section.choice("usage", Usage::WORDS);
+    section.use_presets(usage.presets());
+    for key in usage.must_be_written().iter().filter(|key| !section.has(key)) {
+        section.problem("usage", format!("usage = \"{}\" presets no {key}; add it: {key} = ...", usage.word()));
+    }
+}
+
+/// Whether a name may hold spaces.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Spaces {
+    /// Between its words, one each.
+    Yes,
+    /// It becomes part of names of queues, which people type.
+    No,
+}
+
+/// A connector's name: it becomes part of metric labels.
+pub fn connector_name(section: &Section<'_, '_>, spaces: Spaces) -> Option<At<String>> {
     let name = section.text("name")?;
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if name.value.len() > NAME_BYTES_MAX || !name.value.chars().all(plain) {
+    let is_word = |word: &str| !word.is_empty() && word.chars().all(plain);
+    let is_name = match spaces {
+        Spaces::Yes => name.value.split(' ').all(is_word),
+        Spaces::No => is_word(&name.value),
+    };
+    if name.value.len() > NAME_BYTES_MAX || !is_name {
         section.problem(
             "name",
             format!("\"{}\" is no name; use up to {NAME_BYTES_MAX} letters, digits, - _ and .", name.value),
         );
     }
     Some(name)
+}
+
+/// Single permissions of `grant` or `deny`.
+fn singles(section: &Section<'_, '_>, key: &str) -> Vec<At<Single>> {
+    let read = |text: At<String>| {
+        let parts = text.value.rsplit_once(':').map(|(who, what)| (who.trim(), what.trim()));
+        let Some((who, what)) = parts.filter(|(who, _)| !who.is_empty()) else {
+            let hint = "write GROUP:PERMISSION or USER:PERMISSION, for example \"anonymous:any-recipient\"";
+            section.document().problem(text.at, format!("\"{}\" is no {key}; {hint}", text.value));
+            return None;
+        };
+        let what = section.word(key, what, text.at, Grants::WORDS)?;
+        let group = Group::WORDS.iter().find(|(word, _)| *word == who).map(|(_, group)| Who::Group(*group));
+        let who = group.unwrap_or_else(|| Who::User(who.to_lowercase().into()));
+        Some(At { value: Single { who, what }, at: text.at })
+    };
+    section.texts(key).unwrap_or_default().into_iter().filter_map(read).collect()
 }
 
 /// A host name of ours.
@@ -161,6 +221,7 @@ fn auth(section: &Section<'_, '_>, permissions: &[Group]) -> AuthMechanisms {
 
 fn limits(section: &Section<'_, '_>) -> Limits {
     let bounded = |key: &str| Some(section.count(key)).filter(|most| *most > 0);
+    let auth_tarpit = if section.has("auth_tarpit_ms") { "auth_tarpit_ms" } else { "tarpit_ms" };
     let limits = Limits {
         message_bytes_max: section.bytes("message_size_max"),
         header_bytes_max: section.bytes("header_size_max"),
@@ -172,6 +233,7 @@ fn limits(section: &Section<'_, '_>) -> Limits {
         errors_max: section.count("errors_max"),
         logon_failures_max: bounded("logon_failures_max"),
         tarpit_ms: u64::from(section.count("tarpit_ms")),
+        auth_tarpit_ms: u64::from(section.count(auth_tarpit)),
         idle_timeout_ms: section.duration_ms("idle_timeout"),
         session_timeout_ms: section.duration_ms("session_timeout"),
         hops_max: section.count("hops_max"),
@@ -183,75 +245,5 @@ fn limits(section: &Section<'_, '_>) -> Limits {
     limits
 }
 
-/// What cannot be meant (behaviours 1.5, 1.6).
-fn contradictions(section: &Section<'_, '_>, connector: &ReceiveConnector) {
-    let has = |group| connector.permissions.contains(&group);
-    if section.texts("permissions").is_some_and(|written| written.is_empty()) {
-        section.problem("permissions", "permissions is empty: nobody could send; name at least one group");
-    }
-    if connector.tls == ReceiveTls::Off && !connector.auth.is_empty() && !connector.auth_without_tls {
-        section
-            .problem("tls", "tls is off and auth_without_tls is false: AUTH could never be used; change one of them");
-    }
-    if has(Group::Relay) && has(Group::Servers) {
-        let text = "\"relay\" (strangers who may relay) and \"servers\" (trusted in everything) exclude each other; choose one";
-        section.problem("permissions", text);
-    }
-    if has(Group::Partners) && !matches!(connector.tls, ReceiveTls::Require | ReceiveTls::Implicit) {
-        section.problem("permissions", "\"partners\" needs TLS; write tls = \"require\"");
-    }
-    if connector.banner.starts_with("220") {
-        section.problem("banner", "banner is what stands behind 220; remove the number");
-    }
-    if connector.auth_without_tls && connector.listen.iter().any(|socket| !socket.ip().is_loopback()) {
-        section.warning("auth_without_tls", "passwords may cross the network in the clear");
-    }
-    if connector.protocol == Protocol::Lmtp && connector.listen.iter().any(|socket| socket.port() == 25) {
-        section.warning("protocol", "LMTP must not be spoken on port 25 (RFC 2033 5)");
-    }
-}
-
-/// What does not go with certificates of the organization at both ends (behaviours 1.7, 3.9).
-fn links(section: &Section<'_, '_>, connector: &ReceiveConnector) {
-    if connector.tls != ReceiveTls::Organization {
-        return;
-    }
-    if connector.permissions != [Group::Servers] {
-        let text = "tls = \"organization\" is for servers of the organization alone; write permissions = [\"servers\"]";
-        section.problem(if section.has("permissions") { "permissions" } else { "tls" }, text);
-    }
-    if connector.protocol != Protocol::Smtp {
-        section.problem("protocol", "servers of the organization speak SMTP; remove protocol, or choose another tls");
-    }
-    for key in ["trusted_proxies", "trusted_xclient"].into_iter().filter(|key| section.has(key)) {
-        let text = format!("{key}: servers of the organization do not come through a balancer or a proxy; remove it");
-        section.problem(key, text);
-    }
-}
-
-/// Relay by address alone is for narrow ranges, unless only this machine can connect anyway.
-fn refuse_open_relay(section: &Section<'_, '_>, connector: &ReceiveConnector, remote: &[At<IpRange>]) {
-    let by_address = [Group::Relay, Group::Servers].into_iter().find(|group| connector.permissions.contains(group));
-    let Some(group) = by_address.filter(|_| connector.tls != ReceiveTls::Organization) else { return };
-    if connector.listen.iter().all(|socket| socket.ip().is_loopback()) {
-        return;
-    }
-    let too_wide = remote.iter().find(|range| {
-        let widest = if range.value.first().is_ipv4() { RELAY_SPAN_MAX_V4 } else { RELAY_SPAN_MAX_V6 };
-        range.value.span() >= widest
-    });
-    if let Some(range) = too_wide {
-        let text = format!(
-            "\"{group}\" for {} makes an open relay; list the few addresses that may relay in remote (at most a /8, or /32 in IPv6)",
-            range.value
-        );
-        section.document().problem(range.at, text);
-    }
-}
-
-/// Widest range that may relay by address: a /8.
-const RELAY_SPAN_MAX_V4: u128 = 1 << 24;
-/// The same for IPv6: a /32, which is one provider.
-const RELAY_SPAN_MAX_V6: u128 = 1 << 96;
 /// Longest name of a connector, in bytes.
 const NAME_BYTES_MAX: usize = 64;

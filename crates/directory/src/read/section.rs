@@ -14,6 +14,7 @@ pub struct Section<'d, 't> {
     table: Option<&'d DeTable<'t>>,
     at: usize,
     submission: bool,
+    presets: &'static [(&'static str, &'static str)],
 }
 
 /// A value with its place in the document.
@@ -32,7 +33,7 @@ impl<'d, 't> Section<'d, 't> {
         table: Option<&'d DeTable<'t>>,
         at: usize,
     ) -> Section<'d, 't> {
-        let section = Section { document, row, table, at, submission: false };
+        let section = Section { document, row, table, at, submission: false, presets: &[] };
         // What stands at the top of the file is looked at with the names of sections.
         for (name, at) in table.into_iter().flatten().map(|(key, _)| key_at(key)).filter(|_| !row.name.is_empty()) {
             if row.setting(name).is_none() {
@@ -47,6 +48,11 @@ impl<'d, 't> Section<'d, 't> {
     /// From here on the defaults of a submission connector count.
     pub fn is_submission(&mut self) {
         self.submission = true;
+    }
+
+    /// These values stand in for keys that are not written, before the defaults of the rows.
+    pub fn use_presets(&mut self, presets: &'static [(&'static str, &'static str)]) {
+        self.presets = presets;
     }
 
     /// The document.
@@ -130,6 +136,23 @@ impl<'d, 't> Section<'d, 't> {
         self.number(key).try_into().unwrap_or(u32::MAX)
     }
 
+    /// Whole numbers, each within the bounds of its row; nothing where there is no default.
+    pub fn counts(&self, key: &str) -> Option<At<Vec<u64>>> {
+        let (value, at) = self.value(key)?;
+        let number = |item: &DeValue<'_>| {
+            let n = item.as_integer()?;
+            u64::from_str_radix(n.as_str(), n.radix()).ok()
+        };
+        let items = value.as_array().and_then(|items| items.iter().map(|item| number(item.get_ref())).collect());
+        let numbers: Vec<u64> = self.or_wrong(key, at, items, &value)?;
+        let Kind::Counts(min, max) = self.setting(key).kind else { return None };
+        if let Some(wrong) = numbers.iter().find(|number| !(min..=max).contains(*number)) {
+            self.document.problem(at, format!("{key} = [.. {wrong} ..] is out of range; write {min} to {max}"));
+            return None;
+        }
+        Some(At { value: numbers, at })
+    }
+
     /// Bytes within the bounds of the row.
     pub fn bytes(&self, key: &str) -> u64 {
         self.number(key)
@@ -155,7 +178,8 @@ impl<'d, 't> Section<'d, 't> {
         Some(words.iter().filter_map(|word| self.word(key, &word.value, word.at, of)).collect())
     }
 
-    fn word<T: Copy>(&self, key: &str, word: &str, at: usize, of: &[(&'static str, T)]) -> Option<T> {
+    /// One of the words of the row.
+    pub fn word<T: Copy>(&self, key: &str, word: &str, at: usize, of: &[(&'static str, T)]) -> Option<T> {
         let found = of.iter().find(|(name, _)| *name == word);
         if found.is_none() {
             let all = of.iter().map(|(name, _)| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
@@ -202,6 +226,7 @@ impl<'d, 't> Section<'d, 't> {
                 Kind::Text => "a text in quotes".into(),
                 Kind::Texts | Kind::Choices(_) => "a list of texts like [\"a\", \"b\"]".into(),
                 Kind::Flag => "true or false".into(),
+                Kind::Counts(..) => "a list of whole numbers like [1, 2]".into(),
                 Kind::Count(..) => "a whole number".into(),
                 Kind::Bytes(..) => "a size like \"36MB\"".into(),
                 Kind::Duration(..) => "a duration like \"30s\", \"5m\" or \"2d\"".into(),
@@ -222,7 +247,7 @@ impl<'d, 't> Section<'d, 't> {
         if let Some((value, at)) = self.written(key) {
             return Some((value.clone(), at));
         }
-        if self.setting(key).default == Default::Needed {
+        if self.setting(key).default == Default::Needed && self.preset(key).is_none() {
             let text = format!("{} has no {key}; add it: {key} = ...", self.row.heading());
             self.document.problem(self.at, text);
         }
@@ -233,8 +258,13 @@ impl<'d, 't> Section<'d, 't> {
         self.table?.get(key).map(|value| (value.get_ref(), value.span().start))
     }
 
+    fn preset(&self, key: &str) -> Option<&'static str> {
+        self.presets.iter().find(|(preset, _)| *preset == key).map(|(_, literal)| *literal)
+    }
+
     fn default(&self, key: &str) -> Option<DeValue<'static>> {
         let literal = match self.setting(key).default {
+            _ if self.preset(key).is_some() => self.preset(key)?,
             Default::Needed | Default::Absent(_) => return None,
             Default::Is(literal) => literal,
             Default::BySubmission(_, submission) if self.submission => submission,

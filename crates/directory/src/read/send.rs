@@ -1,7 +1,7 @@
 //! Reads `[[send_connector]]`.
 
 use super::domain::address_space;
-use super::receive::{connector_name, host_name};
+use super::receive::{Spaces, connector_name, host_name};
 use super::section::{At, Section};
 use crate::send::{Authorities, Credentials, SendConnector, SendTls, SendTo, Timeouts};
 use crate::target::{HostPort, LmtpTarget};
@@ -9,7 +9,7 @@ use world::Disk;
 
 /// Reads one send connector.
 pub fn send_connector(section: &Section<'_, '_>, node_name: &str, disk: &dyn Disk) -> Option<At<SendConnector>> {
-    let name = connector_name(section);
+    let name = connector_name(section, Spaces::No);
     let to = to(section);
     let tls = section.choice("tls", SendTls::WORDS);
     let per_connection = section.count("messages_per_connection");

@@ -1,6 +1,7 @@
 //! Every setting of both documents, once: name, kind, default, bounds and meaning. The reader, the dump and the reference in
 //! `docs/configuration.md` all come from these rows, so that none of them can say something else.
 
+mod back_pressure;
 mod node;
 mod org;
 mod reference;
@@ -48,6 +49,8 @@ pub enum Kind {
     Flag,
     /// A whole number between these two.
     Count(u64, u64),
+    /// A list of whole numbers, each between these two.
+    Counts(u64, u64),
     /// A size (`"36MB"`, or a number of bytes) between these two.
     Bytes(u64, u64),
     /// A duration (`"5m"`) between these two, in milliseconds.

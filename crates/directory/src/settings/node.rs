@@ -2,6 +2,7 @@
 
 use super::Default::{Absent, Is, Needed};
 use super::Kind::{Bytes, Choice, Count, Duration, Flag, Text, Texts};
+use super::back_pressure;
 use super::{DAY, GB, HOUR, KB, MB, MINUTE, SECOND, Section, Setting, TB, row};
 
 /// The sections of the node document.
@@ -180,6 +181,18 @@ pub static NODE: &[Section] = &[
                 "Connections out, all next hops together.",
             ),
             row(
+                "user_message_rate_per_minute",
+                Count(0, 10_000_000),
+                Is("0"),
+                "Messages of one user who has authenticated in a minute, all connectors together; then 451 4.7.1. 0 is no bound.",
+            ),
+            row(
+                "user_recipients_per_hour",
+                Count(0, 10_000_000),
+                Is("0"),
+                "Recipients that one user may name in an hour, all connectors together; then 451 4.7.1. 0 is no bound.",
+            ),
+            row(
                 "body_memory",
                 Bytes(256 * KB, TB),
                 Is("\"16MB\""),
@@ -187,6 +200,7 @@ pub static NODE: &[Section] = &[
             ),
         ],
     },
+    Section { name: "back_pressure", repeated: false, what: back_pressure::WHAT, settings: back_pressure::ROWS },
     Section {
         name: "trace",
         repeated: false,

@@ -37,6 +37,7 @@ fn kind(kind: Kind) -> String {
         Kind::Texts => "list of texts".into(),
         Kind::Flag => "`true` or `false`".into(),
         Kind::Count(min, max) => between(min, max),
+        Kind::Counts(min, max) => format!("list of numbers, {}", between(min, max)),
         Kind::Bytes(min, max) => format!("size, {}", between(min, max)),
         Kind::Duration(min, max) => format!("duration, {}", between(min, max)),
         Kind::Choice(of) => words(of),

@@ -8,6 +8,7 @@ use cluster::SeatHandle;
 use cluster::ownership;
 use cluster::record::{JournalName, Member};
 use cluster::tenure::{self, CopySeen, Effect, Ended, Input};
+use journal::RaiseError;
 use journal::copies::CopyState;
 use spool::Spool;
 use tokio::sync::{mpsc, oneshot};
@@ -31,6 +32,8 @@ pub struct Tenure {
     /// Who is asked to keep a copy.
     asked: Vec<Member>,
     handing_over: Option<oneshot::Sender<Result<Member, String>>>,
+    /// The epoch that could not be written to the journal yet, for want of space.
+    unwritten: Option<u32>,
 }
 
 /// The wish to hand a journal over. Nothing is written to it any more.
@@ -55,7 +58,7 @@ impl Tenure {
         let before = record.map_or_else(Vec::new, |(_, record)| record.level);
         let machine = tenure::Tenure::new(ground.world.clock.mono_ms(), ground.choice(&name, &before), drains);
         let (ground, spool) = (ground.clone(), spool.clone());
-        Tenure { ground, name, seat, spool, own, machine, asked: Vec::new(), handing_over: None }
+        Tenure { ground, name, seat, spool, own, machine, asked: Vec::new(), handing_over: None, unwritten: None }
     }
 
     /// Goes on until the journal is not ours any more; `None` when the node ends first.
@@ -91,6 +94,9 @@ impl Tenure {
     }
 
     async fn look(&mut self) -> Option<Ended> {
+        if let Some(epoch) = self.unwritten {
+            self.raise(epoch).await;
+        }
         let copies = self.seen();
         let (ground, spool) = (self.ground.clone(), self.spool.clone());
         let (nodes, empty) = (ground.candidates(), taken::is_empty(&spool));
@@ -144,12 +150,24 @@ impl Tenure {
         }
     }
 
-    /// A running journal gets a higher epoch: etcd came back, or was restored.
-    async fn raise(&self, epoch: u32) {
-        let (spool, name) = (self.spool.clone(), self.name.clone());
+    /// A running journal gets a higher epoch: etcd came back, or was restored. Tried again at each look while the disk is full: until then
+    /// no copy counts.
+    async fn raise(&mut self, epoch: u32) {
+        let spool = self.spool.clone();
         let raised = tokio::task::spawn_blocking(move || spool.raise_epoch(epoch)).await;
-        if let Ok(Err(error)) = raised {
-            error!(journal = %name, "{name}: epoch {epoch} cannot be written to the journal: {error}");
+        let before = std::mem::take(&mut self.unwritten);
+        match raised {
+            Ok(Err(error)) => {
+                self.unwritten = (error == RaiseError::Full).then_some(epoch);
+                if before.is_none() {
+                    error!(journal = %self.name, "{}: epoch {epoch} cannot be written to the journal: {error}", self.name);
+                }
+            }
+            // Otherwise only a panic, which ends the process.
+            _ if before.is_some() => {
+                info!(journal = %self.name, "{}: epoch {epoch} is written to the journal now", self.name)
+            }
+            _ => {}
         }
     }
 

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -62,6 +63,8 @@ struct Kept {
     settings: journal::Settings,
     door: Arc<dyn Doorkeeper>,
     copies: Mutex<BTreeMap<String, HeldCopy>>,
+    /// No journal that has no copy here gets one now.
+    full: AtomicBool,
 }
 
 impl HeldCopies {
@@ -75,7 +78,7 @@ impl HeldCopies {
         peers: &Peers,
         door: Arc<dyn Doorkeeper>,
     ) -> io::Result<HeldCopies> {
-        let kept = Kept { root: root.into(), settings, door, copies: Mutex::default() };
+        let kept = Kept { root: root.into(), settings, door, copies: Mutex::default(), full: AtomicBool::new(false) };
         let held = HeldCopies { shop: Shop::new(world, peers), kept: Arc::new(kept) };
         for journal in journals {
             if let Err(error) = held.copy(journal) {
@@ -91,6 +94,11 @@ impl HeldCopies {
             }
         });
         Ok(held)
+    }
+
+    /// Whether journals that have no copy here may get one. Copies that are here go on: mail may wait for them.
+    pub fn take_new(&self, yes: bool) {
+        self.kept.full.store(!yes, Ordering::Relaxed);
     }
 
     /// The copy of a journal, if there is one.
@@ -142,6 +150,10 @@ impl HeldCopies {
             }
             Admission::No(why) => return channel.reset(&why),
         };
+        if self.kept.full.load(Ordering::Relaxed) && self.get(&journal).is_none() {
+            return channel
+                .reset("that node takes no new copies now: it is short of disk or memory (posthouse status there)");
+        }
         channel.accept(WINDOW_BYTES);
         let ahead = match above {
             None => Vec::new(),

@@ -4,18 +4,20 @@
 
 mod hand_over;
 mod organization;
+mod relief;
 mod run;
 mod settings;
 mod start;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use directory::Org;
 use mail::{Mailbox, Reply};
 use spool::{HopKey, Spool};
 use transport::categorize::Categorizer;
 use transport::deliver::Deliverer;
-use transport::receive::{Readiness, Receiver};
+use transport::receive::{Asker, NotNow, Readiness, Receiver};
 use transport::swap::Swap;
 use world::World;
 
@@ -30,6 +32,7 @@ use crate::health::Health;
 use crate::listeners::Listeners;
 use crate::org::Standing;
 use crate::peers::Peers;
+use crate::pressure::{self, Pressure};
 use crate::spools::Spools;
 use crate::timers::Alarm;
 use crate::trace::Trace;
@@ -45,6 +48,7 @@ pub struct Node {
     pub(crate) data: DataDir,
     pub(crate) config: config::Running,
     pub(crate) health: Arc<Health>,
+    pub(crate) pressure: Arc<Pressure>,
     pub(crate) trace: Arc<Trace>,
     pub(crate) counted: Counted,
     pub(crate) spool: Spool,
@@ -135,13 +139,22 @@ impl Node {
 }
 
 /// The one health truth as sessions ask for it. A full disk is not said here: MAIL hears 452 from the spool, and what is open goes on.
-struct SessionReadiness(Arc<Health>);
+struct SessionReadiness(Arc<Health>, Arc<Pressure>);
 
 impl Readiness for SessionReadiness {
-    fn can_accept(&self) -> Result<(), Reply> {
+    fn can_serve(&self) -> Result<(), Reply> {
         match self.0.ready() {
             Err(reason) if reason.closes_sessions() => Err(reason.reply()),
             _ => Ok(()),
         }
+    }
+
+    fn can_accept(&self, asker: Asker) -> Result<Duration, NotNow> {
+        self.can_serve().map_err(|reply| NotNow { reason: "not_ready", reply })?;
+        if self.1.refused().includes(asker) {
+            return Err(NotNow { reason: "back_pressure", reply: pressure::refusal() });
+        }
+        let brake_ms = if asker == Asker::Server { 0 } else { self.1.tarpit_ms() };
+        Ok(Duration::from_millis(brake_ms))
     }
 }

@@ -12,7 +12,7 @@ use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
 use super::hand_over::Wish;
-use super::{Node, organization};
+use super::{Node, organization, relief};
 use crate::cluster::InCluster;
 use crate::health::Phase;
 use crate::timers::Timers;
@@ -72,6 +72,7 @@ impl Running {
     pub async fn run(mut self) -> Ended {
         tell_manager(&[NotifyState::Ready]);
         let housekeeping = tokio::spawn(housekeeping(self.node.clone()));
+        let relief = tokio::spawn(relief::watch(self.node.clone()));
         let changes = tokio::spawn(organization::follow(self.node.clone(), self.changes));
         let mut ended = Ended::Orderly;
         let mut wish = None;
@@ -100,6 +101,9 @@ impl Running {
         info!("stopping: no new mail, what is in flight is finished");
         tell_manager(&[NotifyState::Stopping]);
         changes.abort();
+        relief.abort();
+        // What a pause keeps back may go while there is time.
+        self.node.kit.shaping.pause(false);
         let Running { node, timers, mut signals, .. } = self;
         tokio::select! {
             handed_over = stop(node, timers, wish) => {

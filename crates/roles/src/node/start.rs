@@ -13,7 +13,7 @@ use spool::Spool;
 use tracing::{info, warn};
 use transport::auth::Passwords;
 use transport::categorize::Categorizer;
-use transport::deliver::{Bell, Deliverer};
+use transport::deliver::{Bell, Deliverer, Shaping};
 use transport::dns::{DnsSettings, Resolver};
 use transport::limits::Doors;
 use transport::links::LinkCertificates;
@@ -40,6 +40,7 @@ use crate::logging;
 use crate::maildir::Maildirs;
 use crate::org::Standing;
 use crate::peers::{LinkTls, MailCertificates, Peers};
+use crate::pressure::Pressure;
 use crate::repeats;
 use crate::timers::{Alarm, Timers};
 use crate::trace::Trace;
@@ -278,11 +279,13 @@ fn assemble(
         resolver: resolver(loaded)?,
         store: Arc::new(maildirs(&world, &data, loaded, org.clone())),
         own_names: own_names(loaded),
+        shaping: Shaping::default(),
         connections_max: loaded.node.limits.outbound_connections_max as usize,
     };
     let deliverer = Deliverer::start(&bell, kit.parts(&spool));
     let deliverer = deliverer.map_err(|error| StartError::Io("TLS", io::Error::other(error)))?;
     let limits = &loaded.node.limits;
+    let pressure = Arc::new(Pressure::new(&loaded.node.back_pressure));
     let receiver = Receiver::new(Arc::new(Shared {
         world: world.clone(),
         spool: spool.clone(),
@@ -290,7 +293,7 @@ fn assemble(
         org: org.clone(),
         certificates: certificates.clients.served(),
         links: certificates.links,
-        readiness: Arc::new(SessionReadiness(health.clone())),
+        readiness: Arc::new(SessionReadiness(health.clone(), pressure.clone())),
         recorder: trace.clone(),
         doors: Doors::new(limits.connections_max, limits.connection_rate_per_minute),
         passwords: Passwords::new(&*world.chance),
@@ -301,6 +304,7 @@ fn assemble(
         data,
         config,
         health,
+        pressure,
         trace,
         counted,
         spool,

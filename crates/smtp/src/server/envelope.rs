@@ -215,6 +215,7 @@ mod tests {
     const EVERY_OFFER: Offers = Offers {
         pipelining: true,
         size: true,
+        size_value: true,
         eight_bit_mime: true,
         smtputf8: true,
         chunking: true,

@@ -37,7 +37,10 @@ impl Session {
             }
         };
         line(offers.pipelining, "PIPELINING");
-        line(offers.size, &format!("SIZE {}", self.limits.message_bytes_max));
+        match offers.size_value {
+            true => line(offers.size, &format!("SIZE {}", self.limits.message_bytes_max)),
+            false => line(offers.size, "SIZE"),
+        }
         line(self.settings.tls != TlsOffer::Off && !self.tls, "STARTTLS");
         line(self.offers_auth(), &format!("AUTH {}", self.settings.auth_mechanisms.join(" ")));
         line(offers.enhanced_status_codes, "ENHANCEDSTATUSCODES");

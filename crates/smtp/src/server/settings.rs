@@ -54,6 +54,8 @@ pub struct Offers {
     pub pipelining: bool,
     /// SIZE (RFC 1870).
     pub size: bool,
+    /// The bound behind SIZE; without it a peer may say a size and is not told which one is too large (RFC 1870 3).
+    pub size_value: bool,
     /// 8BITMIME (RFC 6152).
     pub eight_bit_mime: bool,
     /// SMTPUTF8 (RFC 6531).
@@ -112,6 +114,7 @@ impl Default for Offers {
         Offers {
             pipelining: true,
             size: true,
+            size_value: true,
             eight_bit_mime: true,
             smtputf8: true,
             chunking: true,

@@ -7,6 +7,7 @@ use super::connect::Peer;
 use super::hop::{Hop, Presence};
 use super::metrics::Metrics;
 use super::penalties::Penalties;
+use super::shaping::Shaping;
 use super::slots::Slots;
 use super::{remote, store};
 use crate::tls_client::TlsClient;
@@ -63,6 +64,20 @@ impl Center {
     /// Our name, for what has no connector that says another one.
     pub fn hostname(&self) -> &str {
         self.parts.own_names.first().map_or("localhost", String::as_str)
+    }
+
+    /// Has the hops go on when a pause ends.
+    pub fn follow_pauses(center: &Arc<Center>) {
+        let (mut watching, center) = (center.parts.shaping.watch(), Arc::downgrade(center));
+        tokio::spawn(async move {
+            while let Some(paused) = Shaping::changed(&mut watching).await {
+                let Some(center) = center.upgrade() else { return };
+                if !paused {
+                    let hops: Vec<Arc<Hop>> = center.lock().values().cloned().collect();
+                    hops.iter().for_each(|hop| hop.nudge());
+                }
+            }
+        });
     }
 
     /// The spool has work for a hop.
@@ -128,6 +143,11 @@ impl Center {
             (None, Some(address)) => self.penalties.add(address, now_ms),
             (None, None) => {}
         }
+    }
+
+    /// No hop takes anything out of the spool now.
+    pub fn is_paused(&self) -> bool {
+        self.parts.shaping.is_paused()
     }
 
     pub fn is_stopping(&self) -> bool {

@@ -117,6 +117,10 @@ impl Hop {
                 return Next::Leave;
             }
             state.waiting.retain(|other| !Arc::ptr_eq(other, seat));
+            if self.center.is_paused() {
+                state.waiting.push(Arc::clone(seat));
+                return Next::Wait;
+            }
             if !state.stash.is_empty() {
                 let count = want.min(state.stash.len());
                 works.extend(state.stash.drain(..count));
@@ -136,7 +140,7 @@ impl Hop {
 
     /// Work for a task without a connection. Empty: the task has nothing to do any more.
     pub fn next_batch(self: &Arc<Hop>, max: usize) -> Vec<Work> {
-        if self.center.is_stopping() {
+        if self.center.is_stopping() || self.center.is_paused() {
             return Vec::new();
         }
         loop {
@@ -157,6 +161,9 @@ impl Hop {
     /// There is something to do: worth a connection. Nothing is taken for it, so that a message which waits for a connection that
     /// hangs can still be held, removed, told late or expire.
     pub fn has_work(&self) -> bool {
+        if self.center.is_paused() {
+            return false;
+        }
         let state = self.lock();
         if !state.stash.is_empty() || !state.rung || self.center.is_stopping() {
             return !state.stash.is_empty();
@@ -267,7 +274,8 @@ impl Hop {
     /// Sees to it that enough tasks look at the work there is, and not more: a connection that always has a next message sends its
     /// envelope behind the body of the one before, which halves the system calls. What waits too long gets one task more.
     fn spread(self: &Arc<Hop>, state: &mut State) {
-        if !state.rung && state.stash.is_empty() {
+        // When a pause ends, somebody nudges.
+        if !state.rung && state.stash.is_empty() || self.center.is_paused() {
             return;
         }
         let busy = state.live - state.waiting.len();

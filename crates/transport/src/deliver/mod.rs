@@ -21,12 +21,14 @@ mod plan;
 mod remote;
 mod servers;
 mod session;
+mod shaping;
 mod slots;
 mod store;
 mod wire;
 
 pub use bell::Bell;
 pub use local::{Letter, LetterBody, LocalStore};
+pub use shaping::Shaping;
 
 use self::center::Center;
 use crate::dns::Resolver;
@@ -55,6 +57,8 @@ pub struct Parts {
     pub store: Arc<dyn LocalStore>,
     /// Names of this node in lower case, the one that it goes by first: an MX host that bears one of them is ourselves (RFC 5321 5.1).
     pub own_names: Vec<String>,
+    /// What all deliverers of the node share.
+    pub shaping: Shaping,
     /// Most connections to all next hops together.
     pub connections_max: usize,
 }
@@ -71,6 +75,7 @@ impl Deliverer {
     pub fn start(bell: &Bell, parts: Parts) -> Result<Deliverer, rustls::Error> {
         let center = Arc::new(Center::new(parts, TlsClient::new()?));
         let hearing = Arc::clone(&center);
+        Center::follow_pauses(&center);
         bell.answer_with(Box::new(move |hop| hearing.ready(hop)));
         Ok(Deliverer { center })
     }

@@ -62,6 +62,11 @@ impl Resolver {
         Ok(Resolver { inner: Arc::new(inner) })
     }
 
+    /// Forgets all answers: they are asked for again.
+    pub fn forget(&self) {
+        self.inner.clear_cache();
+    }
+
     /// The hosts that take mail for `domain`, best first, equal ones in an order of chance. The error is what recipients of the
     /// domain get: 5xx never, 4xx later.
     pub async fn exchangers(

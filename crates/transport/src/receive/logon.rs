@@ -69,7 +69,8 @@ impl Session<'_> {
         } else {
             Reply::new(535, Enhanced::new(5, 7, 8), "user name or password is wrong")
         };
-        self.refuse("logon", &reply);
+        self.hold_back_logon();
+        self.record_refusal("logon", &reply);
         self.say_no(reply);
     }
 }

@@ -66,9 +66,33 @@ pub struct Shared {
 
 /// The one health truth, as far as receiving asks for it.
 pub trait Readiness: Send + Sync {
-    /// Whether mail can be taken durably now. If not: what the peer hears in place of a greeting (a 421) and, in sessions that are open, at
-    /// MAIL. Asked for each connection and each message: must be quick.
-    fn can_accept(&self) -> Result<(), Reply>;
+    /// Whether sessions are served now. If not: what the peer hears in place of a greeting (a 421). Asked for each connection: must be
+    /// quick, as the other one.
+    fn can_serve(&self) -> Result<(), Reply>;
+
+    /// Whether mail of `asker` can be taken durably now, and for how long the answer to its MAIL is held back if it can. Asked at each
+    /// MAIL, not at connect: who has not said anything cannot be told from others (behaviours 1.11).
+    fn can_accept(&self, asker: Asker) -> Result<Duration, NotNow>;
+}
+
+/// Who wants to hand mail in, in the order in which they are refused when the node is short of something: strangers first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Asker {
+    /// Anybody.
+    Stranger,
+    /// A user who has authenticated, or an application that the connector lets relay.
+    User,
+    /// One of our own servers.
+    Server,
+}
+
+/// Why mail is not taken now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotNow {
+    /// The word in metrics and in the trace.
+    pub reason: &'static str,
+    /// What the peer hears.
+    pub reply: Reply,
 }
 
 /// Serves connections. Cheap to clone. Make it after the metrics recorder was installed.

@@ -30,8 +30,10 @@ pub struct Session<'s> {
     pub(super) last_bytes: Option<u64>,
     local: SocketAddr,
     wire: Wire,
-    /// How long the next answer is held back.
+    /// How long the next answer is held back for errors.
     tarpit: Duration,
+    /// How long it is held back because the node is short of something; others than strangers wait too.
+    pub(super) brake: Duration,
 }
 
 impl<'s> Session<'s> {
@@ -44,6 +46,7 @@ impl<'s> Session<'s> {
             exchange: None,
             last_bytes: None,
             tarpit: Duration::ZERO,
+            brake: Duration::ZERO,
             shared,
             visitor,
             local,
@@ -56,7 +59,7 @@ impl<'s> Session<'s> {
         if self.wire.is_stopping() {
             self.machine.close(stopping());
         } else {
-            match self.shared.readiness.can_accept() {
+            match self.shared.readiness.can_serve() {
                 Ok(()) => self.machine.greet(),
                 Err(reply) => {
                     report::turned_away(&*self.shared.recorder, &self.visitor.peer_text, "not_ready", &reply);
@@ -158,9 +161,9 @@ impl<'s> Session<'s> {
 
     /// Writes what the machine says, after the tarpit if there is one.
     async fn flush(&mut self) -> Result<(), End> {
-        let tarpit = std::mem::take(&mut self.tarpit);
-        if !tarpit.is_zero() {
-            match self.wire.pause(tarpit.min(TARPIT_MAX)).await {
+        let wait = std::mem::take(&mut self.tarpit).min(TARPIT_MAX).max(std::mem::take(&mut self.brake));
+        if !wait.is_zero() {
+            match self.wire.pause(wait).await {
                 // Nobody who is about to be shown the door is held up on the way.
                 Ok(()) | Err(End::Stop) => {}
                 Err(end) => return Err(end),
@@ -179,6 +182,12 @@ impl<'s> Session<'s> {
         self.transaction = None;
         if self.refuses_server(&name) {
             return;
+        }
+        if self.visitor.connector.require_hello_domain && !is_domain_or_literal(&name) {
+            let reply =
+                Reply::new(501, Enhanced::new(5, 5, 4), "say your name with its domain, or your address in brackets");
+            self.refuse("hello_name", &reply);
+            return self.say_no(reply);
         }
         self.visitor.helo = name;
         self.visitor.protocol.extended = greeting != Greeting::Helo;
@@ -237,14 +246,28 @@ impl<'s> Session<'s> {
     /// Counts and records a refusal that is an error of the peer, and holds the answer back.
     pub(super) fn refuse(&mut self, reason: Reason, reply: &Reply) {
         self.hold_back();
+        self.record_refusal(reason, reply);
+    }
+
+    /// Counts and records a refusal.
+    pub(super) fn record_refusal(&mut self, reason: Reason, reply: &Reply) {
         let sender = self.transaction.as_ref().map(|transaction| &transaction.envelope.from);
         self.reporter.refused(&self.visitor, reason, sender, &[], reply);
     }
 
     /// Holds the next answer back, unless the peer is one of ours (behaviours 1.8).
     pub(super) fn hold_back(&mut self) {
+        self.hold_back_for(self.visitor.connector.limits.tarpit_ms);
+    }
+
+    /// The same for a failed logon.
+    pub(super) fn hold_back_logon(&mut self) {
+        self.hold_back_for(self.visitor.connector.limits.auth_tarpit_ms);
+    }
+
+    fn hold_back_for(&mut self, ms: u64) {
         if !self.visitor.grants().has(Grants::TRUSTED) {
-            self.tarpit += Duration::from_millis(self.visitor.connector.limits.tarpit_ms);
+            self.tarpit += Duration::from_millis(ms);
         }
     }
 
@@ -268,6 +291,12 @@ impl TurnedAway {
             TurnedAway::Limit(limit) => (limit.word(), Reply::of(421, Enhanced::new(4, 7, 0), limit.to_string())),
         }
     }
+}
+
+/// A host name with a dot in it, or an address literal.
+fn is_domain_or_literal(name: &str) -> bool {
+    let literal = name.starts_with('[') && name.ends_with(']') && name.len() > 2;
+    literal || (name.trim_end_matches('.').contains('.') && mail::address::is_domain(name))
 }
 
 /// What sessions hear when the node stops.

@@ -1,6 +1,6 @@
 //! What a receive connector means to the session machine.
 
-use directory::{BareNewline, Grants, Protocol, ReceiveConnector, ReceiveTls};
+use directory::{BareNewline, Extension, Grants, Protocol, ReceiveConnector, ReceiveTls};
 use smtp::server;
 
 /// Recipients of a message where `recipients_max` does not count (behaviours 1.8: connectors between servers).
@@ -28,9 +28,27 @@ pub fn of(connector: &ReceiveConnector, grants: Grants) -> server::Settings {
             BareNewline::Reject => server::BareNewline::Reject,
             BareNewline::Repair => server::BareNewline::Repair,
         },
+        offers: offers(connector),
         limits: limits(connector, grants),
         ..server::Settings::new(protocol, &connector.hostname)
     }
+}
+
+fn offers(connector: &ReceiveConnector) -> server::Offers {
+    let mut offers = server::Offers::default();
+    for extension in &connector.extensions_off {
+        match extension {
+            Extension::Size => offers.size = false,
+            Extension::SizeValue => offers.size_value = false,
+            Extension::Pipelining => offers.pipelining = false,
+            Extension::Chunking => offers.chunking = false,
+            Extension::EightBitMime => offers.eight_bit_mime = false,
+            Extension::SmtpUtf8 => offers.smtputf8 = false,
+            Extension::Dsn => offers.dsn = false,
+            Extension::EnhancedStatusCodes => offers.enhanced_status_codes = false,
+        }
+    }
+    offers
 }
 
 /// The machine's bounds for somebody with `grants`.

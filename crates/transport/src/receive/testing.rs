@@ -1,6 +1,6 @@
 //! A receiver on a loopback port with a spool on a simulated disk, and a client to talk to it.
 
-use super::{Readiness, Receiver, Shared};
+use super::{Asker, NotNow, Readiness, Receiver, Shared};
 use crate::auth::Passwords;
 use crate::limits::Doors;
 use crate::swap::Swap;
@@ -71,13 +71,28 @@ impl Wake for Nowhere {
     fn due(&self) {}
 }
 
-/// Readiness that a test sets.
+/// Readiness that a test sets: nobody is served; or only these askers and later ones are taken from, the answers to all but servers held
+/// back so long.
 #[derive(Default)]
-pub struct Ready(pub Mutex<Option<Reply>>);
+pub struct Ready(pub Mutex<Option<Reply>>, pub Mutex<Option<(Asker, Duration)>>);
 
 impl Readiness for Ready {
-    fn can_accept(&self) -> Result<(), Reply> {
+    fn can_serve(&self) -> Result<(), Reply> {
         self.0.lock().unwrap().clone().map_or(Ok(()), Err)
+    }
+
+    fn can_accept(&self, asker: Asker) -> Result<Duration, NotNow> {
+        if let Some(reply) = self.0.lock().unwrap().clone() {
+            return Err(NotNow { reason: "not_ready", reply });
+        }
+        match *self.1.lock().unwrap() {
+            Some((from, _)) if asker < from => {
+                let reply = Reply::new(452, mail::Enhanced::new(4, 3, 1), "short of something");
+                Err(NotNow { reason: "back_pressure", reply })
+            }
+            Some((_, brake)) if asker < Asker::Server => Ok(brake),
+            _ => Ok(Duration::ZERO),
+        }
     }
 }
 

@@ -65,6 +65,27 @@ async fn a_pipelined_group_and_what_follows_it_is_answered_in_order() {
     assert_eq!(node.messages(), 2);
 }
 
+/// Behaviours 4.6 and 1.11: pressure acts at MAIL and tells strangers from users; a tarpit holds the answer back and lets the mail in.
+#[tokio::test]
+async fn pressure_refuses_strangers_at_mail_and_slows_the_rest() {
+    let node = Node::start(&submission("permissions = [\"users\", \"anonymous\"]\n").replacen(
+        "permissions = [\"users\"]\n",
+        "",
+        1,
+    ))
+    .await;
+    let brake = Duration::from_millis(300);
+    *node.ready.1.lock().unwrap() = Some((super::Asker::User, brake));
+    let mut client = node.client().await;
+    client.asks("MAIL FROM:<a@client.example>\r\n", "452 4.3.1").await;
+    let refused = node.records.lines();
+    assert!(refused[0].contains("back_pressure"), "{refused:?}");
+    client.asks("AUTH PLAIN AGJvYkBwb3N0aG91c2UudGVzdABwZW5jaWw=\r\n", "235").await;
+    let began = Instant::now();
+    client.asks("MAIL FROM:<bob@posthouse.test>\r\n", "250").await;
+    assert!(began.elapsed() >= brake, "answered after {:?}", began.elapsed());
+}
+
 #[tokio::test]
 async fn how_the_bytes_were_cut_changes_nothing() {
     let node = Node::start(&relay("")).await;

@@ -1,5 +1,6 @@
 //! A transaction: MAIL, RCPT, the body, and the instant of custody.
 
+use super::NotNow;
 use super::incoming::Incoming;
 use super::report::Reason;
 use super::session::Session;
@@ -46,9 +47,11 @@ impl Session<'_> {
         self.machine.answer(Answer::accept());
     }
 
-    fn mail_refusal(&self, command: &MailCommand) -> Option<(Reason, Reply)> {
-        if let Err(reply) = self.shared.readiness.can_accept() {
-            return Some(("not_ready", reply));
+    fn mail_refusal(&mut self, command: &MailCommand) -> Option<(Reason, Reply)> {
+        match self.shared.readiness.can_accept(self.visitor.asker()) {
+            // A pipelined group has one answer: it is held back once.
+            Ok(brake) => self.brake = self.brake.max(brake),
+            Err(NotNow { reason, reply }) => return Some((reason, reply)),
         }
         // A full disk is said before the peer sends recipients and a body for nothing.
         if let Err(refused) = self.shared.spool.can_accept() {
@@ -91,8 +94,9 @@ impl Session<'_> {
             Some(reply) if !bare => {
                 let reason = match answer {
                     RecipientAnswer::RelayDenied => "relay_denied",
+                    RecipientAnswer::NoSuchDomain => "no_such_domain",
                     RecipientAnswer::NotKnownYet => "recipients_not_known",
-                    _ => "unknown_user",
+                    RecipientAnswer::UnknownUser | RecipientAnswer::Accept => "unknown_user",
                 };
                 let sender = Some(&transaction.envelope.from);
                 self.reporter.refused(visitor, reason, sender, &[address.as_str()], &reply);

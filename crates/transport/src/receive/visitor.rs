@@ -1,6 +1,6 @@
 //! Who is at the other end of a session, and what that allows: the connector, the principal, the address that counts.
 
-use super::settings;
+use super::{Asker, settings};
 use crate::limits::{Doors, Pass, Rate, Refusal};
 use directory::{Grants, Org, Principal, Protocol, ReceiveConnector, User};
 use mail::trace_header;
@@ -82,6 +82,16 @@ impl Visitor {
     /// Who it is now.
     pub fn principal(&self) -> &Principal {
         &self.principal
+    }
+
+    /// As whom it asks for mail to be taken.
+    pub fn asker(&self) -> Asker {
+        match &self.principal {
+            Principal::User(_) => Asker::User,
+            _ if self.grants.has(Grants::TRUSTED) => Asker::Server,
+            _ if self.grants.has(Grants::ANY_RECIPIENT) => Asker::User,
+            _ => Asker::Stranger,
+        }
     }
 
     /// The name of the user that has authenticated; empty if none has.

@@ -90,6 +90,7 @@ impl Stage {
             resolver,
             store: seen.clone(),
             own_names: vec!["relay.test".into()],
+            shaping: Default::default(),
             connections_max: 100,
         };
         let deliverer = Deliverer::start(&bell, parts).unwrap();

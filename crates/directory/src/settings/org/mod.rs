@@ -2,7 +2,9 @@
 
 mod domain;
 mod receive;
+mod recipient;
 mod retry;
+mod rule;
 mod send;
 mod user;
 
@@ -44,6 +46,44 @@ pub static ORG: &[Section] = &[
         settings: send::ROWS,
     },
     Section { name: "user", repeated: true, what: "Somebody who may authenticate.", settings: user::ROWS },
+    Section {
+        name: "recipient",
+        repeated: true,
+        what: "A mailbox of an accepted domain: how its accepted domain delivers it, unless it is forwarded.",
+        settings: recipient::RECIPIENT,
+    },
+    Section {
+        name: "group",
+        repeated: true,
+        what: "Several recipients under one address. Each member gets a message once, however often groups inside groups name it. The return path stays the \
+               sender's.",
+        settings: recipient::GROUP,
+    },
+    Section {
+        name: "contact",
+        repeated: true,
+        what: "Somebody outside, known here under an address of ours.",
+        settings: recipient::CONTACT,
+    },
+    Section {
+        name: "remote_domain",
+        repeated: true,
+        what: "What we allow towards domains that are not ours.",
+        settings: rule::REMOTE_DOMAIN,
+    },
+    Section {
+        name: "message_limits",
+        repeated: false,
+        what: "Limits of the organization.",
+        settings: rule::MESSAGE_LIMITS,
+    },
+    Section {
+        name: "rule",
+        repeated: true,
+        what: "What is done with mail that fits all that the rule says, before it is taken. Rules are asked in the order of the document, for each \
+               recipient by itself; mail between our own servers passes none again.",
+        settings: rule::ROWS,
+    },
     Section {
         name: "retry",
         repeated: false,

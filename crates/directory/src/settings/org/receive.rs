@@ -5,7 +5,14 @@ use crate::settings::Kind::{Bytes, Choice, Choices, Count, Duration, Flag, Text,
 use crate::settings::{DAY, GB, KB, SECOND, Setting, row};
 
 pub(super) const ROWS: &[Setting] = &[
-    row("name", Text, Needed, "Its name in logs and metrics."),
+    row("name", Text, Needed, "Its name in logs and metrics; it may hold spaces."),
+    row(
+        "usage",
+        Choice(&["custom", "client", "internal", "internet", "partner"]),
+        Absent("the defaults below"),
+        "What it is for: other defaults to start from, see [Usages](#usages). What is written counts, whatever the usage.",
+    ),
+    row("enabled", Flag, Is("true"), "`false` keeps it in the document and takes no connections with it."),
     row(
         "listen",
         Texts,
@@ -55,6 +62,25 @@ pub(super) const ROWS: &[Setting] = &[
         "Who may send, and what: see [Permissions](#permissions).",
     ),
     row(
+        "grant",
+        Texts,
+        Is("[]"),
+        "Single permissions beside those of the groups, `GROUP:PERMISSION` or `USER:PERMISSION`, for example `[\"anonymous:any-recipient\"]`.",
+    ),
+    row(
+        "deny",
+        Texts,
+        Is("[]"),
+        "Single permissions that are taken, in the same form, for example `[\"anonymous:own-domain-sender\"]`. What is denied is denied, whoever grants it.",
+    ),
+    row(
+        "externally_secured",
+        Flag,
+        Absent("`true` where `servers` may send and `remote` is narrow, otherwise `false`"),
+        "Peers in `remote` count as `servers` by their address alone, because something else proves who they are (a network of its own, IPsec). \
+         They are trusted in everything but header fields of the organization.",
+    ),
+    row(
         "own_domain_senders",
         Flag,
         Is("true"),
@@ -65,6 +91,33 @@ pub(super) const ROWS: &[Setting] = &[
         Choice(&["reject", "repair"]),
         BySubmission("\"reject\"", "\"repair\""),
         "A CR or LF alone in a body: refuse the message with 550 5.6.11, or make it CRLF.",
+    ),
+    row(
+        "extensions_off",
+        Choices(&[
+            "size",
+            "size-value",
+            "pipelining",
+            "chunking",
+            "8bitmime",
+            "smtputf8",
+            "dsn",
+            "enhancedstatuscodes",
+        ]),
+        Is("[]"),
+        "Extensions that are not offered, for peers that choke on one. `size-value` offers SIZE without the number.",
+    ),
+    row(
+        "require_hello_domain",
+        Flag,
+        Is("false"),
+        "The name in EHLO or HELO must have a dot in it, or be an address literal; all others hear 501 5.5.4.",
+    ),
+    row(
+        "refuse_domains",
+        Choices(&["single-label", "reserved"]),
+        Is("[]"),
+        "Recipients in domains that are not ours and have no dot, or are reserved by RFC 2606 (`test`, `example.com` ...), hear 550 5.1.2.",
     ),
     row(
         "trusted_proxies",
@@ -117,6 +170,7 @@ pub(super) const ROWS: &[Setting] = &[
         Is("5000"),
         "Milliseconds that an error reply to a stranger is held back. 0 is not at all.",
     ),
+    row("auth_tarpit_ms", Count(0, 240_000), Absent("as `tarpit_ms`"), "The same for the reply to a failed logon."),
     row("idle_timeout", Duration(SECOND, DAY), Is("\"5m\""), "Silence of the peer; then 421 4.4.2."),
     row(
         "session_timeout",
