@@ -1,14 +1,16 @@
 //! The organization, compiled: which connector a connection meets, whether a sender and a recipient are welcome, where mail goes.
 
-use crate::domain::{AcceptedDomain, Deliver, DomainMap};
+use crate::domain::{AcceptedDomain, DomainMap};
 use crate::handling::Handling;
+use crate::ldap::Directory;
 use crate::permission::{Grants, Group, Principal};
 use crate::range::IpRange;
 use crate::receive::{Protocol, ReceiveConnector};
 use crate::recipients::{Recipient, Recipients};
 use crate::retry::Retry;
+use crate::routing::Routing;
 use crate::send::SendConnector;
-use crate::target::LmtpTarget;
+use crate::topology::Topology;
 use crate::user::User;
 use mail::{Enhanced, Mailbox, Reply, ReversePath};
 use std::cmp::Reverse;
@@ -29,6 +31,8 @@ pub struct Org {
     pub send_connectors: Vec<Arc<SendConnector>>,
     /// In order of the document.
     pub users: Vec<Arc<User>>,
+    /// In order of the document: the first one that knows an address counts.
+    pub directories: Vec<Arc<Directory>>,
     /// When failed deliveries are tried again.
     pub retry: Retry,
     /// What is done with mail before it is taken.
@@ -38,7 +42,7 @@ pub struct Org {
     recipients: Recipients,
     choices: Vec<Choice>,
     domains: DomainMap<Arc<AcceptedDomain>>,
-    spaces: DomainMap<Arc<SendConnector>>,
+    pub(crate) routing: Arc<Routing>,
     user_names: HashMap<Box<str>, Arc<User>>,
 }
 
@@ -49,10 +53,14 @@ pub struct Parts {
     pub receive_connectors: Vec<Arc<ReceiveConnector>>,
     pub send_connectors: Vec<Arc<SendConnector>>,
     pub users: Vec<Arc<User>>,
+    pub directories: Vec<Arc<Directory>>,
     pub retry: Retry,
     pub handling: Arc<Handling>,
     /// Everybody whom the document itself names.
     pub recipients: Recipients,
+    pub topology: Topology,
+    /// The name of this node.
+    pub server: String,
 }
 
 /// One socket and one range of a connector. Sorted so that the first one that fits a connection is the one that counts.
@@ -104,19 +112,6 @@ pub enum RecipientAnswer {
     NotKnownYet,
 }
 
-/// Where mail for an address goes.
-#[derive(Clone, Debug)]
-pub enum Route {
-    /// Into a Maildir of this node.
-    Maildir(Arc<AcceptedDomain>),
-    /// To the LMTP server of an accepted domain.
-    Lmtp(LmtpTarget),
-    /// Out through a send connector (smart hosts, MX or LMTP, see [`SendConnector::to`]).
-    Connector(Arc<SendConnector>),
-    /// Nowhere: mail waits until the configuration says where to.
-    Unreachable(&'static str),
-}
-
 impl Org {
     /// Makes the maps that questions are answered from.
     pub(crate) fn compile(parts: Parts) -> Org {
@@ -124,16 +119,11 @@ impl Org {
         for domain in &parts.accepted_domains {
             domains.insert(&domain.name, Arc::clone(domain));
         }
-        let mut by_cost: Vec<&Arc<SendConnector>> = parts.send_connectors.iter().collect();
-        by_cost.sort_by_key(|connector| (connector.cost, connector.name.clone()));
-        let mut spaces = DomainMap::default();
-        for connector in by_cost {
-            connector.domains.iter().for_each(|space| spaces.insert(space, Arc::clone(connector)));
-        }
+        let routing = Routing::new(parts.topology, &parts.server, &parts.accepted_domains, &parts.send_connectors);
         Org {
             choices: choices(&parts.receive_connectors),
             domains,
-            spaces,
+            routing: Arc::new(routing),
             user_names: parts.users.iter().map(|user| (user.name.to_lowercase().into(), Arc::clone(user))).collect(),
             postmaster: parts.postmaster,
             accepted_domains: parts.accepted_domains,
@@ -142,7 +132,11 @@ impl Org {
             users: parts.users,
             retry: parts.retry,
             handling: parts.handling,
-            recipients: parts.recipients.clone(),
+            recipients: match parts.directories.is_empty() {
+                true => parts.recipients.clone(),
+                false => parts.recipients.and(&Recipients::unread()),
+            },
+            directories: parts.directories,
             own_recipients: parts.recipients,
         }
     }
@@ -241,21 +235,6 @@ impl Org {
         })
     }
 
-    /// Where mail for `to` goes.
-    pub fn route(&self, to: &Mailbox) -> Route {
-        if let Some(domain) = self.accepted_domain(to.domain()) {
-            match &domain.deliver {
-                Deliver::Maildir => return Route::Maildir(Arc::clone(domain)),
-                Deliver::Lmtp(target) => return Route::Lmtp(target.clone()),
-                Deliver::Relay => {}
-            }
-        }
-        match self.spaces.get(to.domain()) {
-            Some(connector) => Route::Connector(Arc::clone(connector)),
-            None => Route::Unreachable("no send connector is for this domain"),
-        }
-    }
-
     /// The accepted domain that `domain` belongs to.
     pub fn accepted_domain(&self, domain: &str) -> Option<&Arc<AcceptedDomain>> {
         self.domains.get(domain)
@@ -274,11 +253,6 @@ impl Org {
     /// A send connector by name.
     pub fn send_connector(&self, name: &str) -> Option<&Arc<SendConnector>> {
         self.send_connectors.iter().find(|connector| &*connector.name == name)
-    }
-
-    /// The send connector that an address space as written belongs to: several may name it, one gets it.
-    pub(crate) fn owner_of_space(&self, space: &str) -> Option<&Arc<SendConnector>> {
-        self.spaces.get_space(space)
     }
 
     fn on_socket(&self, local: SocketAddr) -> impl Iterator<Item = &Choice> {

@@ -1,23 +1,28 @@
 //! Reads `org.toml` whole.
 
 use super::checks;
+use super::directory::directory;
 use super::document::Document;
 use super::domain::accepted_domain;
+use super::lint;
 use super::people;
 use super::receive::{Placed, receive_connector};
 use super::recipient::{self, PlacedEntry};
 use super::rule;
 use super::section::{At, Section};
 use super::send::send_connector;
+use super::topology::{Map, map};
 use super::user::user;
 use crate::domain::AcceptedDomain;
 use crate::handling::Handling;
+use crate::ldap::Directory;
 use crate::org::{Org, Parts};
 use crate::recipients::Recipients;
 use crate::remote::RemoteDomain;
 use crate::retry::Retry;
 use crate::rule::Rule;
 use crate::send::SendConnector;
+use crate::topology::Topology;
 use crate::user::User;
 use mail::{Enhanced, Mailbox};
 use std::sync::Arc;
@@ -37,9 +42,11 @@ pub struct Read {
     pub receive: Vec<Placed>,
     pub send: Vec<At<SendConnector>>,
     pub users: Vec<At<User>>,
+    pub directories: Vec<At<Directory>>,
     pub entries: Vec<PlacedEntry>,
     pub remote: Vec<At<RemoteDomain>>,
     pub rules: Vec<At<Rule>>,
+    pub map: Map,
 }
 
 /// Reads the organization document. `None` if there are problems, which are left in `document`.
@@ -55,9 +62,11 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
             .filter_map(|s| send_connector(s, name, context.disk))
             .collect(),
         users: document.repeated("user").iter().filter_map(user).collect(),
+        directories: document.repeated("directory").iter().filter_map(|s| directory(s, context.disk)).collect(),
         entries: entries(document),
         remote: document.repeated("remote_domain").iter().filter_map(rule::remote_domain).collect(),
         rules: document.repeated("rule").iter().filter_map(rule::rule).collect(),
+        map: map(document),
     };
     let limits = rule::message_limits(&document.section("message_limits"));
     let retry = retry(&document.section("retry"));
@@ -77,6 +86,7 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
         receive_connectors: arcs(read.receive.iter().map(|c| c.connector.value.clone()).filter(|c| c.is_for(name))),
         send_connectors: arcs(read.send.iter().map(|c| c.value.clone())),
         users: arcs(read.users.iter().map(|u| u.value.clone())),
+        directories: arcs(read.directories.iter().map(|d| d.value.clone())),
         retry,
         handling: Arc::new(Handling::new(
             limits,
@@ -84,12 +94,19 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
             arcs(read.remote.iter().map(|remote| remote.value.clone())),
             read.entries.iter().filter(|placed| placed.quiet).map(|placed| placed.entry.address.clone()),
         )),
+        topology: Topology::new(
+            arcs(read.map.sites.iter().map(|site| site.value.clone())),
+            arcs(read.map.links.iter().map(|link| link.value.clone())),
+            arcs(read.map.servers.iter().map(|server| server.value.clone())),
+        ),
+        server: name.into(),
         recipients: Recipients::of(read.entries.iter().map(|placed| placed.entry.clone())).0,
     });
     if org.receive_connectors.is_empty() {
         document.warning(0, format!("no [[receive_connector]] is for node {name}: it takes no mail by SMTP"));
     }
     checks::warn(document, &read, &org);
+    lint::warn(document, &read, &org);
     Some(org)
 }
 

@@ -4,7 +4,7 @@
 //! cannot make more queues with it than there are domains.
 
 use crate::swap::Swap;
-use directory::{Org, SendTo};
+use directory::{Org, SendTo, Trip};
 use mail::Mailbox;
 use spool::{HopKey, Route, ToRoute};
 use std::sync::Arc;
@@ -22,19 +22,31 @@ impl Categorizer {
 
     /// Where a message from nobody to this recipient would go now.
     pub fn hop_of(&self, to: &Mailbox) -> HopKey {
-        hop(&self.org.load(), to)
+        let org = self.org.load();
+        hop(org.route(to), to)
     }
 }
 
 impl Route for Categorizer {
     fn hops(&self, message: &ToRoute<'_>) -> Vec<HopKey> {
         let org = self.org.load();
-        message.envelope.recipients.iter().map(|to| hop(&org, &to.address)).collect()
+        let bytes = message.journey.limited_bytes(message.size_bytes);
+        let trip = Trip { server: org.server(), bytes, been_in: &message.journey.sites };
+        let recipients = message.envelope.recipients.iter().map(|recipient| &recipient.address);
+        match &message.envelope.recipients[..] {
+            [only] => vec![hop(org.route_one(&trip, &only.address), &only.address)],
+            _ => org
+                .route_message(&trip, recipients.clone())
+                .into_iter()
+                .zip(recipients)
+                .map(|(r, to)| hop(r, to))
+                .collect(),
+        }
     }
 }
 
-fn hop(org: &Org, to: &Mailbox) -> HopKey {
-    match org.route(to) {
+fn hop(route: directory::Route, to: &Mailbox) -> HopKey {
+    match route {
         directory::Route::Maildir(domain) => HopKey::Maildir { domain: (&*domain.name).into() },
         directory::Route::Lmtp(target) => HopKey::Lmtp { target: target.to_string().into() },
         directory::Route::Connector(connector) => match &connector.to {
@@ -42,6 +54,9 @@ fn hop(org: &Org, to: &Mailbox) -> HopKey {
             SendTo::Mx => HopKey::Mx { connector: (&*connector.name).into(), domain: to.domain_lower().into() },
             SendTo::Lmtp(target) => HopKey::Lmtp { target: target.to_string().into() },
         },
+        directory::Route::Site(site) => HopKey::Site { site: (&*site.name).into() },
+        directory::Route::Servers(of) => HopKey::Servers { of: of.to_string().into() },
+        directory::Route::TooLarge(what) => HopKey::TooLarge { what },
         directory::Route::Unreachable(reason) => HopKey::Unreachable { reason: reason.into() },
     }
 }

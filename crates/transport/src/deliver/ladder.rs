@@ -93,8 +93,10 @@ impl Ladder {
 
 impl Rung {
     fn new<'s>(site: Arc<str>, servers: impl Iterator<Item = &'s Arc<directory::topology::Server>>) -> Rung {
-        let server =
-            |server: &Arc<directory::topology::Server>| Server { name: server.name.clone(), address: server.address.clone() };
+        let server = |server: &Arc<directory::topology::Server>| Server {
+            name: server.name.clone(),
+            address: server.address.clone(),
+        };
         Rung { site, servers: servers.map(server).collect() }
     }
 }

@@ -4,6 +4,7 @@
 
 use super::ladder::Ladder;
 use directory::{Host, HostPort, LmtpTarget, Org, SendConnector, SendTls, SendTo, Timeouts};
+use mail::firewall::Drops;
 use mail::{Enhanced, Reply};
 use smtp::client::{Credentials, Protocol};
 use spool::HopKey;
@@ -25,6 +26,8 @@ pub(super) struct Plan {
     pub messages_per_connection: u32,
     pub idle_ms: u64,
     pub timeouts: Timeouts,
+    /// What the next hop must not see of a header.
+    pub drops: Drops,
 }
 
 /// Where a hop's hosts come from.
@@ -84,7 +87,9 @@ impl Plan {
                     .ok_or_else(|| misrouted("no other server of this site delivers it any more"))?;
                 Ok(Plan::between_servers(ladder, hostname))
             }
-            HopKey::Maildir { .. } | HopKey::Unreachable { .. } => Err(misrouted("no connection leads there")),
+            HopKey::Maildir { .. } | HopKey::TooLarge { .. } | HopKey::Unreachable { .. } => {
+                Err(misrouted("no connection leads there"))
+            }
         }
     }
 
@@ -104,6 +109,7 @@ impl Plan {
             messages_per_connection: connector.messages_per_connection.unwrap_or(u32::MAX).max(1),
             idle_ms: connector.idle_ms,
             timeouts: connector.timeouts.clone(),
+            drops: Drops { organization: true, routing: !connector.routing_headers },
         }
     }
 
@@ -111,6 +117,8 @@ impl Plan {
     fn between_servers(ladder: Ladder, hostname: &str) -> Plan {
         Plan {
             to: To::Servers(ladder),
+            // It stays inside the organization.
+            drops: Drops::default(),
             protocol: Protocol::Smtp,
             tls: SendTls::Require,
             tls_ca_pem: None,
@@ -163,6 +171,7 @@ impl Plan {
                 data_block_ms: 180_000,
                 data_end_ms: 600_000,
             },
+            drops: Drops { organization: true, routing: false },
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Knows no hosts and no DNS. Always holds: each work that the session took is settled, given back to its hop, or dropped, which gives
 //! it back to the spool.
 
+use super::border::{Cuts, is_quick};
 use super::connect::{Opened, Peer, refusal};
 use super::feed::Feed;
 use super::hop::{Hop, Next};
@@ -11,6 +12,7 @@ use super::link;
 use super::parcel::{self, Parcel};
 use super::plan::{Plan, To};
 use mail::Reply;
+use mail::firewall::Drops;
 use smtp::client::{Client, Done, Ending, Event, Loss, Outcome as Heard, Output, Protocol, Stage};
 use spool::{Outcome, Work};
 use std::io;
@@ -82,7 +84,10 @@ impl<'h> Session<'h> {
         self.hop.join(&self.seat);
         self.hop.center.metrics.connections.increment(1);
         let ending = 'session: loop {
-            self.refill();
+            if let Err(error) = self.refill().await {
+                tracing::error!(hop = %self.hop.key, %error, "a header cannot be read; its message waits");
+                self.client.lost(Loss::Ours);
+            }
             if let Err(error) = self.fill().await {
                 tracing::error!(hop = %self.hop.key, %error, "a body cannot be read; its message waits");
                 self.client.lost(Loss::Ours);
@@ -107,35 +112,38 @@ impl<'h> Session<'h> {
     }
 
     /// Hands new work to the machine while it wants more.
-    fn refill(&mut self) {
+    async fn refill(&mut self) -> io::Result<()> {
         while !self.leaving {
             let wanted = (self.client.wants() as u64).min(self.budget) as usize;
             if wanted == 0 {
-                return;
+                break;
             }
             match self.hop.next(&self.seat, wanted, &mut self.works) {
-                Next::Work => self.send_works(),
-                Next::Wait => return,
-                Next::Leave => return self.leave(),
+                Next::Work => self.send_works().await?,
+                Next::Wait => break,
+                Next::Leave => self.leave(),
             }
         }
+        Ok(())
     }
 
-    fn send_works(&mut self) {
-        let mut works = std::mem::take(&mut self.works);
-        for work in works.drain(..) {
+    async fn send_works(&mut self) -> io::Result<()> {
+        // Those that are not reached because one cannot be read go back to the spool.
+        for work in std::mem::take(&mut self.works) {
             if link::has_left(&self.plan, &self.peer, &work) {
                 link::hold(self.hop, &self.peer, work);
                 continue;
             }
             self.budget -= 1;
+            let cuts = cuts(&work, self.plan.drops).await?;
             let journey = link::journey(&self.plan, &self.peer, &work);
-            self.client.send(Parcel::new(work, self.recipients_max, self.plan.protocol, journey));
+            let parcel = Parcel::new(work, self.recipients_max, self.plan.protocol, cuts).with_journey(journey);
+            self.client.send(parcel);
         }
-        self.works = works;
         if self.budget == 0 {
             self.leave();
         }
+        Ok(())
     }
 
     /// Moves what the machine wants to say, and as much of bodies as there is room for, into the outbox.
@@ -153,7 +161,7 @@ impl<'h> Session<'h> {
                     if !parcel.head().is_empty() {
                         self.line.outbox.push_text(parcel.head().into());
                     }
-                    self.feed = Some(Feed::new(parcel.work.body(), &body));
+                    self.feed = Some(Feed::new(parcel.work.body(), parcel.cuts(), &body));
                 }
                 None => return Ok(()),
             }
@@ -255,6 +263,15 @@ impl<'h> Session<'h> {
         }
         End::Broken { taken: self.taken, reply: refusal(ending) }
     }
+}
+
+/// What of a body the next hop must not see; read on another thread if it is not in memory.
+async fn cuts(work: &Work, drops: Drops) -> io::Result<Cuts> {
+    if is_quick(work.body(), drops) {
+        return Cuts::of(work.body(), drops);
+    }
+    let body = work.body().clone();
+    tokio::task::spawn_blocking(move || Cuts::of(&body, drops)).await.map_err(io::Error::other)?
 }
 
 /// How long the answer to QUIT is waited for.
