@@ -8,6 +8,7 @@ mod back_pressure;
 mod base64;
 mod domain;
 mod dump;
+mod dynamic;
 mod explain;
 mod handling;
 mod hidden;

@@ -1,6 +1,7 @@
 //! The organization, compiled: which connector a connection meets, whether a sender and a recipient are welcome, where mail goes.
 
 use crate::domain::{AcceptedDomain, DomainMap};
+use crate::dynamic::Dynamic;
 use crate::handling::Handling;
 use crate::ldap::Directory;
 use crate::permission::{Grants, Group, Principal};
@@ -16,7 +17,7 @@ use mail::{Enhanced, Mailbox, Reply, ReversePath};
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The organization document, valid and ready to be asked. Share it as `Arc<Org>`; a reload makes a new one.
 #[derive(Clone, Debug)]
@@ -40,6 +41,8 @@ pub struct Org {
     /// Everybody whom the document itself names.
     own_recipients: Recipients,
     recipients: Recipients,
+    /// Made when it is asked for the first time.
+    dynamic: Arc<OnceLock<Dynamic>>,
     choices: Vec<Choice>,
     domains: DomainMap<Arc<AcceptedDomain>>,
     pub(crate) routing: Arc<Routing>,
@@ -138,6 +141,7 @@ impl Org {
             },
             directories: parts.directories,
             own_recipients: parts.recipients,
+            dynamic: Arc::default(),
         }
     }
 
@@ -222,7 +226,19 @@ impl Org {
 
     /// This organization with what its directories know now. Cheap: tables are shared, not copied.
     pub fn with_recipients(&self, of_directories: &Recipients) -> Org {
-        Org { recipients: self.own_recipients.and(of_directories), ..self.clone() }
+        let recipients = self.own_recipients.and(of_directories);
+        Org { recipients, dynamic: Arc::default(), ..self.clone() }
+    }
+
+    /// Members that a group has by their attributes, by the group's own address. The first question of a version of the recipients looks at
+    /// all of them: see [`Org::knows_dynamic_members`].
+    pub fn dynamic_members(&self, group: &Mailbox) -> &[Mailbox] {
+        self.dynamic.get_or_init(|| Dynamic::of(&self.recipients)).members(group)
+    }
+
+    /// [`Org::dynamic_members`] answers at once.
+    pub fn knows_dynamic_members(&self) -> bool {
+        self.dynamic.get().is_some()
     }
 
     /// Who has this address: as it is written, or without what stands behind a `+` where the domain says so.

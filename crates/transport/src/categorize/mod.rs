@@ -1,7 +1,18 @@
-//! Which next hop a recipient belongs to: accepted domains first, then send connectors by address space and cost.
+//! Who gets a message, and which next hop each recipient belongs to.
 //!
-//! Owns the translation of the directory's answer into the name of a queue. Always holds: it never waits for I/O, and a stranger
-//! cannot make more queues with it than there are domains.
+//! The first is decided once, before custody ([`decide`]): aliases, groups, forwarding, rules. The second is asked for again whenever the
+//! organization changes ([`Categorizer`]): accepted domains first, then send connectors by address space and cost. Always holds: it never
+//! waits for I/O, and a stranger cannot make more queues with it than there are domains.
+
+mod decide;
+mod expand;
+mod rules;
+mod tag;
+
+pub use decide::{Decided, Question, decide, rcpt_refusal};
+pub use expand::{Change, LOOKUPS_MAX, RECIPIENTS_MAX, Why, too_large};
+pub use rules::{Seen, walk};
+pub use tag::tagged;
 
 use crate::swap::Swap;
 use directory::{Org, SendTo, Trip};
@@ -60,3 +71,6 @@ fn hop(route: directory::Route, to: &Mailbox) -> HopKey {
         directory::Route::Unreachable(reason) => HopKey::Unreachable { reason: reason.into() },
     }
 }
+
+#[cfg(test)]
+mod tests;

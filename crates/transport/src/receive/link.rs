@@ -91,7 +91,7 @@ impl session::Session<'_> {
 
 /// Whether `name` is a server of the organization that should have come by itself, with its certificate.
 fn came_the_wrong_way(visitor: &Visitor, name: &str) -> bool {
-    if !visitor.server().is_empty() || !is_server(&visitor.org, name) {
+    if visitor.is_server() || !is_server(&visitor.org, name) {
         return false;
     }
     // What runs on this machine often goes by its name; and a server may hand mail to another one that only keeps it.
