@@ -9,6 +9,7 @@ mod base64;
 mod domain;
 mod dump;
 mod explain;
+pub mod fresh;
 mod handling;
 mod hidden;
 pub mod ldap;

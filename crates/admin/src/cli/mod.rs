@@ -38,6 +38,7 @@ pub fn main() -> ExitCode {
             println!("posthouse {}", env!("CARGO_PKG_VERSION"));
             Ok(())
         }
+        Verb::Init(asked) => offline::init(asked, json),
         Verb::Check(asked) => offline::check(asked, json),
         Verb::Pki(asked) => pki::run(asked, json),
         Verb::Dev(asked) => dev::run(asked, json),
@@ -88,6 +89,7 @@ fn over_the_api(url: Option<String>, verb: Verb, json: bool) -> Result<(), Troub
             Verb::Org(verb) => org::run(&client, verb, json).await,
             Verb::Journal(verb) => journals::run(&client, verb, json).await,
             Verb::Start(_)
+            | Verb::Init(_)
             | Verb::Check(_)
             | Verb::Pki(_)
             | Verb::Dev(_)
