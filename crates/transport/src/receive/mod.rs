@@ -6,6 +6,8 @@
 //! session keeps the policy that it started with; one that waits for its peer holds no read buffer and no thread.
 
 mod buffer;
+mod categorized;
+mod handling;
 mod incoming;
 mod logon;
 mod proxy;
@@ -183,6 +185,9 @@ impl Receiver {
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
+
+#[cfg(test)]
+mod proofs;
 
 #[cfg(test)]
 mod tests;
