@@ -31,7 +31,8 @@ pub(super) async fn run(hop: &Arc<Hop>) {
             Err(NotOpened::Never(reply)) => return hop.fail_all(&reply),
             Err(NotOpened::Later(peer, reply)) => {
                 center.metrics.not_opened.increment(1);
-                return hop.failed(&peer.attempt(), &reply);
+                hop.failed(&peer.attempt(), &reply);
+                return go_round_stores(hop);
             }
         };
         center.spool.hop_worked(hop.id);
@@ -47,5 +48,19 @@ pub(super) async fn run(hop: &Arc<Hop>) {
                 }
             }
         }
+    }
+}
+
+/// What waits for a store that other servers deliver to as well may go to them, and what waits for those may come back.
+fn go_round_stores(hop: &Arc<Hop>) {
+    let is_shared = match &hop.key {
+        HopKey::Lmtp { target } => hop.center.parts.org.load().is_shared_store(target),
+        HopKey::Servers { of } => of.starts_with("domain:"),
+        _ => false,
+    };
+    if is_shared {
+        let spool = hop.center.spool.clone();
+        // It asks for every message that waits.
+        tokio::task::spawn_blocking(move || spool.reroute());
     }
 }
