@@ -3,6 +3,7 @@
 //! Owns what only a whole node has. Knows no HTTP pages. What it shows to the floor above are its own words
 //! ([`control`]), never the insides of the floors below.
 
+pub mod audit;
 mod certificates;
 mod cluster;
 mod config;

@@ -8,6 +8,7 @@ pub mod categorize;
 pub mod deliver;
 pub mod dns;
 pub mod limits;
+pub mod probe;
 pub mod receive;
 pub mod swap;
 pub mod tls;

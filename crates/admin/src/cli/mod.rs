@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 not done (the reason is on standard error), 2 not understood, 3 no node answers.
 
+mod audit;
 mod client;
 mod cluster;
 mod dev;
@@ -77,6 +78,7 @@ fn over_the_api(url: Option<String>, verb: Verb, json: bool) -> Result<(), Troub
     runtime.block_on(async {
         match verb {
             Verb::Status => node::status(&client, json).await,
+            Verb::Audit(words) => audit::run(&client, words, json).await,
             Verb::Trace(query) => node::trace(&client, query.into(), json).await,
             Verb::Explain(asked) => node::explain(&client, asked, json).await,
             Verb::Config => node::config(&client, json).await,

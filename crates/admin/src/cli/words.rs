@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use roles::control::{Case, MessageFilter};
 
+use super::audit::AuditWords;
 use super::cluster::{self, ClusterWords, NodeWords};
 use super::dev::{self, DevWords};
 use super::org::{self, OrgWords};
@@ -67,6 +68,8 @@ pub enum Verb {
     Status,
     /// What happened to messages, newest first
     Trace(TraceWords),
+    /// Who had the node do what, newest first, and what was there before and after
+    Audit(AuditWords),
     /// Queues: one for each next hop
     #[command(subcommand)]
     Queue(QueueWords),

@@ -10,6 +10,7 @@ use roles::trace::Filter;
 use roles::view::{Config, Status};
 
 use super::answer::{Answer, Failure, blocking};
+use super::audit::Note;
 use super::messages::who;
 use crate::api::{Documents, Done, Events, Explained, Ready, TakeOver, TraceQuery};
 
@@ -68,8 +69,16 @@ pub async fn check(State(control): State<Control>) -> Answer<Config> {
 }
 
 /// `POST /api/v1/config/reload`
-pub async fn reload(State(control): State<Control>) -> Answer<Config> {
-    Ok(Json(blocking(move || control.reload()).await?))
+pub async fn reload(State(control): State<Control>, note: Note) -> Answer<Config> {
+    let reload = move || {
+        let before = control.config();
+        note.before(format!("loaded {}", before.loaded));
+        let config = control.reload()?;
+        // What was written and did not run is what runs now.
+        note.after(serde_json::json!({ "loaded": config.loaded, "difference": before.difference }));
+        Ok(config)
+    };
+    Ok(Json(blocking(reload).await?))
 }
 
 /// `POST /api/v1/journals/{node}/take-over`
@@ -77,12 +86,13 @@ pub async fn take_over(
     State(control): State<Control>,
     Path(node): Path<String>,
     headers: HeaderMap,
+    note: Note,
     body: Result<Json<TakeOver>, JsonRejection>,
 ) -> Answer<Done> {
     let (Json(asked), who) = (body?, who(&headers));
     let said = node.clone();
     let messages = blocking(move || control.take_over(&node, asked.force, &who)).await?;
-    Ok(Json(Done {
-        done: format!("{messages} messages of {said} are delivered from here; {said} is refused from now on"),
-    }))
+    let done = format!("{messages} messages of {said} are delivered from here; {said} is refused from now on");
+    note.after(done.clone());
+    Ok(Json(Done { done }))
 }

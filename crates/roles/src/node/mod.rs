@@ -21,6 +21,7 @@ use transport::receive::{Asker, NotNow, Readiness, Receiver};
 use transport::swap::Swap;
 use world::World;
 
+use crate::audit::Audit;
 use crate::certificates::ServedCertificate;
 use crate::cluster::InCluster;
 use crate::config;
@@ -50,6 +51,8 @@ pub struct Node {
     pub(crate) health: Arc<Health>,
     pub(crate) pressure: Arc<Pressure>,
     pub(crate) trace: Arc<Trace>,
+    /// Who had this node do what.
+    pub(crate) audit: Audit,
     pub(crate) counted: Counted,
     pub(crate) spool: Spool,
     pub(crate) listeners: Listeners,
@@ -81,6 +84,11 @@ impl Node {
     /// The organization that runs.
     pub(crate) fn org(&self) -> Arc<Org> {
         self.org.load()
+    }
+
+    /// What mail is delivered with.
+    pub(crate) fn kit(&self) -> &Kit {
+        &self.kit
     }
 
     /// All spools that mail is delivered from.

@@ -10,5 +10,5 @@ mod hash;
 mod passwords;
 
 pub use exchange::{Claim, Exchange, Mechanism, Step};
-pub use hash::{argon2id, scram_sha_256};
+pub use hash::{argon2id, scram_sha_256, verify};
 pub use passwords::{CACHE_MAX, CHECKS_AT_ONCE_MAX, Passwords};
