@@ -41,6 +41,7 @@ async fn drain(
     headers: HeaderMap,
     note: Note,
 ) -> Answer<Done> {
+    note.before(control.health_of(&node));
     told(&note, control.node_drain(&node, &who(&headers)).await?)
 }
 
@@ -51,6 +52,7 @@ async fn resume(
     headers: HeaderMap,
     note: Note,
 ) -> Answer<Done> {
+    note.before(control.health_of(&node));
     told(&note, control.node_resume(&node, &who(&headers)).await?)
 }
 

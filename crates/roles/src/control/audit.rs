@@ -36,6 +36,11 @@ impl Control {
         self.node.audit.search(filter).map_err(failed)
     }
 
+    /// How a node is, in a word, for its line in the log; nothing for another node.
+    pub fn health_of(&self, node: &str) -> Option<String> {
+        node.eq_ignore_ascii_case(&self.name()).then(|| self.node.health.word().into())
+    }
+
     /// Does what another node orders, with a line before it and one after it here too. Blocks.
     pub(super) fn audited<T>(
         &self,
