@@ -4,7 +4,7 @@ mod answers;
 mod question;
 mod sender;
 
-pub use answers::{Answers, Asker, Explained};
+pub use answers::{Answers, Caller, Explained};
 pub use question::Question;
 
 use crate::org::{Org, RecipientAnswer, Route};
@@ -73,9 +73,9 @@ impl Org {
             RecipientAnswer::Accept | RecipientAnswer::RelayDenied => "",
         };
         let when = match answers.who {
-            Asker::Peer => "Without logging on",
-            Asker::Server => "As a server of the organization",
-            Asker::User | Asker::Users => "After logging on",
+            Caller::Peer => "Without logging on",
+            Caller::Server => "As a server of the organization",
+            Caller::User | Caller::Users => "After logging on",
         };
         let _ = writeln!(out, "{when}, RCPT TO:<{rcpt}> is {said} ({ours}{why}).");
     }
@@ -103,10 +103,10 @@ fn explain_connector(out: &mut String, connector: &ReceiveConnector, answers: &[
     }
     for Answers { who, grants, .. } in answers {
         let who = match who {
-            Asker::Peer if connector.externally_secured => "Known by their address as our servers",
-            Asker::Peer => "Without logging on",
-            Asker::Server => "As a server of the organization",
-            Asker::User | Asker::Users => "A user who has logged on",
+            Caller::Peer if connector.externally_secured => "Known by their address as our servers",
+            Caller::Peer => "Without logging on",
+            Caller::Server => "As a server of the organization",
+            Caller::User | Caller::Users => "A user who has logged on",
         };
         let _ = writeln!(out, "  {who}: {}.", may(*grants));
     }

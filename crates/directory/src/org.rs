@@ -2,6 +2,7 @@
 
 use crate::domain::{AcceptedDomain, Deliver, DomainMap};
 use crate::handling::Handling;
+use crate::ldap::Directory;
 use crate::permission::{Grants, Group, Principal};
 use crate::range::IpRange;
 use crate::receive::{Protocol, ReceiveConnector};
@@ -29,6 +30,8 @@ pub struct Org {
     pub send_connectors: Vec<Arc<SendConnector>>,
     /// In order of the document.
     pub users: Vec<Arc<User>>,
+    /// In order of the document: the first one that knows an address counts.
+    pub directories: Vec<Arc<Directory>>,
     /// When failed deliveries are tried again.
     pub retry: Retry,
     /// What is done with mail before it is taken.
@@ -49,6 +52,7 @@ pub struct Parts {
     pub receive_connectors: Vec<Arc<ReceiveConnector>>,
     pub send_connectors: Vec<Arc<SendConnector>>,
     pub users: Vec<Arc<User>>,
+    pub directories: Vec<Arc<Directory>>,
     pub retry: Retry,
     pub handling: Arc<Handling>,
     /// Everybody whom the document itself names.
@@ -142,7 +146,11 @@ impl Org {
             users: parts.users,
             retry: parts.retry,
             handling: parts.handling,
-            recipients: parts.recipients.clone(),
+            recipients: match parts.directories.is_empty() {
+                true => parts.recipients.clone(),
+                false => parts.recipients.and(&Recipients::unread()),
+            },
+            directories: parts.directories,
             own_recipients: parts.recipients,
         }
     }

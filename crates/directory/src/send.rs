@@ -36,6 +36,8 @@ pub struct SendConnector {
     pub hello: Arc<str>,
     /// The address that connections are made from.
     pub source: Option<IpAddr>,
+    /// `Received` and `Resent-*` fields go out with a message.
+    pub routing_headers: bool,
 }
 
 /// Where a send connector delivers to.

@@ -101,6 +101,7 @@ pub(super) fn send_value(connector: &SendConnector, key: &str) -> Option<String>
         ("data_block_timeout", _) => text(duration_text(timeouts.data_block_ms)),
         ("data_end_timeout", _) => text(duration_text(timeouts.data_end_ms)),
         ("hello", _) => text(&connector.hello),
+        ("routing_headers", _) => plain(connector.routing_headers),
         ("source", _) => text(connector.source?),
         _ => None,
     }

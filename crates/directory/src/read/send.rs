@@ -34,6 +34,7 @@ pub fn send_connector(section: &Section<'_, '_>, node_name: &str, disk: &dyn Dis
             data_end_ms: section.duration_ms("data_end_timeout"),
         },
         hello: host_name(section, "hello").unwrap_or_else(|| node_name.to_string()).into(),
+        routing_headers: section.flag("routing_headers"),
         source: section.text("source").and_then(|source| {
             let wrong = |_| section.problem("source", format!("\"{}\" is no IP address", source.value));
             source.value.parse().map_err(wrong).ok()
@@ -95,6 +96,11 @@ fn authorities(section: &Section<'_, '_>, tls: SendTls, disk: &dyn Disk) -> Opti
     if tls != SendTls::Verify {
         section.warning("tls_ca_file", "tls_ca_file has no effect without tls = \"verify\"");
     }
+    pem_authorities(section, &file, disk)
+}
+
+/// The authorities in a file of the key `tls_ca_file`.
+pub fn pem_authorities(section: &Section<'_, '_>, file: &At<String>, disk: &dyn Disk) -> Option<Authorities> {
     let pem = section.document().read_file(disk, &file.value, file.at)?;
     if !String::from_utf8_lossy(&pem).contains("-----BEGIN CERTIFICATE-----") {
         section.problem("tls_ca_file", format!("{} holds no certificate in PEM form", file.value));
@@ -122,6 +128,16 @@ fn credentials(section: &Section<'_, '_>, to: Option<&SendTo>, tls: SendTls, dis
     if tls == SendTls::Off {
         section.problem("username", "the password would be sent in the clear; write tls = \"require\" or \"verify\"");
     }
+    with_password(section, username, &file, disk)
+}
+
+/// A name, and the password in the first line of a file of the key `password_file`.
+pub fn with_password(
+    section: &Section<'_, '_>,
+    username: At<String>,
+    file: &At<String>,
+    disk: &dyn Disk,
+) -> Option<Credentials> {
     let bytes = section.document().read_file(disk, &file.value, file.at)?;
     let text = String::from_utf8_lossy(&bytes);
     let password = text.lines().next().unwrap_or_default();

@@ -5,6 +5,7 @@
 //! bound, so it never slows another.
 
 mod bell;
+mod border;
 mod center;
 mod connect;
 mod feed;

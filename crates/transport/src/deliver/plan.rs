@@ -3,6 +3,7 @@
 //! Owns the reading of send connectors. Knows no sockets. A plan is made for each connection, so that a changed connector counts.
 
 use directory::{Host, HostPort, LmtpTarget, Org, SendConnector, SendTls, SendTo, Timeouts};
+use mail::firewall::Drops;
 use mail::{Enhanced, Reply};
 use smtp::client::{Credentials, Protocol};
 use spool::HopKey;
@@ -24,6 +25,8 @@ pub(super) struct Plan {
     pub messages_per_connection: u32,
     pub idle_ms: u64,
     pub timeouts: Timeouts,
+    /// What the next hop must not see of a header.
+    pub drops: Drops,
 }
 
 /// Where a hop's hosts come from.
@@ -94,6 +97,7 @@ impl Plan {
             messages_per_connection: connector.messages_per_connection.unwrap_or(u32::MAX).max(1),
             idle_ms: connector.idle_ms,
             timeouts: connector.timeouts.clone(),
+            drops: Drops { organization: true, routing: !connector.routing_headers },
         }
     }
 
@@ -119,6 +123,7 @@ impl Plan {
                 data_block_ms: 180_000,
                 data_end_ms: 600_000,
             },
+            drops: Drops { organization: true, routing: false },
         }
     }
 }

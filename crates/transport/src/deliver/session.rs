@@ -3,6 +3,7 @@
 //! Knows no hosts and no DNS. Always holds: each work that the session took is settled, given back to its hop, or dropped, which gives
 //! it back to the spool.
 
+use super::border::{Cuts, is_quick};
 use super::connect::{Opened, Peer, refusal};
 use super::feed::Feed;
 use super::hop::{Hop, Next};
@@ -10,6 +11,7 @@ use super::line::{Line, Moment, patience_ms};
 use super::parcel::{self, Parcel};
 use super::plan::{Plan, To};
 use mail::Reply;
+use mail::firewall::Drops;
 use smtp::client::{Client, Done, Ending, Event, Loss, Outcome as Heard, Output, Protocol, Stage};
 use spool::{Outcome, Work};
 use std::io;
@@ -78,7 +80,10 @@ impl<'h> Session<'h> {
         self.hop.join(&self.seat);
         self.hop.center.metrics.connections.increment(1);
         let ending = 'session: loop {
-            self.refill();
+            if let Err(error) = self.refill().await {
+                tracing::error!(hop = %self.hop.key, %error, "a header cannot be read; its message waits");
+                self.client.lost(Loss::Ours);
+            }
             if let Err(error) = self.fill().await {
                 tracing::error!(hop = %self.hop.key, %error, "a body cannot be read; its message waits");
                 self.client.lost(Loss::Ours);
@@ -103,16 +108,18 @@ impl<'h> Session<'h> {
     }
 
     /// Hands new work to the machine while it wants more.
-    fn refill(&mut self) {
+    async fn refill(&mut self) -> io::Result<()> {
         let wanted = (self.client.wants() as u64).min(self.budget) as usize;
         if self.leaving || wanted == 0 {
-            return;
+            return Ok(());
         }
         match self.hop.next(&self.seat, wanted, &mut self.works) {
             Next::Work => {
-                for work in self.works.drain(..) {
+                // Those that are not reached because one cannot be read go back to the spool.
+                for work in std::mem::take(&mut self.works) {
                     self.budget -= 1;
-                    self.client.send(Parcel::new(work, self.recipients_max, self.plan.protocol));
+                    let cuts = cuts(&work, self.plan.drops).await?;
+                    self.client.send(Parcel::new(work, self.recipients_max, self.plan.protocol, cuts));
                 }
                 if self.budget == 0 {
                     self.leave();
@@ -121,6 +128,7 @@ impl<'h> Session<'h> {
             Next::Wait => {}
             Next::Leave => self.leave(),
         }
+        Ok(())
     }
 
     /// Moves what the machine wants to say, and as much of bodies as there is room for, into the outbox.
@@ -138,7 +146,7 @@ impl<'h> Session<'h> {
                     if !parcel.head().is_empty() {
                         self.line.outbox.push_text(parcel.head().into());
                     }
-                    self.feed = Some(Feed::new(parcel.work.body(), &body));
+                    self.feed = Some(Feed::new(parcel.work.body(), parcel.cuts(), &body));
                 }
                 None => return Ok(()),
             }
@@ -230,6 +238,15 @@ impl<'h> Session<'h> {
         }
         End::Broken { taken: self.taken, reply: refusal(ending) }
     }
+}
+
+/// What of a body the next hop must not see; read on another thread if it is not in memory.
+async fn cuts(work: &Work, drops: Drops) -> io::Result<Cuts> {
+    if is_quick(work.body(), drops) {
+        return Cuts::of(work.body(), drops);
+    }
+    let body = work.body().clone();
+    tokio::task::spawn_blocking(move || Cuts::of(&body, drops)).await.map_err(io::Error::other)?
 }
 
 /// How long the answer to QUIT is waited for.

@@ -1,9 +1,11 @@
-//! A message while it arrives: its bytes go straight on into the spool; only its header is looked at.
+//! A message while it arrives: its bytes go straight on into the spool; only its header is looked at, and what the peer may not say
+//! there is dropped before anything else sees it.
 //!
 //! On submission the header is held back until it is whole, so that missing fields can be put in front of it.
 
 use super::visitor::Visitor;
-use directory::Protocol;
+use directory::{Grants, Protocol};
+use mail::firewall::{Drops, Firewall};
 use mail::header::Scanner;
 use mail::trace_header::{self, Received};
 use mail::{Enhanced, Envelope, Protection, Receipt, Reply, WhenShort};
@@ -14,6 +16,7 @@ use tokio::time::timeout;
 /// A message on its way in.
 pub struct Incoming {
     pending: Pending,
+    firewall: Firewall,
     scanner: Scanner,
     /// What was held back so far; `None` when nothing is held back (any more). Never more than the header's bound and one slice.
     held: Option<Vec<u8>>,
@@ -68,18 +71,32 @@ impl Incoming {
         let _ = pending.push(&field);
         let held = (visitor.connector.protocol == Protocol::Submission).then(Vec::new);
         let hops_max = visitor.connector.limits.hops_max;
-        Ok(Incoming { pending, scanner: Scanner::new(), held, hops_max, protection, wall_ms })
+        let firewall = Firewall::new(drops(visitor.grants()));
+        Ok(Incoming { pending, firewall, scanner: Scanner::new(), held, hops_max, protection, wall_ms })
     }
 
     /// Takes the next bytes. An error is the reply that the rest of the body is refused with.
     pub async fn push(&mut self, bytes: &[u8], visitor: &Visitor) -> Result<(), Reply> {
-        if !self.scanner.is_done() {
-            self.scanner.feed(bytes);
-            if self.scanner.facts().received_count > self.hops_max {
-                return Err(Reply::new(554, Enhanced::new(5, 4, 6), "too many hops, this message is in a loop"));
+        let mut rest = bytes;
+        while let Some(piece) = self.firewall.next(&mut rest) {
+            if !piece.is_dropped {
+                self.pass(&piece.lead, visitor).await;
+                self.pass(piece.rest, visitor).await;
             }
         }
+        if self.hops() > self.hops_max {
+            return Err(Reply::new(554, Enhanced::new(5, 4, 6), "too many hops, this message is in a loop"));
+        }
+        Ok(())
+    }
+
+    /// Takes bytes that stay.
+    async fn pass(&mut self, bytes: &[u8], visitor: &Visitor) {
+        if !self.scanner.is_done() {
+            self.scanner.feed(bytes);
+        }
         match &mut self.held {
+            None if bytes.is_empty() => {}
             None => self.keep(bytes).await,
             Some(held) => {
                 held.extend_from_slice(bytes);
@@ -88,15 +105,21 @@ impl Incoming {
                 }
             }
         }
-        Ok(())
+    }
+
+    /// `Received` fields that the message came with, those that were dropped too.
+    fn hops(&self) -> u32 {
+        self.scanner.facts().received_count.saturating_add(self.firewall.received_dropped())
     }
 
     /// The end: takes custody.
     pub async fn finish(mut self, envelope: Envelope, visitor: &Visitor) -> Result<Taken, AcceptError> {
+        let lead = self.firewall.finish();
+        self.pass(&lead, visitor).await;
         self.scanner.finish();
         self.release(visitor).await;
+        let hops = u8::try_from(self.hops().saturating_add(1)).unwrap_or(u8::MAX);
         let facts = self.scanner.facts();
-        let hops = u8::try_from(facts.received_count.saturating_add(1)).unwrap_or(u8::MAX);
         let message_id = facts.message_id.clone().unwrap_or_default();
         let size_bytes = self.pending.size_bytes();
         let facts = Facts { hops, received_from: visitor.helo.clone(), ..Facts::default() };
@@ -130,4 +153,9 @@ impl Incoming {
             self.pending.room().await;
         }
     }
+}
+
+/// What somebody with `grants` may not say in a header (behaviours 2.7).
+fn drops(grants: Grants) -> Drops {
+    Drops { organization: !grants.has(Grants::ORGANIZATION_HEADERS), routing: !grants.has(Grants::ROUTING_HEADERS) }
 }

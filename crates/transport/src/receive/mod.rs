@@ -185,6 +185,9 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 }
 
 #[cfg(test)]
+mod proofs;
+
+#[cfg(test)]
 mod tests;
 
 #[cfg(test)]

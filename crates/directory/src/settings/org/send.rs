@@ -65,6 +65,12 @@ pub(super) const ROWS: &[Setting] = &[
     row("data_timeout", Duration(SECOND, HOUR), Is("\"2m\""), "For the answer to DATA."),
     row("data_block_timeout", Duration(SECOND, HOUR), Is("\"3m\""), "For progress while a body is sent."),
     row("data_end_timeout", Duration(SECOND, HOUR), Is("\"10m\""), "For the answer to the end of the message."),
+    row(
+        "routing_headers",
+        Flag,
+        Is("true"),
+        "`false` removes `Received` and `Resent-*` fields from what leaves here: they tell how the inside looks, and nobody can see loops any more.",
+    ),
     row("hello", Text, Absent("the node's name"), "Our name in EHLO."),
     row("source", Text, Absent("the system decides"), "The address that connections are made from."),
 ];

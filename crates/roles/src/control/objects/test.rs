@@ -176,6 +176,8 @@ impl Control {
     async fn test_user(&self, org: &Org, user: Arc<User>) -> Result<Vec<Finding>, Refusal> {
         let (word, mechanisms): (_, &[&str]) = match user.password {
             Password::Argon2id(_) => ("argon2id", &["plain", "login"]),
+            // Users of the document have a hash.
+            Password::Directory(_) => ("kept in a directory", &["plain", "login"]),
             Password::ScramSha256 { .. } => ("SCRAM-SHA-256", &["plain", "login", "scram-sha-256"]),
         };
         let (clock, began_ms) = (self.node.world.clock.clone(), self.node.world.clock.mono_ms());
