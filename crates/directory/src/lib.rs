@@ -8,6 +8,7 @@ mod back_pressure;
 mod base64;
 mod domain;
 mod dump;
+mod dynamic;
 mod explain;
 mod handling;
 mod hidden;
@@ -27,17 +28,19 @@ mod receive;
 pub mod recipients;
 mod remote;
 mod retry;
+mod routing;
 mod rule;
 mod send;
 pub mod settings;
 mod target;
+pub mod topology;
 mod unit;
 mod usage;
 mod user;
 mod words;
 
 pub use back_pressure::{BackPressure, Tarpit, Thresholds};
-pub use domain::{AcceptedDomain, Deliver};
+pub use domain::{AcceptedDomain, Deliver, DomainType, LocalPreference};
 pub use dump::Secrets;
 pub use explain::{Answers, Caller, Explained, Question};
 pub use handling::Handling;
@@ -48,7 +51,7 @@ pub use node::{
     Cluster, ClusterUser, DnsServers, HttpSettings, JournalSettings, Log, LogFormat, LogLevel, Node, NodeLimits, Peer,
     Peers, Spread, TlsFiles, Trace,
 };
-pub use org::{Listener, Org, RecipientAnswer, Route, SenderAnswer};
+pub use org::{Listener, Org, RecipientAnswer, SenderAnswer};
 pub use pattern::AddressPattern;
 pub use permission::{Grants, Group, Principal, Single, Who};
 pub use problem::{Problem, Problems};
@@ -58,8 +61,9 @@ pub use receive::{
 };
 pub use remote::RemoteDomain;
 pub use retry::Retry;
+pub use routing::{Route, ServersOf, Trip};
 pub use rule::{Action, HeaderTest, Rule};
-pub use send::{Authorities, Credentials, SendConnector, SendTls, SendTo, Timeouts};
+pub use send::{AddressSpace, Authorities, Credentials, SendConnector, SendTls, SendTo, Timeouts};
 pub use target::{Host, HostPort, LmtpTarget};
 pub use unit::{bytes_text, duration_text, parse_bytes, parse_duration_ms};
 pub use usage::Usage;

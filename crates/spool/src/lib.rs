@@ -7,6 +7,7 @@ mod body;
 mod book;
 mod clean;
 mod cleaner;
+mod early;
 mod hop;
 mod index;
 mod journey;
@@ -30,6 +31,7 @@ mod words;
 mod work;
 
 pub use body::Body;
+pub use early::{EARLY_MAX, Early, Settled};
 pub use hop::{HopId, HopKey};
 pub use journey::Journey;
 pub use pending::{Accepting, Pending, Push};

@@ -246,6 +246,7 @@ fn write_hop(hop: Option<&HopKey>, out: &mut Vec<u8>) {
         Some(HopKey::Unreachable { reason }) => (5, reason, ""),
         Some(HopKey::Site { site }) => (6, site, ""),
         Some(HopKey::Servers { of }) => (7, of, ""),
+        Some(HopKey::TooLarge { what }) => (8, what, ""),
     };
     out.push(kind);
     for text in [first, second] {
@@ -269,6 +270,7 @@ fn read_hop(bytes: &mut Reader<'_>) -> Result<Option<HopKey>, Unknown> {
         5 => Some(HopKey::Unreachable { reason: first }),
         6 => Some(HopKey::Site { site: first }),
         7 => Some(HopKey::Servers { of: first }),
+        8 => Some(HopKey::TooLarge { what: first }),
         _ => return Err(Unknown(what)),
     })
 }

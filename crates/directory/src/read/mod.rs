@@ -6,6 +6,7 @@ mod cluster;
 mod directory;
 mod document;
 mod domain;
+mod lint;
 mod mechanisms;
 mod node;
 mod org;
@@ -17,6 +18,7 @@ mod recipient;
 mod rule;
 mod section;
 mod send;
+mod topology;
 mod user;
 
 pub use document::{Document, did_you_mean, io_text};

@@ -77,7 +77,9 @@ impl Plan {
             HopKey::Site { .. } | HopKey::Servers { .. } => {
                 Err(misrouted("no server of the organization is known there"))
             }
-            HopKey::Maildir { .. } | HopKey::Unreachable { .. } => Err(misrouted("no connection leads there")),
+            HopKey::Maildir { .. } | HopKey::TooLarge { .. } | HopKey::Unreachable { .. } => {
+                Err(misrouted("no connection leads there"))
+            }
         }
     }
 

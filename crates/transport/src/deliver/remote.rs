@@ -6,11 +6,15 @@ use super::connect::{self, NotOpened};
 use super::hop::Hop;
 use super::plan::Plan;
 use super::session::{End, Session};
-use spool::Attempt;
+use mail::{Enhanced, Reply};
+use spool::{Attempt, HopKey};
 use std::sync::Arc;
 
 pub(super) async fn run(hop: &Arc<Hop>) {
     let center = &hop.center;
+    if let HopKey::TooLarge { what } = &hop.key {
+        return hop.fail_all(&Reply::of(552, Enhanced::new(5, 3, 4), format!("message too large: {what}")));
+    }
     let mut barren = 0;
     while hop.has_work() {
         let plan = match Plan::of(&hop.key, &center.parts.org.load(), center.hostname()) {

@@ -6,6 +6,8 @@
 //! session keeps the policy that it started with; one that waits for its peer holds no read buffer and no thread.
 
 mod buffer;
+mod categorized;
+mod handling;
 mod incoming;
 mod logon;
 mod proxy;

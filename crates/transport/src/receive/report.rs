@@ -102,6 +102,11 @@ impl Reporter {
         });
     }
 
+    /// Records an event that counts in no metric.
+    pub fn record(&self, event: &Event<'_>) {
+        self.recorder.record(event);
+    }
+
     /// A sender, a recipient, a logon or a message was refused.
     pub fn refused(
         &mut self,

@@ -4,7 +4,6 @@
 
 use super::Shared;
 use super::report::{self, Reason, Reporter};
-use super::settings;
 use super::transaction::{self, Transaction};
 use super::visitor::{TurnedAway, Visitor};
 use super::wire::{End, Wire};
@@ -202,7 +201,7 @@ impl<'s> Session<'s> {
         self.visitor.under_tls(self.wire.tls().unwrap_or_default());
         report::handshake(&self.visitor.tls);
         self.machine.tls_started();
-        self.machine.set_limits(settings::limits(&self.visitor.connector, self.visitor.grants()));
+        self.machine.set_limits(self.visitor.limits());
         Ok(())
     }
 

@@ -1,10 +1,13 @@
 //! A transaction: MAIL, RCPT, the body, and the instant of custody.
 
 use super::NotNow;
+use super::categorized::Failed;
+use super::handling;
 use super::incoming::Incoming;
 use super::report::Reason;
 use super::session::Session;
 use super::visitor::Visitor;
+use crate::categorize::Decided;
 use directory::{RecipientAnswer, SenderAnswer};
 use mail::{Enhanced, Envelope, Recipient, Reply};
 use smtp::server::{Answer, MailCommand, RcptCommand};
@@ -101,11 +104,23 @@ impl Session<'_> {
                 self.hold_back();
                 self.say_no(reply);
             }
-            _ => {
-                transaction.envelope.recipients.push(Recipient { address, notify, orcpt });
-                self.machine.answer(Answer::accept());
-            }
+            _ => self.known_rcpt(Recipient { address, notify, orcpt }),
         }
+    }
+
+    /// RCPT for somebody who exists: whether it takes such mail.
+    fn known_rcpt(&mut self, recipient: Recipient) {
+        let Some(Transaction { envelope, size, .. }) = &self.transaction else { return };
+        if let Some((reason, reply)) = self.rcpt_refusal(&envelope.from, &recipient.address, *size) {
+            let recipients = [recipient.address.as_str()];
+            self.reporter.refused(&self.visitor, reason, Some(&envelope.from), &recipients, &reply);
+            self.hold_back();
+            return self.say_no(reply);
+        }
+        if let Some(transaction) = &mut self.transaction {
+            transaction.envelope.recipients.push(recipient);
+        }
+        self.machine.answer(Answer::accept());
     }
 
     /// DATA or the first BDAT: a place in the spool.
@@ -132,20 +147,30 @@ impl Session<'_> {
 
     /// The body is whole: custody, and the only way to a 250.
     pub(super) async fn end_of_message(&mut self) {
-        let Some(Transaction { envelope, incoming: Some(incoming), .. }) = self.transaction.take() else {
+        let Some(Transaction { mut envelope, incoming: Some(mut incoming), .. }) = self.transaction.take() else {
             return self.machine.answer(Answer::reply(no_transaction()));
         };
         // The spool takes the envelope; the trace still needs its addresses.
         let sender = envelope.from.clone();
         let recipients: Vec<_> = envelope.recipients.iter().map(|recipient| recipient.address.clone()).collect();
-        let taken = incoming.finish(envelope, &self.visitor).await;
+        let decided = self.decide(&mut incoming, &mut envelope).await;
         let recipients: Vec<&str> = recipients.iter().map(|address| address.as_str()).collect();
-        match taken {
+        let Decided { early, changes } = match decided {
+            Ok(decided) => decided,
+            Err(reply) => {
+                self.reporter.refused(&self.visitor, handling::reason(&reply), Some(&sender), &recipients, &reply);
+                self.hold_back();
+                return self.say_no(reply);
+            }
+        };
+        let failed = Failed::of(&early);
+        match incoming.finish(envelope, early, &self.visitor).await {
             Ok(taken) => {
                 self.last_bytes = Some(taken.size_bytes);
                 self.machine.answer(Answer::custody(&taken.receipt));
                 tracing::debug!(id = %taken.receipt.id(), bytes = taken.size_bytes, "in custody");
                 self.reporter.received(&self.visitor, &sender, &recipients, &taken);
+                self.reporter.categorized(taken.receipt.id(), &sender, &changes, &failed);
             }
             Err(error) => {
                 let reply = error.reply();

@@ -2,8 +2,8 @@
 
 use super::{Asker, settings};
 use crate::limits::{Doors, Pass, Rate, Refusal};
-use directory::{Grants, Org, Principal, Protocol, ReceiveConnector, User};
-use mail::trace_header;
+use directory::{Grants, Org, Principal, Protocol, ReceiveConnector, SizeLimits, User};
+use mail::{ReversePath, trace_header};
 use smtp::server::{self, Told, XclientCommand};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -99,9 +99,29 @@ impl Visitor {
         }
     }
 
+    /// The machine's bounds for it, as it is now.
+    pub fn limits(&self) -> server::Limits {
+        let is_user = matches!(self.principal, Principal::User(_));
+        settings::limits(&self.connector, self.grants, self.org.handling.limits, is_user)
+    }
+
+    /// It is a server of the organization: its mail was categorized where it was taken.
+    pub fn is_server(&self) -> bool {
+        matches!(self.principal, Principal::Server(_))
+    }
+
+    /// What bounds the size of its message from `from`, beside its connector.
+    pub fn size_limits(&self, from: &ReversePath) -> SizeLimits {
+        let organization = self.org.handling.limits.message_bytes_max;
+        let own = || self.org.recipient_of(from.mailbox()?)?.message_bytes_max();
+        let sender = if matches!(self.principal, Principal::User(_)) && organization.is_some() { own() } else { None };
+        let is_notification = from.is_null() && self.grants.has(Grants::TRUSTED);
+        SizeLimits { exempt: self.grants.has(Grants::ANY_SIZE) || is_notification, organization, sender }
+    }
+
     /// A machine for a session with it.
     pub fn machine(&self) -> server::Session {
-        let machine = server::Session::new(Arc::new(settings::of(&self.connector, self.grants)));
+        let machine = server::Session::new(Arc::new(settings::of(&self.connector, self.limits())));
         let machine = if self.trusted_xclient { machine.trust_xclient() } else { machine };
         if self.tls.is_empty() { machine } else { machine.under_tls() }
     }
