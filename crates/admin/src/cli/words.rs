@@ -9,6 +9,7 @@ use roles::control::{Case, MessageFilter};
 use super::audit::AuditWords;
 use super::cluster::{self, ClusterWords, NodeWords};
 use super::dev::{self, DevWords};
+use super::familiar::fields::FieldsWords;
 use super::org::{self, OrgWords};
 use super::pki::{self, PkiWords};
 use crate::api::TraceQuery;
@@ -40,6 +41,7 @@ const EXAMPLES: &str = "Examples:
   posthouse trace --to bob@example.org --since 1h      what happened to bob's mail
   posthouse queue retry mx:out:example.org             try it now
   posthouse cluster status                             is the cluster well, and if not, what is to be done?
+  posthouse help verbs                                 familiar verbs (Get-Queue, Set-SendConnector, ...) work too
 
 Exit codes: 0 done, 1 not done, 2 not understood, 3 no node answers.";
 
@@ -70,6 +72,9 @@ pub enum Verb {
     Trace(TraceWords),
     /// Who had the node do what, newest first, and what was there before and after
     Audit(AuditWords),
+    /// Things field by field, as familiar verbs that begin with Get show them
+    #[command(hide = true)]
+    Fields(FieldsWords),
     /// Queues: one for each next hop
     #[command(subcommand)]
     Queue(QueueWords),

@@ -157,7 +157,7 @@ impl Control {
     ) -> Result<(Vec<HostPort>, Vec<Finding>), Refusal> {
         let whole = |space: &&str| !space.starts_with('*');
         let domain =
-            domain.or_else(|| connector.domains.iter().map(|space| &**space).find(whole)).ok_or_else(|| {
+            domain.or_else(|| connector.domains.iter().map(|space| &*space.space).find(whole)).ok_or_else(|| {
                 let error = format!("{} delivers to the MX hosts of any domain", connector.name);
                 Refusal::bad(error, "name a domain to test it with: domain=example.org")
             })?;
