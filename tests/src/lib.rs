@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod dialog;
 pub mod etcd;
 pub mod next_hop;
+pub mod organization;
 pub mod process;
 pub mod sim;
 pub mod two;
