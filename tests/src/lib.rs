@@ -11,6 +11,7 @@ pub mod next_hop;
 pub mod organization;
 pub mod process;
 pub mod sim;
+pub mod sites;
 pub mod two;
 pub mod wire;
 
