@@ -4,6 +4,7 @@
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 
+use directory::fresh::{self, Role};
 use directory::{Loaded, Problems, Start};
 use serde::Serialize;
 use transport::auth;
@@ -30,6 +31,15 @@ pub struct Checked {
     pub warnings: Vec<String>,
 }
 
+/// What [`init`] wrote.
+#[derive(Debug, Serialize)]
+pub struct Initialized {
+    /// The documents: node, organization.
+    pub files: Vec<String>,
+    /// What a check says of them.
+    pub checked: Checked,
+}
+
 /// Reads the documents as a start would.
 pub fn check(documents: Document) -> Checked {
     let lines = |problems: &Problems| problems.0.iter().map(|problem| problem.to_string()).collect();
@@ -53,6 +63,32 @@ pub fn explain(documents: Document, case: &Case) -> Result<String, String> {
     let start = Start { config: documents.config, org: documents.org, ..Start::default() };
     let loaded = Loaded::load_for(World::real().disk.as_ref(), &start, None, case.server.as_deref());
     Ok(loaded.map_err(|problems| problems.to_string())?.org.explain(&question))
+}
+
+/// Writes the documents of a fresh server into `dir`, and says what a check of them finds. A document that is there already is left
+/// alone, and nothing is written. The error says what to do.
+pub fn init(dir: &Path, role: &str, name: &str, domain: &str) -> Result<Initialized, String> {
+    let known = || Role::WORDS.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(" or ");
+    let role = Role::WORDS.iter().find(|(word, _)| *word == role);
+    let (_, role) = role.ok_or_else(|| format!("--role is {}", known()))?;
+    let fresh = fresh::documents(*role, name, domain)?;
+    let (node, org) = (dir.join("posthouse.toml"), dir.join("org.toml"));
+    let disk = World::real().disk;
+    let failed = |path: &Path, error: io::Error| format!("{}: {error}", path.display());
+    disk.create_dir_all_durable(dir).map_err(|error| failed(dir, error))?;
+    for path in [&node, &org] {
+        if disk.exists(path).map_err(|error| failed(path, error))? {
+            return Err(format!(
+                "{} is there already; choose another directory with --dir, or move it away",
+                path.display()
+            ));
+        }
+    }
+    for (path, text) in [(&node, &fresh.node), (&org, &fresh.org)] {
+        disk.replace_durable(path, text.as_bytes()).map_err(|error| failed(path, error))?;
+    }
+    let checked = check(Document { config: Some(node.clone()), org: Some(org.clone()) });
+    Ok(Initialized { files: [node, org].map(|path| path.display().to_string()).into(), checked })
 }
 
 /// What org.toml keeps of a password.

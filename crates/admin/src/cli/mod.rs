@@ -6,6 +6,7 @@ mod audit;
 mod client;
 mod cluster;
 mod dev;
+mod directories;
 mod familiar;
 mod journals;
 mod json;
@@ -50,6 +51,7 @@ pub fn main() -> ExitCode {
             println!("posthouse {}", env!("CARGO_PKG_VERSION"));
             Ok(())
         }
+        Verb::Init(asked) => offline::init(asked, json),
         Verb::Check(asked) => offline::check(asked, json),
         Verb::Pki(asked) => pki::run(asked, json),
         Verb::Dev(asked) => dev::run(asked, json),
@@ -104,11 +106,13 @@ fn over_the_api(url: Option<String>, verb: Verb, json: bool) -> Result<(), Troub
             Verb::Reload => node::reload(&client, json).await,
             Verb::Cluster(ClusterWords::Status) => cluster::status(&client, json).await,
             Verb::Node(verb) => cluster::node(&client, verb, json).await,
+            Verb::Directory(verb) => directories::run(&client, verb, json).await,
             Verb::Queue(verb) => queues::run(&client, verb, json).await,
             Verb::Message(verb) => messages::run(&client, verb, json).await,
             Verb::Org(verb) => org::run(&client, verb, json).await,
             Verb::Journal(verb) => journals::run(&client, verb, json).await,
             Verb::Start(_)
+            | Verb::Init(_)
             | Verb::Check(_)
             | Verb::Pki(_)
             | Verb::Dev(_)

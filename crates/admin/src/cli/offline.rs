@@ -7,7 +7,7 @@ use roles::offline::{self, Document};
 
 use super::client::Trouble;
 use super::json::print_json;
-use super::words::{Documents, ExplainWords};
+use super::words::{Documents, ExplainWords, InitWords};
 
 /// `posthouse check`: exit code 0 if a node would start with these documents.
 pub fn check(asked: Documents, json: bool) -> Result<(), Trouble> {
@@ -24,6 +24,23 @@ pub fn check(asked: Documents, json: bool) -> Result<(), Trouble> {
             Ok(())
         }
         false => Err(Trouble::Failed(checked.problems.join("\nposthouse: "))),
+    }
+}
+
+/// `posthouse init`: writes what a new server starts with, and says what is still missing.
+pub fn init(asked: InitWords, json: bool) -> Result<(), Trouble> {
+    let done = offline::init(&asked.dir, &asked.role, &asked.name, &asked.domain).map_err(Trouble::Failed)?;
+    if json {
+        return print_json(&done);
+    }
+    done.files.iter().for_each(|file| println!("wrote {file}"));
+    match done.checked.problems.is_empty() {
+        true => {
+            println!("sound; what is still to be said:");
+            done.checked.warnings.iter().for_each(|line| println!("  {line}"));
+            Ok(())
+        }
+        false => Err(Trouble::Failed(done.checked.problems.join("\nposthouse: "))),
     }
 }
 

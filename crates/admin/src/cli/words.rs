@@ -9,6 +9,7 @@ use roles::control::{Case, MessageFilter};
 use super::audit::AuditWords;
 use super::cluster::{self, ClusterWords, NodeWords};
 use super::dev::{self, DevWords};
+use super::directories::DirectoryWords;
 use super::familiar::fields::FieldsWords;
 use super::org::{self, OrgWords};
 use super::pki::{self, PkiWords};
@@ -32,6 +33,7 @@ pub struct Cli {
 const EXAMPLES: &str = "Examples:
   posthouse start                                      a node on loopback that keeps mail for *@posthouse.test
   posthouse start --relay-to 10.0.0.5:25,10.0.0.6:25   a relay for this machine
+  posthouse init --role hub --name hub1.example.org --domain example.org
   posthouse start --config posthouse.toml --org org.toml
   posthouse check --config posthouse.toml --org org.toml
   posthouse dev cluster                                three nodes on this machine: kill one and see what happens
@@ -50,6 +52,8 @@ Exit codes: 0 done, 1 not done, 2 not understood, 3 no node answers.";
 pub enum Verb {
     /// Start a node; it runs until SIGTERM or Ctrl-C
     Start(StartWords),
+    /// Write the documents of a new server: the receive connectors that a hub or an edge starts with
+    Init(InitWords),
     /// Check documents without starting anything
     Check(Documents),
     /// Say what a connection or an address meets (in a running node, or in documents that are named)
@@ -60,6 +64,9 @@ pub enum Verb {
         #[arg(long)]
         scram: bool,
     },
+    /// LDAP directories: what they tell, read them now, accept a result that is held
+    #[command(subcommand)]
+    Directory(DirectoryWords),
     /// Certificates by which the nodes of an organization know each other
     #[command(after_help = pki::EXAMPLES)]
     Pki(PkiWords),
@@ -125,6 +132,23 @@ pub struct StartWords {
     /// Where the API and the page listen [default: 127.0.0.1:8025]
     #[arg(long, value_name = "ADDRESS")]
     pub http: Option<SocketAddr>,
+}
+
+/// What a new server is.
+#[derive(Args)]
+pub struct InitWords {
+    /// `hub`: users and our own servers, nobody else; `edge`: the Internet
+    #[arg(long, value_name = "ROLE", value_parser = ["hub", "edge"])]
+    pub role: String,
+    /// Host name of the server
+    #[arg(long, value_name = "NAME")]
+    pub name: String,
+    /// The organization's first domain
+    #[arg(long, value_name = "DOMAIN")]
+    pub domain: String,
+    /// Where posthouse.toml and org.toml are written; neither may be there
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
 }
 
 /// Documents by name.

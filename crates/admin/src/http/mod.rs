@@ -5,6 +5,7 @@
 mod answer;
 mod audit;
 mod cluster;
+mod directories;
 mod events;
 mod guard;
 mod messages;
@@ -50,6 +51,7 @@ fn routes(control: Control) -> Router {
         .route("/config/reload", post(node::reload))
         .route("/journals/{node}/take-over", post(node::take_over))
         .merge(cluster::routes())
+        .merge(directories::routes())
         .merge(org::routes());
     Router::new()
         .route("/", get(page::page))

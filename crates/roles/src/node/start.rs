@@ -4,7 +4,7 @@
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use directory::{Loaded, Org, Problems, Start};
@@ -33,6 +33,7 @@ use crate::config;
 use crate::copies::{NodeCopies, TakeNote, former};
 use crate::counted::Counted;
 use crate::data::{DataDir, DataError};
+use crate::directories::Directories;
 use crate::dispatch::{Kit, NodeWake};
 use crate::health::{Health, Phase};
 use crate::listen::{BindError, Bound};
@@ -265,7 +266,8 @@ fn assemble(
     let counted = Counted::install();
     let trace = open_trace(&world, &data, loaded)?;
     let audit = Audit::open(&world, &data.audit()).map_err(|error| StartError::Io("audit log", error))?;
-    let org = Arc::new(Swap::new(loaded.org.clone()));
+    let directories = Directories::open(&world, &data.directories(), &loaded.org);
+    let org = Arc::new(Swap::new(directories.with(&loaded.org)));
     let categorizer = Arc::new(Categorizer::new(org.clone()));
     let (bell, alarm, health) = (Arc::new(Bell::new()), Arc::new(Alarm::default()), Arc::new(Health::default()));
     let wake = NodeWake::new(bell.clone(), alarm.clone());
@@ -315,6 +317,8 @@ fn assemble(
         started_ms,
         started_mono_ms,
         org,
+        publishing: Mutex::default(),
+        directories,
         categorizer,
         receiver,
         deliverer,
