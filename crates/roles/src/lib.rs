@@ -29,6 +29,7 @@ pub mod peers;
 pub mod pki;
 mod pressure;
 mod repeats;
+pub mod schema;
 mod spools;
 mod timers;
 pub mod trace;

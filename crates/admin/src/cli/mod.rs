@@ -55,6 +55,7 @@ pub fn main() -> ExitCode {
         Verb::Check(asked) => offline::check(asked, json),
         Verb::Pki(asked) => pki::run(asked, json),
         Verb::Dev(asked) => dev::run(asked, json),
+        Verb::Schema { node } => offline::schema(node),
         Verb::HashPassword { scram } => offline::hash_password(scram),
         Verb::Explain(asked) if asked.documents.any() => offline::explain(asked),
         Verb::Org(OrgWords::Validate { file, config }) => org::validate(file, config, json),
@@ -116,6 +117,7 @@ fn over_the_api(url: Option<String>, verb: Verb, json: bool) -> Result<(), Troub
             | Verb::Check(_)
             | Verb::Pki(_)
             | Verb::Dev(_)
+            | Verb::Schema { .. }
             | Verb::HashPassword { .. }
             | Verb::Version => Ok(()),
         }

@@ -58,6 +58,12 @@ pub enum Verb {
     Check(Documents),
     /// Say what a connection or an address meets (in a running node, or in documents that are named)
     Explain(ExplainWords),
+    /// Print a JSON Schema of org.toml, or with --node of posthouse.toml, for editors
+    Schema {
+        /// Of the node document
+        #[arg(long)]
+        node: bool,
+    },
     /// Read a password from standard input and print what org.toml keeps of it
     HashPassword {
         /// Keys for SCRAM-SHA-256 (good for every mechanism) and not an argon2id hash (PLAIN and LOGIN only)
@@ -193,6 +199,9 @@ pub struct ExplainWords {
     /// As this server of the organization sees it [default: the node that is asked]
     #[arg(long, value_name = "NAME")]
     pub server: Option<String>,
+    /// As the servers of this site see it
+    #[arg(long, value_name = "NAME", conflicts_with = "server")]
+    pub site: Option<String>,
     /// Documents instead of the running node
     #[command(flatten)]
     pub documents: Documents,
@@ -201,7 +210,7 @@ pub struct ExplainWords {
 impl ExplainWords {
     /// The case that is meant.
     pub fn case(&self) -> Case {
-        let ExplainWords { from, to, mail, rcpt, size, user, server, documents: _ } = self;
+        let ExplainWords { from, to, mail, rcpt, size, user, server, site, documents: _ } = self;
         Case {
             from: from.clone(),
             to: to.clone(),
@@ -210,6 +219,7 @@ impl ExplainWords {
             size: size.clone(),
             user: user.clone(),
             server: server.clone(),
+            site: site.clone(),
         }
     }
 }

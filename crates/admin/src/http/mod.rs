@@ -46,6 +46,7 @@ fn routes(control: Control) -> Router {
         .route("/events", get(events::stream))
         .route("/audit", get(audit::search))
         .route("/explain", get(node::explain))
+        .route("/schema/{of}", get(node::schema))
         .route("/config", get(node::config))
         .route("/config/check", get(node::check))
         .route("/config/reload", post(node::reload))

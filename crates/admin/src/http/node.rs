@@ -6,6 +6,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use roles::control::{Case, Control, parse_since};
+use roles::schema::Document;
 use roles::trace::Filter;
 use roles::view::{Config, Status};
 
@@ -55,6 +56,19 @@ pub async fn explain(State(control): State<Control>, query: Result<Query<Case>, 
     let Query(case) = query?;
     let text = blocking(move || control.explain(&case)).await?;
     Ok(Json(Explained { text }))
+}
+
+/// `GET /api/v1/schema/{org, node}`: a JSON Schema of a document.
+pub async fn schema(Path(of): Path<String>) -> Answer<serde_json::Value> {
+    let of = match of.as_str() {
+        "org" => Document::Org,
+        "node" => Document::Node,
+        other => {
+            let error = format!("there is no document '{other}'");
+            return Err(Failure::new(StatusCode::NOT_FOUND, error, "use org or node"));
+        }
+    };
+    Ok(Json(roles::schema::schema(of)))
 }
 
 /// `GET /api/v1/config`: the documents that say what runs, defaults included.
