@@ -15,7 +15,7 @@ use transport::auth::Passwords;
 use transport::categorize::Categorizer;
 use transport::deliver::{Bell, Deliverer, Shaping};
 use transport::dns::{DnsSettings, Resolver};
-use transport::limits::Doors;
+use transport::limits::{Doors, UserBounds};
 use transport::receive::{Receiver, Shared};
 use transport::swap::Swap;
 use world::World;
@@ -269,6 +269,10 @@ fn assemble(
     let deliverer = Deliverer::start(&bell, kit.parts(&spool));
     let deliverer = deliverer.map_err(|error| StartError::Io("TLS", io::Error::other(error)))?;
     let limits = &loaded.node.limits;
+    let users = UserBounds {
+        messages_per_minute: limits.user_message_rate_per_minute,
+        recipients_per_hour: limits.user_recipients_per_hour,
+    };
     let pressure = Arc::new(Pressure::new(&loaded.node.back_pressure));
     let receiver = Receiver::new(Arc::new(Shared {
         world: world.clone(),
@@ -278,7 +282,7 @@ fn assemble(
         certificates: certificate.served(),
         readiness: Arc::new(SessionReadiness(health.clone(), pressure.clone())),
         recorder: trace.clone(),
-        doors: Doors::new(limits.connections_max, limits.connection_rate_per_minute),
+        doors: Doors::with_user_bounds(limits.connections_max, limits.connection_rate_per_minute, users),
         passwords: Passwords::new(&*world.chance),
     }));
     let listeners = Listeners::new(receiver.clone());

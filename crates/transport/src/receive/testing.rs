@@ -110,6 +110,11 @@ pub struct Node {
 impl Node {
     /// Serves by `document`, in which `@LISTEN@` stands for the port.
     pub async fn start(document: &str) -> Node {
+        Node::behind(document, Doors::new(100, None)).await
+    }
+
+    /// The same behind doors of other bounds.
+    pub async fn behind(document: &str, doors: Doors) -> Node {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let org = org(&document.replace("@LISTEN@", &address.to_string()));
@@ -125,7 +130,7 @@ impl Node {
             certificates: Arc::new(Certificates::from_pem(pem.0.as_bytes(), pem.1.as_bytes()).unwrap()),
             readiness: ready.clone(),
             recorder: records.clone(),
-            doors: Doors::new(100, None),
+            doors,
             passwords: Passwords::new(&*world.chance),
             world,
         };
