@@ -2,7 +2,7 @@
 
 use roles::control::Refusal;
 use roles::trace::TraceEvent;
-use roles::view::{Message, Org, OrgText, OrgVersion, Queue};
+use roles::view::{Kind, Message, Object, Org, OrgText, OrgVersion, Queue};
 use serde::{Deserialize, Serialize};
 
 /// What every error looks like.
@@ -157,4 +157,26 @@ pub struct OrgDocument {
 pub struct OrgHistory {
     /// The newest first.
     pub versions: Vec<OrgVersion>,
+}
+
+/// The kinds of objects of the organization document.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Kinds {
+    /// In order of the reference.
+    pub kinds: Vec<Kind>,
+}
+
+/// The objects of one kind.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Objects {
+    /// In order of the document.
+    pub objects: Vec<Object>,
+}
+
+/// Whether a change is only shown.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DryRun {
+    /// Nothing is done.
+    pub dry_run: bool,
 }

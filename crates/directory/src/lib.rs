@@ -14,6 +14,7 @@ mod hidden;
 mod limits;
 mod load;
 mod node;
+pub mod objects;
 mod org;
 mod pattern;
 mod permission;
@@ -41,7 +42,7 @@ pub use explain::{Answers, Asker, Explained, Question};
 pub use handling::Handling;
 pub use hidden::{HIDDEN, fill_passwords, hide_both, hide_passwords};
 pub use limits::{MessageLimits, SizeLimits};
-pub use load::{Loaded, OrgText, Start};
+pub use load::{Given, Loaded, OrgText, Start};
 pub use node::{
     Cluster, ClusterUser, DnsServers, HttpSettings, JournalSettings, Log, LogFormat, LogLevel, Node, NodeLimits, Peer,
     Peers, Spread, TlsFiles, Trace,

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cluster::org::Document;
-use directory::{Loaded, OrgText, Problems, Secrets, Start};
+use directory::{Given, Loaded, OrgText, Problems, Secrets, Start};
 use mail::date::rfc3339;
 use world::World;
 
@@ -34,6 +34,7 @@ pub struct Running {
     world: World,
     start: Start,
     state: Mutex<State>,
+    writing: Mutex<()>,
 }
 
 struct State {
@@ -47,7 +48,7 @@ impl Running {
     pub fn load(world: &World, start: Start) -> Result<Running, Problems> {
         let loaded = Arc::new(Loaded::load(world.disk.as_ref(), &start)?);
         let state = State { loaded, source: Source::Start, loaded_ms: world.clock.wall_ms() };
-        Ok(Running { world: world.clone(), start, state: Mutex::new(state) })
+        Ok(Running { world: world.clone(), start, state: Mutex::new(state), writing: Mutex::default() })
     }
 
     /// What runs.
@@ -81,10 +82,19 @@ impl Running {
         Loaded::load_with(self.world.disk.as_ref(), &self.start, given)
     }
 
-    /// An organization document as another server would read it.
-    pub fn read_as(&self, text: &str, server: &str) -> Result<Loaded, Problems> {
-        let given = OrgText { name: "org.toml", text };
+    /// The organization document that runs, as another server would read it.
+    pub fn read_as(&self, server: &str) -> Result<Loaded, Problems> {
+        let (source, loaded) = (self.source(), self.loaded());
+        let given = match &source {
+            Source::Version(document) => Given::Elsewhere(OrgText { name: "org.toml", text: &document.text }),
+            Source::Start => Given::Edited(&loaded.org_text),
+        };
         Loaded::load_for(self.world.disk.as_ref(), &self.start, Some(given), Some(server))
+    }
+
+    /// The file that the node was started with, as if it said `text`. Changes nothing.
+    pub fn read_edited(&self, text: &str) -> Result<Loaded, Problems> {
+        Loaded::load_for(self.world.disk.as_ref(), &self.start, Some(Given::Edited(text)), None)
     }
 
     /// Makes all of `next` the running configuration: for a node that does not run yet.
@@ -142,6 +152,12 @@ impl Running {
             as_written: difference.is_empty(),
             difference,
         }
+    }
+
+    /// Whoever changes the file holds this from reading it until what it says runs.
+    pub fn writing(&self) -> std::sync::MutexGuard<'_, ()> {
+        // It guards no value that could be half changed.
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {

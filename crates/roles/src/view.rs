@@ -2,6 +2,7 @@
 //! Knows no HTTP.
 
 mod cluster;
+mod objects;
 mod org;
 mod pressure;
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 pub use cluster::{
     Cluster, ClusterJournal, ClusterNode, Etcd, EtcdEndpoint, HandOver, JournalCopy, Nodes, Report, ReportedJournal,
 };
+pub use objects::{Field, Finding, Kind, Object, ObjectChanged, Tested};
 pub use org::{Org, OrgApplied, OrgChecked, OrgDifference, OrgNode, OrgText, OrgVersion};
 pub use pressure::{Pressure, PressureOf};
 

@@ -29,6 +29,10 @@ pub trait Disk: Send + Sync + 'static {
     fn replace_durable_private(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         self.replace_durable(path, bytes)
     }
+    /// The same for a file of somebody else's that is there: through links, and its owner and mode stay what they are.
+    fn replace_durable_alike(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.replace_durable(path, bytes)
+    }
     /// When the file was changed last, in milliseconds since 1970.
     fn modified_ms(&self, path: &Path) -> io::Result<u64>;
     /// Bytes that an ordinary user can still write to the file system of `dir`.

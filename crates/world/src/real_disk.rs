@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::{self, IoSlice};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -95,6 +95,18 @@ impl Disk for RealDisk {
 
     fn replace_durable_private(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         replace_with_mode(path, bytes, 0o600)
+    }
+
+    fn replace_durable_alike(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let target = fs::canonicalize(path)?;
+        let was = fs::metadata(&target)?;
+        replace_with(&target, bytes, 0o600, |file| {
+            let is = file.metadata()?;
+            if (is.uid(), is.gid()) != (was.uid(), was.gid()) {
+                fchown(file, Some(was.uid()), Some(was.gid()))?;
+            }
+            file.set_permissions(was.permissions())
+        })
     }
 
     fn modified_ms(&self, path: &Path) -> io::Result<u64> {
@@ -210,6 +222,16 @@ impl File for RealFile {
 
 /// `mode` is what a new file may have at most; the umask takes from it.
 fn replace_with_mode(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    replace_with(path, bytes, mode, |_| Ok(()))
+}
+
+/// `dress` gives the new file what it needs before it takes the old one's place.
+fn replace_with(
+    path: &Path,
+    bytes: &[u8],
+    mode: u32,
+    dress: impl FnOnce(&fs::File) -> io::Result<()>,
+) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(".tmp");
     let temporary = PathBuf::from(name);
@@ -219,7 +241,11 @@ fn replace_with_mode(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         _ => {}
     }
     let file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
-    file.write_all_at(bytes, 0)?;
+    if let Err(error) = dress(&file).and_then(|()| file.write_all_at(bytes, 0)) {
+        // Nobody needs it; what it could not become is said.
+        let _ = fs::remove_file(&temporary);
+        return Err(error);
+    }
     file.sync_all()?;
     fs::rename(&temporary, path)?;
     RealDisk.sync_dir(&parent_of(path))
@@ -246,6 +272,7 @@ const ZERO_BLOCK: usize = 2 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     fn scratch(name: &str) -> PathBuf {
         let dir = std::env::temp_dir().join(format!("world-{}-{name}", std::process::id()));
@@ -266,6 +293,21 @@ mod tests {
         let back = RealDisk.read_all(&dir.join("f")).unwrap();
         assert_eq!(&back[7..], &text[..]);
         assert_eq!(file.len().unwrap(), 7 + text.len() as u64);
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_is_replaced_alike_keeps_its_mode_and_the_link_to_it() {
+        let dir = scratch("alike");
+        RealDisk.create_dir_all_durable(&dir).unwrap();
+        let (file, link) = (dir.join("f"), dir.join("l"));
+        fs::write(&file, "old").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        RealDisk.replace_durable_alike(&link, b"new").unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!((fs::read(&file).unwrap(), fs::metadata(&file).unwrap().mode() & 0o777), (b"new".to_vec(), 0o640));
+        assert_eq!(RealDisk.list(&dir).unwrap().len(), 2, "nothing else is left");
         fs::remove_dir_all(dir).unwrap();
     }
 

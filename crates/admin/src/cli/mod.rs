@@ -9,6 +9,7 @@ mod journals;
 mod json;
 mod messages;
 mod node;
+mod objects;
 mod offline;
 mod org;
 mod pki;

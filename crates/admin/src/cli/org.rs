@@ -10,6 +10,7 @@ use roles::view::{Org, OrgApplied, OrgDifference, OrgNode, OrgText, OrgVersion};
 
 use super::client::{Client, Trouble};
 use super::json::print_json;
+use super::objects::{self, ObjectWords};
 use super::table::{Table, number, text, time};
 use crate::api::{OrgDocument, OrgHistory};
 
@@ -59,6 +60,9 @@ pub enum OrgWords {
     },
     /// The versions that are kept: when, who, why; and what the nodes run
     History,
+    /// Single objects of the document: connectors, domains, users, ...
+    #[command(flatten)]
+    Object(ObjectWords),
     /// Make an older version count again, under a new number
     Rollback {
         /// The older version
@@ -91,7 +95,9 @@ After that:
   posthouse org apply org.toml --base 7 --why \"a second smart host\"
   posthouse org history
   posthouse org rollback 7 --why \"the smart host refuses us\"
-Without [cluster] in posthouse.toml: edit org.toml, then posthouse reload.";
+One thing only:
+  posthouse org set send_connector out cost=20 --why \"the second one first\"
+Without [cluster] in posthouse.toml: edit org.toml, then posthouse reload; get, new, set and remove do both.";
 
 const APPLY: &str =
     "The node that is asked checks the document. If it is sound, it gets the next number in etcd, and every node
@@ -121,6 +127,7 @@ pub async fn run(client: &Client, verb: OrgWords, json: bool) -> Result<(), Trou
         OrgWords::Diff { file, from, to } => diff(client, file.as_deref(), from, to, json).await,
         OrgWords::Apply { file, note, base } => apply(client, &file, note, base, json).await,
         OrgWords::History => history(client, json).await,
+        OrgWords::Object(words) => objects::run(client, words, json).await,
         OrgWords::Rollback { version, note } => rollback(client, version, note, json).await,
     }
 }
@@ -200,9 +207,13 @@ fn print_difference(of: &OrgDifference) {
         return;
     }
     println!("--- {}\n+++ {}", of.from, of.to);
-    // What somebody wrote into a document must not move the cursor.
+    print_lines(&of.difference);
+}
+
+/// Lines of a document. What somebody wrote into it must not move the cursor.
+pub fn print_lines(lines: &[String]) {
     let plain = |line: &String| line.replace(|c: char| c.is_control() && c != '\t', " ");
-    of.difference.iter().for_each(|line| println!("{}", plain(line)));
+    lines.iter().for_each(|line| println!("{}", plain(line)));
 }
 
 async fn apply(client: &Client, file: &Path, note: Note, base: Option<u64>, json: bool) -> Result<(), Trouble> {
@@ -243,8 +254,13 @@ async fn tell(client: &Client, applied: &OrgApplied, json: bool) -> Result<(), T
         return Ok(());
     }
     println!("version {version} counts now, by {who}: {why}");
-    let nodes = settled(client, *version).await?;
-    print_nodes(&nodes, Some(*version));
+    told(client, *version).await
+}
+
+/// What the nodes make of a version.
+pub async fn told(client: &Client, version: u64) -> Result<(), Trouble> {
+    let nodes = settled(client, version).await?;
+    print_nodes(&nodes, Some(version));
     Ok(())
 }
 

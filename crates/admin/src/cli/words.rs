@@ -82,7 +82,7 @@ pub enum Verb {
     /// Nodes: list them, take them out of service, hand their journals over, forget them
     #[command(subcommand, after_help = cluster::EXAMPLES)]
     Node(NodeWords),
-    /// The organization document of a cluster: compare, apply, history, rollback
+    /// The organization document: its objects one by one; and in a cluster compare, apply, history, rollback
     #[command(subcommand, after_help = org::EXAMPLES)]
     Org(OrgWords),
     /// Print the documents that say what runs, defaults included

@@ -7,6 +7,7 @@ mod events;
 mod guard;
 mod messages;
 mod node;
+mod objects;
 mod org;
 mod page;
 mod queues;

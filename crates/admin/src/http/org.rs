@@ -21,6 +21,7 @@ pub fn routes() -> Router<Control> {
         .route("/org/history", get(history))
         .route("/org/history/{version}", get(version))
         .route("/org/rollback", post(rollback))
+        .merge(super::objects::routes())
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
 }
 

@@ -40,6 +40,15 @@ pub struct OrgText<'a> {
     pub text: &'a str,
 }
 
+/// What is read in the place of the organization document that a [`Start`] names or has built in.
+#[derive(Clone, Copy, Debug)]
+pub enum Given<'a> {
+    /// A document that is in no file of this machine.
+    Elsewhere(OrgText<'a>),
+    /// The same document, saying this.
+    Edited(&'a str),
+}
+
 /// Both documents, valid.
 #[derive(Clone, Debug)]
 pub struct Loaded {
@@ -61,14 +70,14 @@ impl Loaded {
 
     /// The same with `given` in the place of the organization document that `start` names or has built in.
     pub fn load_with(disk: &dyn Disk, start: &Start, given: Option<OrgText<'_>>) -> Result<Loaded, Problems> {
-        Loaded::load_for(disk, start, given, None)
+        Loaded::load_for(disk, start, given.map(Given::Elsewhere), None)
     }
 
     /// The same as another server of the organization would read it; nothing is this one.
     pub fn load_for(
         disk: &dyn Disk,
         start: &Start,
-        given: Option<OrgText<'_>>,
+        given: Option<Given<'_>>,
         server: Option<&str>,
     ) -> Result<Loaded, Problems> {
         let mut problems = Problems::default();
@@ -127,12 +136,14 @@ impl Source {
 }
 
 /// The organization document: what is given, or the file, or what is built in.
-fn org_source(disk: &dyn Disk, start: &Start, given: Option<OrgText<'_>>) -> Result<(Source, String), Problems> {
+fn org_source(disk: &dyn Disk, start: &Start, given: Option<Given<'_>>) -> Result<(Source, String), Problems> {
+    let own = |file: Option<&Path>| Source::file(file.unwrap_or(Path::new(BUILT_IN_ORG)));
     match (given, start.org.as_deref()) {
-        (Some(given), _) => {
+        (Some(Given::Elsewhere(given)), _) => {
             let source = Source { name: given.name.into(), directory: directory(start.config.as_deref()) };
             Ok((source, given.text.into()))
         }
+        (Some(Given::Edited(text)), file) => Ok((own(file), text.into())),
         (None, Some(path)) => Ok((Source::file(path), text_of(disk, path, "--org")?)),
         (None, None) => Ok((Source::file(Path::new(BUILT_IN_ORG)), built_in_org(start)?)),
     }

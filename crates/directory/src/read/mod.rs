@@ -18,6 +18,6 @@ mod section;
 mod send;
 mod user;
 
-pub use document::{Document, io_text};
+pub use document::{Document, did_you_mean, io_text};
 pub use node::node;
 pub use org::{Context, org};

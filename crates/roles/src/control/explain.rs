@@ -1,7 +1,6 @@
 //! Owns what can be asked of `explain`, in the words of operators: read here for a running node and for documents alike.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 use directory::{Loaded, Question, parse_bytes};
 use mail::{Mailbox, ReversePath};
@@ -76,8 +75,7 @@ impl Control {
 
     /// The running document as another server reads it.
     fn seen_by(&self, server: &str) -> Result<Loaded, Refusal> {
-        let text: Arc<str> = self.node.config.loaded().org_text.clone();
-        let loaded = self.node.config.read_as(&text, server);
+        let loaded = self.node.config.read_as(server);
         loaded.map_err(|problems| Refusal::bad(problems.to_string(), "posthouse check finds the same"))
     }
 }

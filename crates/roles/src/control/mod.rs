@@ -6,6 +6,7 @@
 mod cluster;
 mod explain;
 mod nodes;
+mod objects;
 mod org;
 mod removal;
 mod verbs;
@@ -24,7 +25,9 @@ use crate::metrics;
 use crate::node::{Node, Running};
 use crate::trace::{Filter, TraceEvent};
 use crate::view;
+pub use directory::objects::Verb as ObjectVerb;
 pub use explain::Case;
+pub use objects::ObjectOrder;
 pub use org::{OrgComparison, OrgDraft, OrgProposal, OrgRollback};
 pub use verbs::{MessageFilter, MessageVerb, QueueVerb, parse_since};
 

@@ -170,7 +170,7 @@ impl Control {
         self.check(fill_passwords(&draft.text, &known).into_owned(), draft.name).await
     }
 
-    async fn check(&self, text: String, name: String) -> Result<view::OrgChecked, Refusal> {
+    pub(super) async fn check(&self, text: String, name: String) -> Result<view::OrgChecked, Refusal> {
         let node = self.node.clone();
         let name: String = name.chars().take(NAME_CHARS_MAX).collect();
         let lines = |problems: &directory::Problems| problems.0.iter().map(|problem| problem.to_string()).collect();
@@ -214,7 +214,7 @@ impl Control {
     }
 
     /// The lines that differ, without password hashes.
-    async fn compared(&self, from: &str, to: &str) -> Result<Vec<String>, Refusal> {
+    pub(super) async fn compared(&self, from: &str, to: &str) -> Result<Vec<String>, Refusal> {
         let (from, to) = (from.to_string(), to.to_string());
         let lines = spawn_blocking(move || {
             let (from, to) = hide_both(&from, &to);
@@ -297,7 +297,7 @@ fn reasons(who: &str, why: &str) -> Result<(), Refusal> {
     }
 }
 
-fn stale(newest: Option<&Document>, base: u64) -> Result<(), Refusal> {
+pub(super) fn stale(newest: Option<&Document>, base: u64) -> Result<(), Refusal> {
     let Some(newest) = newest else {
         return match base {
             0 => Ok(()),
@@ -319,7 +319,7 @@ fn stale(newest: Option<&Document>, base: u64) -> Result<(), Refusal> {
 }
 
 /// Waits for etcd for a bounded time.
-async fn patient<T>(ask: impl Future<Output = Result<T, OrgError>>) -> Result<T, Refusal> {
+pub(super) async fn patient<T>(ask: impl Future<Output = Result<T, OrgError>>) -> Result<T, Refusal> {
     match tokio::time::timeout(ETCD_PATIENCE, ask).await {
         Ok(answer) => answer.map_err(refusal),
         Err(_) => Err(Refusal::busy(
