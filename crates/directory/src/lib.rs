@@ -6,6 +6,7 @@
 
 mod back_pressure;
 mod base64;
+mod destination;
 mod domain;
 mod dump;
 mod explain;
@@ -36,6 +37,7 @@ mod user;
 mod words;
 
 pub use back_pressure::{BackPressure, Tarpit, Thresholds};
+pub use destination::{Destination, Destinations};
 pub use domain::{AcceptedDomain, Deliver};
 pub use dump::Secrets;
 pub use explain::{Answers, Asker, Explained, Question};

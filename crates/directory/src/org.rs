@@ -1,5 +1,6 @@
 //! The organization, compiled: which connector a connection meets, whether a sender and a recipient are welcome, where mail goes.
 
+use crate::destination::Destinations;
 use crate::domain::{AcceptedDomain, Deliver, DomainMap};
 use crate::handling::Handling;
 use crate::permission::{Grants, Group, Principal};
@@ -31,6 +32,8 @@ pub struct Org {
     pub users: Vec<Arc<User>>,
     /// When failed deliveries are tried again.
     pub retry: Retry,
+    /// Bounds of what is sent to providers.
+    pub destinations: Destinations,
     /// What is done with mail before it is taken.
     pub handling: Arc<Handling>,
     /// Everybody whom the document itself names.
@@ -50,6 +53,7 @@ pub struct Parts {
     pub send_connectors: Vec<Arc<SendConnector>>,
     pub users: Vec<Arc<User>>,
     pub retry: Retry,
+    pub destinations: Destinations,
     pub handling: Arc<Handling>,
     /// Everybody whom the document itself names.
     pub recipients: Recipients,
@@ -141,6 +145,7 @@ impl Org {
             send_connectors: parts.send_connectors,
             users: parts.users,
             retry: parts.retry,
+            destinations: parts.destinations,
             handling: parts.handling,
             recipients: parts.recipients.clone(),
             own_recipients: parts.recipients,

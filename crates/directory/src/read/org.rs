@@ -1,6 +1,7 @@
 //! Reads `org.toml` whole.
 
 use super::checks;
+use super::destination::destinations;
 use super::document::Document;
 use super::domain::accepted_domain;
 use super::people;
@@ -61,6 +62,7 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
     };
     let limits = rule::message_limits(&document.section("message_limits"));
     let retry = retry(&document.section("retry"));
+    let destinations = destinations(document);
     let postmaster = postmaster(&top, &read.domains, name);
     if read.receive.is_empty() && !document.is_bad() {
         document.problem(0, "nothing listens; add a [[receive_connector]] with name and listen");
@@ -78,6 +80,7 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
         send_connectors: arcs(read.send.iter().map(|c| c.value.clone())),
         users: arcs(read.users.iter().map(|u| u.value.clone())),
         retry,
+        destinations,
         handling: Arc::new(Handling::new(
             limits,
             read.rules.iter().map(|rule| rule.value.clone()).collect(),

@@ -263,7 +263,7 @@ fn assemble(
         resolver: resolver(loaded)?,
         store: Arc::new(maildirs(&world, &data, loaded, org.clone())),
         own_names: own_names(loaded),
-        shaping: Shaping::default(),
+        shaping: Shaping::new(world.clock.clone()),
         connections_max: loaded.node.limits.outbound_connections_max as usize,
     };
     let deliverer = Deliverer::start(&bell, kit.parts(&spool));

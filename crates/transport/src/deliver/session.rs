@@ -9,6 +9,7 @@ use super::hop::{Hop, Next};
 use super::line::{Line, Moment, patience_ms};
 use super::parcel::{self, Parcel};
 use super::plan::{Plan, To};
+use super::shaping::{Permit, asks_for_less};
 use mail::Reply;
 use smtp::client::{Client, Done, Ending, Event, Loss, Outcome as Heard, Output, Protocol, Stage};
 use spool::{Outcome, Work};
@@ -29,6 +30,10 @@ pub(super) struct Session<'h> {
     /// Messages that may still be begun.
     budget: u64,
     recipients_max: usize,
+    /// The place at the destination, if it is one of the document's.
+    permit: Option<Permit>,
+    /// Messages that were begun.
+    begun: u64,
     /// Messages that the peer took for some recipient.
     taken: u64,
     leaving: bool,
@@ -48,11 +53,11 @@ pub(super) enum End {
 }
 
 impl<'h> Session<'h> {
-    pub fn new(hop: &'h Arc<Hop>, plan: Arc<Plan>, opened: Opened) -> Session<'h> {
+    pub fn new(hop: &'h Arc<Hop>, plan: Arc<Plan>, opened: Opened, permit: Option<Permit>) -> Session<'h> {
         let Opened { line, client, peer } = opened;
         let offers = client.capabilities();
         let bound = |max: u64| if max == 0 { u64::MAX } else { max };
-        let mut recipients_max = bound(offers.rcpt_max);
+        let mut recipients_max = bound(offers.rcpt_max).min(plan.recipients_max.into());
         // All recipients of a domain's own exchangers are of one domain.
         if !matches!(plan.to, To::Exchangers { .. }) {
             recipients_max = recipients_max.min(bound(offers.rcpt_domain_max));
@@ -68,6 +73,8 @@ impl<'h> Session<'h> {
             seat: Arc::new(Notify::new()),
             feed: None,
             works: Vec::new(),
+            permit,
+            begun: 0,
             taken: 0,
             leaving: false,
         }
@@ -108,7 +115,21 @@ impl<'h> Session<'h> {
         if self.leaving || wanted == 0 {
             return;
         }
-        match self.hop.next(&self.seat, wanted, &mut self.works) {
+        let wanted = match &self.permit {
+            None => wanted,
+            // Others wait for this place, and have waited long enough.
+            Some(permit) if self.begun >= TURN_MESSAGES && permit.is_crowded() => 0,
+            Some(permit) => permit.take(wanted),
+        };
+        if wanted == 0 {
+            return self.leave();
+        }
+        let next = self.hop.next(&self.seat, wanted, &mut self.works);
+        self.begun += self.works.len() as u64;
+        if let Some(permit) = &self.permit {
+            permit.put_back(wanted - self.works.len());
+        }
+        match next {
             Next::Work => {
                 for work in self.works.drain(..) {
                     self.budget -= 1;
@@ -180,6 +201,7 @@ impl<'h> Session<'h> {
         let uncertain = done.outcomes.iter().filter(|outcome| matches!(outcome, Heard::Uncertain(_))).count();
         metrics.uncertain.increment(uncertain as u64);
         let (work, told) = parcel::outcomes(done, self.plan.protocol);
+        let slow = told.iter().any(|(_, outcome)| matches!(outcome, Outcome::Deferred { reply } if asks_for_less(reply)));
         let (mut taken, mut failed) = (0, 0);
         for (_, outcome) in &told {
             match outcome {
@@ -194,6 +216,11 @@ impl<'h> Session<'h> {
         }
         metrics.failed.increment(failed);
         metrics.deferred.increment(told.len() as u64 - taken - failed);
+        match &self.permit {
+            Some(permit) if slow => permit.asked_for_less(),
+            Some(permit) if taken > 0 => permit.went_well(),
+            _ => {}
+        }
         if taken > 0 {
             self.taken += 1;
             self.hop.grow();
@@ -222,7 +249,8 @@ impl<'h> Session<'h> {
             return End::Left;
         }
         let center = &self.hop.center;
-        if let Ending::Busy(_) = ending {
+        if let Ending::Busy(reply) = ending {
+            self.permit.iter().filter(|_| asks_for_less(reply)).for_each(Permit::asked_for_less);
             self.hop.shrink();
         }
         if let (false, Some(address)) = (idle_close, self.peer.address) {
@@ -232,5 +260,7 @@ impl<'h> Session<'h> {
     }
 }
 
+/// Messages that one may send over a connection while others wait for its place.
+const TURN_MESSAGES: u64 = 10;
 /// How long the answer to QUIT is waited for.
 const GOODBYE_MS: u64 = 2_000;

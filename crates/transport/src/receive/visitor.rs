@@ -89,7 +89,7 @@ impl Visitor {
     pub fn asker(&self) -> Asker {
         match &self.principal {
             Principal::User(_) => Asker::User,
-            _ if self.grants.has(Grants::TRUSTED) => Asker::Server,
+            _ if self.grants.has(Grants::INTERNAL) => Asker::Server,
             _ if self.grants.has(Grants::ANY_RECIPIENT) => Asker::User,
             _ => Asker::Stranger,
         }

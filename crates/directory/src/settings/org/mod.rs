@@ -1,5 +1,6 @@
 //! The sections of `org.toml`; the rows of each are in a file of their own.
 
+mod destination;
 mod domain;
 mod receive;
 mod recipient;
@@ -45,6 +46,7 @@ pub static ORG: &[Section] = &[
                connectors never share the load of one address space, and none stands in for one whose next hop is down.",
         settings: send::ROWS,
     },
+    Section { name: "destination", repeated: true, what: destination::WHAT, settings: destination::ROWS },
     Section { name: "user", repeated: true, what: "Somebody who may authenticate.", settings: user::ROWS },
     Section {
         name: "recipient",
