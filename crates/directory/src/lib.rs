@@ -12,6 +12,7 @@ mod dump;
 mod explain;
 mod handling;
 mod hidden;
+pub mod ldap;
 mod limits;
 mod load;
 mod node;

@@ -3,6 +3,7 @@
 use crate::destination::Destinations;
 use crate::domain::{AcceptedDomain, Deliver, DomainMap};
 use crate::handling::Handling;
+use crate::ldap::Directory;
 use crate::permission::{Grants, Group, Principal};
 use crate::range::IpRange;
 use crate::receive::{Protocol, ReceiveConnector};
@@ -30,6 +31,8 @@ pub struct Org {
     pub send_connectors: Vec<Arc<SendConnector>>,
     /// In order of the document.
     pub users: Vec<Arc<User>>,
+    /// In order of the document: the first one that knows an address counts.
+    pub directories: Vec<Arc<Directory>>,
     /// When failed deliveries are tried again.
     pub retry: Retry,
     /// Bounds of what is sent to providers.
@@ -52,6 +55,7 @@ pub struct Parts {
     pub receive_connectors: Vec<Arc<ReceiveConnector>>,
     pub send_connectors: Vec<Arc<SendConnector>>,
     pub users: Vec<Arc<User>>,
+    pub directories: Vec<Arc<Directory>>,
     pub retry: Retry,
     pub destinations: Destinations,
     pub handling: Arc<Handling>,
@@ -147,7 +151,11 @@ impl Org {
             retry: parts.retry,
             destinations: parts.destinations,
             handling: parts.handling,
-            recipients: parts.recipients.clone(),
+            recipients: match parts.directories.is_empty() {
+                true => parts.recipients.clone(),
+                false => parts.recipients.and(&Recipients::unread()),
+            },
+            directories: parts.directories,
             own_recipients: parts.recipients,
         }
     }

@@ -31,6 +31,8 @@ pub enum Password {
         /// ServerKey of RFC 5802 3.
         server_key: [u8; 32],
     },
+    /// Not known here: a bind to the directory of this name checks it. Good for PLAIN and LOGIN; never written in the document.
+    Directory(Arc<str>),
 }
 
 /// A sender that a user may use.
@@ -78,6 +80,7 @@ impl std::fmt::Display for Password {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Password::Argon2id(phc) => f.write_str(phc),
+            Password::Directory(name) => write!(f, "directory {name}"),
             Password::ScramSha256 { iterations, salt, stored_key, server_key } => {
                 let (salt, stored, server) =
                     (base64::encode(salt), base64::encode(stored_key), base64::encode(server_key));
@@ -97,6 +100,7 @@ impl std::fmt::Debug for Password {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Password::Argon2id(_) => "argon2id",
+            Password::Directory(_) => "directory",
             Password::ScramSha256 { .. } => "scram-sha-256",
         })
     }

@@ -4,7 +4,7 @@
 mod common;
 
 use common::load;
-use directory::recipients::{Builder, Change, Entry, Forward, Is, Recipients, Senders, Table};
+use directory::recipients::{Builder, Change, Entry, Forward, Is, Kept, Recipients, Senders, Table};
 use directory::{Principal, RecipientAnswer};
 use mail::Mailbox;
 use proptest::prelude::*;
@@ -237,4 +237,44 @@ fn rcpt_asks_the_table() {
     assert_eq!(answer(refuse, &unread, "nobody@ours.example"), NotKnownYet);
     assert_eq!(answer(refuse, &unread, "ann@ours.example"), Accept);
     assert_eq!(NotKnownYet.refusal().unwrap().to_string(), "451 4.3.0 Recipients are not known yet, try later");
+}
+
+/// What is kept on disk is what was known, with the changes; damage is seen, and changes of another table do not count.
+#[test]
+fn recipients_are_kept_and_read_again() {
+    let mut builder = Builder::default();
+    for (key, address) in
+        [("uid=ann,dc=x", "ann@x.example"), ("uid=bob,dc=x", "bob@x.example"), ("dc=x", "all@x.example")]
+    {
+        builder.push(key, &entry(&[address])).unwrap();
+    }
+    let base = Recipients::from(builder.finish().0);
+    let change =
+        |key: &str, address: Option<&str>| Change { key: key.into(), entry: address.map(|text| entry(&[text])) };
+    let now = base.after(&[change("uid=ann,dc=x", Some("anna@x.example")), change("uid=bob,dc=x", None)]).unwrap();
+    let all = |known: &Recipients| {
+        let mut all: Vec<(String, String)> = known.iter().map(|one| (one.key(), one.address().to_string())).collect();
+        all.sort();
+        all
+    };
+    let (kept, changes) =
+        (Kept::base(base.base().unwrap()), now.kept_changes(&Kept::base(base.base().unwrap())).unwrap());
+    assert_eq!(all(&Kept::read(&kept, Some(&changes)).unwrap()), all(&now));
+    assert_eq!(
+        all(&now),
+        [("dc=x".into(), "all@x.example".into()), ("uid=ann,dc=x".into(), "anna@x.example".to_string())]
+    );
+    assert_eq!(all(&Kept::read(&kept, None).unwrap()), all(&base));
+    for at in 0..kept.len() {
+        let mut damaged = kept.clone();
+        damaged[at] ^= 4;
+        assert!(Kept::read(&damaged, None).is_none(), "byte {at}");
+    }
+    assert_eq!(all(&Kept::read(&kept, Some(&changes[..changes.len() - 1])).unwrap()), all(&base));
+    let other = Kept::base(now.base().unwrap());
+    assert_eq!(other, kept, "the table below stays the same one");
+    let mut other = Builder::default();
+    other.push("dc=y", &entry(&["eve@y.example"])).unwrap();
+    let other = Kept::base(&other.finish().0);
+    assert_eq!(Kept::read(&other, Some(&changes)).unwrap().len(), 1, "changes of another table");
 }

@@ -135,6 +135,27 @@ fn document_with_everything() -> String {
         [[user]]
         name = "carol"
         password = "{ARGON2ID}"
+        [[directory]]
+        name = "corp"
+        servers = ["ldaps://dc1.example", "ldaps://[::1]:1636"]
+        kind = "active-directory"
+        tls_ca_file = "cert.pem"
+        bind_dn = "cn=reader,dc=example"
+        password_file = "secret"
+        base = "dc=example"
+        filter = "(mail=*@example.org)"
+        mail_attribute = "m"
+        alias_attributes = ["a", "b"]
+        member_attributes = ["c"]
+        forward_attributes = ["d"]
+        attributes = ["department"]
+        page_size = 10
+        poll_interval = "2s"
+        reload_interval = "3s"
+        shrink_percent_max = 4
+        logon = true
+        logon_attributes = ["uid"]
+        logon_cache = "5s"
         [[recipient]]
         address = "Bob@ours.example"
         aliases = ["robert@ours.example", "b@ours.example"]
@@ -216,6 +237,7 @@ fn the_dump_loads_again_to_the_same() {
     assert_eq!(first.org.receive_connectors, again.org.receive_connectors);
     assert_eq!(first.org.send_connectors, again.org.send_connectors);
     assert!(first.org.users == again.org.users, "users differ");
+    assert_eq!(first.org.directories, again.org.directories);
     let handling = |loaded: &Loaded| {
         let handling = &loaded.org.handling;
         let entries: Vec<_> = loaded.org.recipients().iter().map(|recipient| recipient.entry()).collect();

@@ -7,6 +7,7 @@ pub mod auth;
 pub mod categorize;
 pub mod deliver;
 pub mod dns;
+pub mod ldap;
 pub mod limits;
 pub mod receive;
 pub mod swap;

@@ -3,6 +3,7 @@
 
 mod back_pressure;
 mod destination;
+mod directory;
 mod node;
 mod org;
 mod recipient;
@@ -10,6 +11,7 @@ mod rule;
 
 use self::back_pressure::back_pressure_value;
 use self::destination::destination_value;
+use self::directory::directory_value;
 use self::node::{cluster_value, node_value, peer_value, peers_value};
 use self::org::{domain_value, receive_value, retry_value, send_value, user_value};
 use self::recipient::{contact_value, group_value, recipient_value};
@@ -68,6 +70,9 @@ impl Loaded {
                 }
                 "user" => {
                     self.org.users.iter().for_each(|u| write(&mut out, section, |key| user_value(u, key, secrets)))
+                }
+                "directory" => {
+                    self.org.directories.iter().for_each(|d| write(&mut out, section, |key| directory_value(d, key)))
                 }
                 "recipient" | "group" | "contact" => self.recipients_of(section, &mut out),
                 "remote_domain" => {

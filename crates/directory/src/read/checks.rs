@@ -26,6 +26,7 @@ pub fn check(document: &Document<'_>, read: &Read) {
     twice("rule", read.rules.iter().map(|r| (r.value.name.to_string(), r.at)).collect());
     let spaces = read.remote.iter().flat_map(|r| r.value.domains.iter().map(|space| (space.to_string(), r.at)));
     twice("remote_domain", spaces.collect());
+    twice("directory", read.directories.iter().map(|d| (d.value.name.to_lowercase(), d.at)).collect());
     twice("user", read.users.iter().map(|u| (u.value.name.to_lowercase(), u.at)).collect());
     singles_of_users(document, read);
     for (i, later) in read.receive.iter().enumerate() {
@@ -190,8 +191,12 @@ fn users_and_mechanisms(document: &Document<'_>, read: &Read) {
     if let (Some(user), true) = (read.users.first(), logons.is_empty()) {
         document.warning(user.at, "no receive connector has the permission \"users\": nobody can log on");
     }
-    if let (Some(connector), true) = (logons.first(), read.users.is_empty()) {
-        document.warning(connector.connector.at, "this connector is for users, but there is no [[user]]");
+    let elsewhere = read.directories.iter().any(|directory| directory.value.logon.is_some());
+    if let (Some(connector), true) = (logons.first(), read.users.is_empty() && !elsewhere) {
+        document.warning(
+            connector.connector.at,
+            "this connector is for users, but there is no [[user]], and no [[directory]] with logon",
+        );
     }
     for connector in logons {
         let auth = connector.connector.value.auth;

@@ -2,6 +2,7 @@
 
 use super::checks;
 use super::destination::destinations;
+use super::directory::directory;
 use super::document::Document;
 use super::domain::accepted_domain;
 use super::people;
@@ -13,6 +14,7 @@ use super::send::send_connector;
 use super::user::user;
 use crate::domain::AcceptedDomain;
 use crate::handling::Handling;
+use crate::ldap::Directory;
 use crate::org::{Org, Parts};
 use crate::recipients::Recipients;
 use crate::remote::RemoteDomain;
@@ -38,6 +40,7 @@ pub struct Read {
     pub receive: Vec<Placed>,
     pub send: Vec<At<SendConnector>>,
     pub users: Vec<At<User>>,
+    pub directories: Vec<At<Directory>>,
     pub entries: Vec<PlacedEntry>,
     pub remote: Vec<At<RemoteDomain>>,
     pub rules: Vec<At<Rule>>,
@@ -56,6 +59,7 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
             .filter_map(|s| send_connector(s, name, context.disk))
             .collect(),
         users: document.repeated("user").iter().filter_map(user).collect(),
+        directories: document.repeated("directory").iter().filter_map(|s| directory(s, context.disk)).collect(),
         entries: entries(document),
         remote: document.repeated("remote_domain").iter().filter_map(rule::remote_domain).collect(),
         rules: document.repeated("rule").iter().filter_map(rule::rule).collect(),
@@ -79,6 +83,7 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
         receive_connectors: arcs(read.receive.iter().map(|c| c.connector.value.clone()).filter(|c| c.is_for(name))),
         send_connectors: arcs(read.send.iter().map(|c| c.value.clone())),
         users: arcs(read.users.iter().map(|u| u.value.clone())),
+        directories: arcs(read.directories.iter().map(|d| d.value.clone())),
         retry,
         destinations,
         handling: Arc::new(Handling::new(

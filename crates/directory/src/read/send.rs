@@ -95,6 +95,11 @@ fn authorities(section: &Section<'_, '_>, tls: SendTls, disk: &dyn Disk) -> Opti
     if tls != SendTls::Verify {
         section.warning("tls_ca_file", "tls_ca_file has no effect without tls = \"verify\"");
     }
+    pem_authorities(section, &file, disk)
+}
+
+/// The authorities in a file of the key `tls_ca_file`.
+pub fn pem_authorities(section: &Section<'_, '_>, file: &At<String>, disk: &dyn Disk) -> Option<Authorities> {
     let pem = section.document().read_file(disk, &file.value, file.at)?;
     if !String::from_utf8_lossy(&pem).contains("-----BEGIN CERTIFICATE-----") {
         section.problem("tls_ca_file", format!("{} holds no certificate in PEM form", file.value));
@@ -122,6 +127,16 @@ fn credentials(section: &Section<'_, '_>, to: Option<&SendTo>, tls: SendTls, dis
     if tls == SendTls::Off {
         section.problem("username", "the password would be sent in the clear; write tls = \"require\" or \"verify\"");
     }
+    with_password(section, username, &file, disk)
+}
+
+/// A name, and the password in the first line of a file of the key `password_file`.
+pub fn with_password(
+    section: &Section<'_, '_>,
+    username: At<String>,
+    file: &At<String>,
+    disk: &dyn Disk,
+) -> Option<Credentials> {
     let bytes = section.document().read_file(disk, &file.value, file.at)?;
     let text = String::from_utf8_lossy(&bytes);
     let password = text.lines().next().unwrap_or_default();

@@ -69,6 +69,12 @@ impl Builder {
         self.table.count == 0
     }
 
+    /// The table so far: those who are in it can be found by their keys.
+    pub fn so_far(&mut self) -> &Table {
+        self.table.keys.sort_unstable();
+        &self.table
+    }
+
     /// The table, and what clashed.
     pub fn finish(mut self) -> (Table, Vec<Clash>) {
         self.table.bytes.shrink_to_fit();

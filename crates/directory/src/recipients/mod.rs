@@ -7,12 +7,14 @@
 mod address;
 mod builder;
 mod entry;
+mod kept;
 mod record;
 mod table;
 mod whole;
 
 pub use builder::{Builder, CLASHES_MAX, Clash, Full, TABLE_BYTES_MAX};
 pub use entry::{Entry, Forward, Is, Senders};
+pub use kept::Kept;
 pub use record::Recipient;
 pub use table::Table;
 pub use whole::{Change, Recipients};

@@ -78,6 +78,26 @@ impl Recipients {
         Ok(Recipients { layers: above.into_iter().chain([base]).collect(), unread: false })
     }
 
+    /// One source: its table, what changed since above it, and which records of the table do not count.
+    pub(super) fn of_tables(base: Table, above: Table, gone: HashSet<u32>) -> Recipients {
+        let below = Layer { table: Arc::new(base), gone: Arc::new(gone) };
+        let above = (!above.is_empty()).then(|| Layer { table: Arc::new(above), gone: Arc::default() });
+        Recipients { layers: above.into_iter().chain([below]).collect(), unread: false }
+    }
+
+    /// The large table of one source.
+    pub fn base(&self) -> Option<&Arc<Table>> {
+        self.layers.last().map(|layer| &layer.table)
+    }
+
+    /// What changed since the source was read whole, to be kept beside what [`Kept::base`](super::Kept::base) gave.
+    pub fn kept_changes(&self, base: &[u8]) -> Option<Vec<u8>> {
+        let (below, above) = self.layers.split_last()?;
+        let nothing = Table::default();
+        let above = above.first().map_or(&nothing, |layer| &layer.table);
+        Some(super::Kept::changes(base, above, &below.gone))
+    }
+
     /// Who has this address.
     pub fn get(&self, address: &Mailbox) -> Option<Recipient<'_>> {
         if self.layers.is_empty() {
@@ -127,8 +147,7 @@ impl Recipients {
 
 impl From<Table> for Recipients {
     fn from(table: Table) -> Recipients {
-        let layer = |table| Layer { table: Arc::new(table), gone: Arc::default() };
-        Recipients { layers: (!table.is_empty()).then(|| layer(table)).into_iter().collect(), unread: false }
+        Recipients::of_tables(table, Table::default(), HashSet::new())
     }
 }
 

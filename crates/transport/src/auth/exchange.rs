@@ -194,7 +194,7 @@ impl SessionCallback for Answers {
         // Nobody by that name: keys that nothing fits, the same salt each time somebody asks, the costs of a real user.
         let costs = self.org.users.iter().filter_map(|user| match user.password {
             Stored::ScramSha256 { iterations, .. } => Some(iterations),
-            Stored::Argon2id(_) => None,
+            Stored::Argon2id(_) | Stored::Directory(_) => None,
         });
         let costs = self.passwords.pick(&name, &costs.collect::<Vec<u32>>()).copied();
         let (salt, nothing) = (self.passwords.decoy_salt(&name), [0; 32]);

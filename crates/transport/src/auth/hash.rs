@@ -24,6 +24,8 @@ pub fn verify(stored: &Password, password: &[u8]) -> bool {
             let Some(iterations) = NonZeroU32::new(*iterations) else { return false };
             constant_time::verify_slices_are_equal(&scram_keys(password, salt, iterations).stored, stored_key).is_ok()
         }
+        // Only a bind can tell.
+        Password::Directory(_) => false,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The check of a password that was sent: on a thread of its own, few at once, and not again for one that was right before.
 
+use super::directories::Directories;
 use super::hash;
 use aws_lc_rs::hmac;
 use directory::{Org, Password, User};
@@ -24,6 +25,18 @@ struct Shared {
     key: hmac::Key,
     at_once: Semaphore,
     right: Mutex<Right>,
+    directories: Directories,
+}
+
+/// What a check says.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// The password is right: of this user.
+    Right(Arc<User>),
+    /// It is wrong, or there is no such user.
+    Wrong,
+    /// No directory that may know the user answers.
+    Later,
 }
 
 /// Two generations: the older one goes when the younger one is full.
@@ -39,14 +52,24 @@ impl Passwords {
         let mut key = [0; 32];
         chance.fill(&mut key);
         let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
-        Passwords {
-            shared: Arc::new(Shared { key, at_once: Semaphore::new(CHECKS_AT_ONCE_MAX), right: Mutex::default() }),
-        }
+        let at_once = Semaphore::new(CHECKS_AT_ONCE_MAX);
+        let directories = Directories::new(key.clone());
+        Passwords { shared: Arc::new(Shared { key, at_once, right: Mutex::default(), directories }) }
     }
 
-    /// The user of that name, if `password` is the right one. A name that nobody has takes as long to be refused: its password is
-    /// measured against that of some user.
-    pub async fn check(&self, org: &Org, name: &str, password: Vec<u8>) -> Option<Arc<User>> {
+    /// The user of that name, if `password` is the right one: of the document, and if it has none of that name, of the directories. A
+    /// name that nobody has takes as long to be refused: its password is measured against that of some user. `now_ms` is monotonic.
+    pub async fn check(&self, org: &Org, now_ms: u64, name: &str, password: Vec<u8>) -> Verdict {
+        if org.user(name).is_none() {
+            match self.shared.directories.check(org, now_ms, name, &password).await {
+                Verdict::Wrong => {}
+                told => return told,
+            }
+        }
+        self.of_document(org, name, password).await.map_or(Verdict::Wrong, Verdict::Right)
+    }
+
+    async fn of_document(&self, org: &Org, name: &str, password: Vec<u8>) -> Option<Arc<User>> {
         let known = org.user(name);
         let measured = known.or_else(|| self.pick(name, &org.users))?.clone();
         let print = self.print(&measured, &password);
@@ -76,6 +99,7 @@ impl Passwords {
         let stored = match &user.password {
             Password::Argon2id(hash) => hash.as_bytes(),
             Password::ScramSha256 { stored_key, .. } => stored_key,
+            Password::Directory(name) => name.as_bytes(),
         };
         self.shared.digest(&[user.name.as_bytes(), stored, password])
     }
@@ -90,19 +114,24 @@ impl Passwords {
 
 impl Shared {
     fn digest(&self, parts: &[&[u8]]) -> [u8; 32] {
-        let mut context = hmac::Context::with_key(&self.key);
-        for part in parts {
-            context.update(&(part.len() as u64).to_le_bytes());
-            context.update(part);
-        }
-        let mut digest = [0; 32];
-        digest.copy_from_slice(context.sign().as_ref());
-        digest
+        digest(&self.key, parts)
     }
 
     fn right(&self) -> std::sync::MutexGuard<'_, Right> {
         self.right.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// 32 bytes that stand for these parts, and for no others.
+pub(super) fn digest(key: &hmac::Key, parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = hmac::Context::with_key(key);
+    for part in parts {
+        context.update(&(part.len() as u64).to_le_bytes());
+        context.update(part);
+    }
+    let mut digest = [0; 32];
+    digest.copy_from_slice(context.sign().as_ref());
+    digest
 }
 
 impl Right {
@@ -138,8 +167,12 @@ mod tests {
     async fn a_right_password_is_remembered_and_a_changed_one_forgets_it() {
         let passwords = Passwords::new(&RealChance);
         let (before, after) = (org(&[("bob", "pencil")]), org(&[("bob", "crayon")]));
-        let check = async |org: &Org, name: &str, password: &str| {
-            passwords.check(org, name, password.as_bytes().to_vec()).await.map(|user| user.name.to_string())
+        let check = async |org: &Org, name: &str, password: &str| match passwords
+            .check(org, 0, name, password.as_bytes().to_vec())
+            .await
+        {
+            Verdict::Right(user) => Some(user.name.to_string()),
+            Verdict::Wrong | Verdict::Later => None,
         };
         assert_eq!(check(&before, "bob", "wrong").await, None);
         assert_eq!(check(&before, "mallory", "pencil").await, None, "nobody is never right");

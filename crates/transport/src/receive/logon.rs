@@ -2,7 +2,7 @@
 
 use super::session::Session;
 use super::settings;
-use crate::auth::{Claim, Exchange, Mechanism, Step};
+use crate::auth::{Claim, Exchange, Mechanism, Step, Verdict};
 use directory::User;
 use mail::{Enhanced, Reply};
 use metrics::counter;
@@ -48,9 +48,15 @@ impl Session<'_> {
     }
 
     async fn check(&mut self, Claim { name, password }: Claim) {
-        match self.shared.passwords.check(&self.visitor.org, &name, password).await {
-            Some(user) => self.logged_on(user),
-            None => self.logon_failed(&name),
+        let now_ms = self.shared.world.clock.mono_ms();
+        match self.shared.passwords.check(&self.visitor.org, now_ms, &name, password).await {
+            Verdict::Right(user) => self.logged_on(user),
+            Verdict::Wrong => self.logon_failed(&name),
+            Verdict::Later => {
+                let reply = Reply::new(454, Enhanced::new(4, 7, 0), "the directory does not answer, try later");
+                self.refuse("directory_down", &reply);
+                self.say_no(reply);
+            }
         }
     }
 

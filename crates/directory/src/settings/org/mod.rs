@@ -1,6 +1,7 @@
 //! The sections of `org.toml`; the rows of each are in a file of their own.
 
 mod destination;
+mod directory;
 mod domain;
 mod receive;
 mod recipient;
@@ -48,6 +49,13 @@ pub static ORG: &[Section] = &[
     },
     Section { name: "destination", repeated: true, what: destination::WHAT, settings: destination::ROWS },
     Section { name: "user", repeated: true, what: "Somebody who may authenticate.", settings: user::ROWS },
+    Section {
+        name: "directory",
+        repeated: true,
+        what: "An LDAP directory that knows recipients, and perhaps users. It is only read. What it told last is kept on disk: mail goes on while it is \
+               away. Where two know the same address, the [[recipient]] of this document counts, then the first directory.",
+        settings: directory::ROWS,
+    },
     Section {
         name: "recipient",
         repeated: true,
