@@ -57,6 +57,8 @@ impl Destinations {
     /// The destination that mail for `domain` goes to, whose MX hosts are these, best first: by the domain, else by the first host that is
     /// in some destination.
     pub fn matching<'h>(&self, domain: &str, hosts: impl IntoIterator<Item = &'h str>) -> Option<&Arc<Destination>> {
-        self.by_domain.get(domain).or_else(|| hosts.into_iter().find_map(|host| self.by_mx.get(host.trim_end_matches('.'))))
+        self.by_domain
+            .get(domain)
+            .or_else(|| hosts.into_iter().find_map(|host| self.by_mx.get(host.trim_end_matches('.'))))
     }
 }

@@ -17,7 +17,10 @@ pub fn destinations(document: &Document<'_>) -> Destinations {
     for (at, one) in written.iter().enumerate() {
         if let Some(first) = written[..at].iter().find(|first| first.value.name == one.value.name) {
             let line = document.line_of(first.at);
-            let text = format!("there is a [[destination]] \"{}\" already (line {line}); give each its own name", one.value.name);
+            let text = format!(
+                "there is a [[destination]] \"{}\" already (line {line}); give each its own name",
+                one.value.name
+            );
             document.problem(one.at, text);
         }
     }
@@ -84,11 +87,15 @@ mod tests {
         let document = Document::parse(Path::new("d"), text, settings::ORG).unwrap();
         let all = destinations(&document);
         assert!(!document.is_bad(), "{}", document.problems());
-        let of = |domain: &str, hosts: &[&str]| all.matching(domain, hosts.iter().copied()).map(|one| one.name.to_string());
+        let of =
+            |domain: &str, hosts: &[&str]| all.matching(domain, hosts.iter().copied()).map(|one| one.name.to_string());
         assert_eq!(of("GMail.com", &[]).as_deref(), Some("google"));
         assert_eq!(of("hosted.example", &["aspmx.l.google.com."]).as_deref(), Some("google"));
         assert_eq!(of("special.example", &["aspmx.l.google.com"]).as_deref(), Some("mine"));
-        assert_eq!(of("other.example", &["mx.unknown.example", "a.example.net", "b.google.com"]).as_deref(), Some("mine"));
+        assert_eq!(
+            of("other.example", &["mx.unknown.example", "a.example.net", "b.google.com"]).as_deref(),
+            Some("mine")
+        );
         assert_eq!(of("other.example", &["mx.unknown.example"]), None);
         let google = all.all().iter().find(|one| &*one.name == "google").unwrap();
         assert_eq!((google.connections_max, google.messages_per_connection), (3, None), "taken over whole");

@@ -83,6 +83,11 @@ impl Node {
         self.org.load()
     }
 
+    /// What spools are delivered with.
+    pub(crate) fn kit(&self) -> &Kit {
+        &self.kit
+    }
+
     /// All spools that mail is delivered from.
     pub(crate) fn spools(&self) -> Spools {
         let others = self.copies.as_ref().map(|copies| copies.taken.spools());

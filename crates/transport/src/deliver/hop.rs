@@ -216,7 +216,8 @@ impl Hop {
     fn leave(self: &Arc<Hop>) {
         let mut state = self.lock();
         state.live -= 1;
-        if self.center.is_stopping() {
+        // Nobody is left to send what was taken.
+        if self.center.is_stopping() || state.live == 0 && self.is_in_line() {
             let works = std::mem::take(&mut state.stash);
             drop(state);
             drop(works);

@@ -85,6 +85,7 @@ impl Plan {
         let narrower = |own: u32, other: Option<u32>| other.map_or(own, |other| own.min(other.max(1)));
         self.messages_per_connection = narrower(self.messages_per_connection, to.messages_per_connection);
         self.recipients_max = narrower(self.recipients_max, to.recipients_per_message);
+        self.idle_ms = self.idle_ms.min(SHARED_IDLE_MS);
     }
 
     fn by(connector: &SendConnector, to: To, protocol: Protocol) -> Plan {
@@ -133,6 +134,9 @@ impl Plan {
         }
     }
 }
+
+/// So long a place that other queues may need is kept for the next message.
+const SHARED_IDLE_MS: u64 = 2_000;
 
 /// Mail that the next change of configuration will route anew.
 fn misrouted(why: &'static str) -> Reply {

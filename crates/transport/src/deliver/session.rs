@@ -139,8 +139,8 @@ impl<'h> Session<'h> {
                     self.leave();
                 }
             }
-            Next::Wait => {}
-            Next::Leave => self.leave(),
+            Next::Wait if !self.permit.as_ref().is_some_and(Permit::is_crowded) => {}
+            Next::Wait | Next::Leave => self.leave(),
         }
     }
 
@@ -201,7 +201,8 @@ impl<'h> Session<'h> {
         let uncertain = done.outcomes.iter().filter(|outcome| matches!(outcome, Heard::Uncertain(_))).count();
         metrics.uncertain.increment(uncertain as u64);
         let (work, told) = parcel::outcomes(done, self.plan.protocol);
-        let slow = told.iter().any(|(_, outcome)| matches!(outcome, Outcome::Deferred { reply } if asks_for_less(reply)));
+        let slow =
+            told.iter().any(|(_, outcome)| matches!(outcome, Outcome::Deferred { reply } if asks_for_less(reply)));
         let (mut taken, mut failed) = (0, 0);
         for (_, outcome) in &told {
             match outcome {

@@ -1,7 +1,7 @@
 //! Who is at the other end of a session, and what that allows: the connector, the principal, the address that counts.
 
-use super::{Asker, settings};
 use super::report::Reason;
+use super::{Asker, settings};
 use crate::limits::{Allowance, Doors, Pass, Rate, Refusal};
 use directory::{Grants, Org, Principal, Protocol, ReceiveConnector, User};
 use mail::{Enhanced, Reply, trace_header};
@@ -131,7 +131,8 @@ impl Visitor {
     /// Counts a message. The error says why it is one too many: of its source or user on this connector, or of its user everywhere. `now_ms`
     /// is monotonic, here and below.
     pub fn count_message(&self, now_ms: u64) -> Result<(), (Reason, Reply)> {
-        let too_many = |reason| Err((reason, Reply::new(451, Enhanced::new(4, 7, 1), "too many messages, try again in a minute")));
+        let too_many =
+            |reason| Err((reason, Reply::new(451, Enhanced::new(4, 7, 1), "too many messages, try again in a minute")));
         if !self.rate.take(now_ms, self.connector.limits.message_rate_per_minute) {
             return too_many("message_rate");
         }

@@ -37,9 +37,11 @@ impl Bucket {
         self.rate
     }
 
-    /// Up to `want` tokens. Fewer: there are none for now.
+    /// Up to `want` tokens. Fewer: there are none for now, for nobody, until it is ready again.
     pub fn take(&mut self, want: usize, now_ms: u64) -> usize {
-        self.fill(now_ms);
+        if self.ready_at_ms(now_ms) > now_ms {
+            return 0;
+        }
         let count = (self.parts / TOKEN).min(want as u64);
         self.parts -= count * TOKEN;
         self.dry |= count < want as u64;
@@ -96,9 +98,12 @@ mod tests {
         // Five tokens are worth a connection: 51 come in a minute.
         let ready = bucket.ready_at_ms(0);
         assert_eq!(ready, 5_883);
-        assert_eq!((bucket.ready_at_ms(ready), bucket.take(9, ready)), (ready, 5));
+        assert_eq!((bucket.take(9, ready - 1), bucket.ready_at_ms(ready), bucket.take(9, ready)), (0, ready, 5));
         let slow = &mut Bucket::new(1, 0);
-        assert_eq!((slow.take(2, 0), slow.ready_at_ms(0), slow.take(1, 59_999), slow.take(1, 60_000)), (1, 60_000, 0, 1));
+        assert_eq!(
+            (slow.take(2, 0), slow.ready_at_ms(0), slow.take(1, 59_999), slow.take(1, 60_000)),
+            (1, 60_000, 0, 1)
+        );
     }
 
     proptest! {

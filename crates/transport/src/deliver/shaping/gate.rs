@@ -33,7 +33,13 @@ impl Gate {
     /// Inside a tokio runtime.
     pub fn new(name: &Arc<str>, bounds: Bounds, clock: &Arc<dyn Clock>) -> Gate {
         let lane = Mutex::new(Lane::new(bounds, clock.mono_ms()));
-        Gate { name: name.clone(), clock: clock.clone(), runtime: Handle::current(), lane, timed: AtomicBool::new(false) }
+        Gate {
+            name: name.clone(),
+            clock: clock.clone(),
+            runtime: Handle::current(),
+            lane,
+            timed: AtomicBool::new(false),
+        }
     }
 
     pub fn set_bounds(&self, bounds: Bounds) {
