@@ -8,8 +8,10 @@ pub mod cluster;
 pub mod dialog;
 pub mod etcd;
 pub mod next_hop;
+pub mod organization;
 pub mod process;
 pub mod sim;
+pub mod sites;
 pub mod two;
 pub mod wire;
 

@@ -3,6 +3,7 @@
 use crate::target::LmtpTarget;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// A domain whose mail is ours.
@@ -10,14 +11,42 @@ use std::sync::Arc;
 pub struct AcceptedDomain {
     /// `example.org`, or `*.example.org` for that domain and all below it; lower case.
     pub name: Arc<str>,
+    /// Whose all of its recipients are.
+    pub domain_type: DomainType,
     /// Where its mail goes.
     pub deliver: Deliver,
+    /// The servers that deliver it, in lower case; `None`: each delivers what it has.
+    pub servers: Option<Vec<Box<str>>>,
+    /// What a server of these does with a message that it has.
+    pub local_preference: LocalPreference,
     /// Local parts that exist beside those of the organization's table, as [`AcceptedDomain::mailbox_name`] writes them.
     pub recipients: Option<HashSet<Box<str>>>,
     /// Who is neither in `recipients` nor in the organization's table does not exist.
     pub refuses_unknown: bool,
     /// `bob+anything` is `bob`.
     pub plus_addressing: bool,
+}
+
+/// Whose the recipients of an accepted domain are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DomainType {
+    /// All are ours.
+    Authoritative,
+    /// Some are ours; the others are those of another system, which send connectors lead to.
+    InternalRelay,
+    /// None is ours: we only take mail for them.
+    ExternalRelay,
+}
+
+/// What a server that delivers an accepted domain does with its mail (behaviours 3.8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LocalPreference {
+    /// Delivers it; while its own store cannot be reached, another server of its site does.
+    Prefer,
+    /// Delivers it, or keeps it until its own store is back.
+    Strict,
+    /// Lets another server of its site deliver it, if there is one.
+    Avoid,
 }
 
 /// Where the mail of an accepted domain goes.
@@ -107,6 +136,19 @@ impl<T> DomainMap<T> {
             Some(parent) => self.below.get(parent),
             None => self.exact.get(space),
         }
+    }
+
+    /// What is known about a domain, the most specific first, as long as `see` goes on.
+    pub fn levels<'m>(&'m self, domain: &str, mut see: impl FnMut(&'m T) -> ControlFlow<()>) {
+        let mut buffer = [0_u8; LOWER_MAX];
+        let lower = match domain.is_ascii().then(|| lower_ascii(domain, &mut buffer)).flatten() {
+            Some(lower) => Cow::Borrowed(lower),
+            None => Cow::Owned(domain.to_lowercase()),
+        };
+        let parents = std::iter::successors(Some(&*lower), |name| name.split_once('.').map(|(_, parent)| parent));
+        let below = parents.take_while(|_| !self.below.is_empty()).filter_map(|name| self.below.get(name));
+        let mut all = self.exact.get(&*lower).into_iter().chain(below).chain(&self.any);
+        let _ = all.try_for_each(&mut see);
     }
 
     fn get_lower(&self, domain: &str) -> Option<&T> {

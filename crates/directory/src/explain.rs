@@ -2,15 +2,15 @@
 
 mod answers;
 mod question;
+mod route;
 mod sender;
 
-pub use answers::{Answers, Asker, Explained};
+pub use answers::{Answers, Caller, Explained};
 pub use question::Question;
 
-use crate::org::{Org, RecipientAnswer, Route};
+use crate::org::{Org, RecipientAnswer};
 use crate::permission::Grants;
 use crate::receive::{BareNewline, Protocol, ReceiveConnector, ReceiveTls};
-use crate::send::{SendConnector, SendTo};
 use crate::unit::{bytes_text, duration_text};
 use mail::Mailbox;
 use std::fmt::Write;
@@ -52,7 +52,7 @@ impl Org {
             for answers in answers {
                 self.explain_recipient(&mut out, answers, rcpt);
             }
-            let _ = writeln!(out, "Mail to {rcpt} goes {}.", self.explain_route(rcpt));
+            self.explain_route(&mut out, rcpt, question.size_bytes.unwrap_or_default());
         }
         out
     }
@@ -73,24 +73,11 @@ impl Org {
             RecipientAnswer::Accept | RecipientAnswer::RelayDenied => "",
         };
         let when = match answers.who {
-            Asker::Peer => "Without logging on",
-            Asker::Server => "As a server of the organization",
-            Asker::User | Asker::Users => "After logging on",
+            Caller::Peer => "Without logging on",
+            Caller::Server => "As a server of the organization",
+            Caller::User | Caller::Users => "After logging on",
         };
         let _ = writeln!(out, "{when}, RCPT TO:<{rcpt}> is {said} ({ours}{why}).");
-    }
-
-    fn explain_route(&self, rcpt: &Mailbox) -> String {
-        match self.route(rcpt) {
-            Route::Maildir(domain) => {
-                format!("into the Maildir of {} in {}", domain.mailbox_name(rcpt.local()), rcpt.domain_lower())
-            }
-            Route::Lmtp(target) => format!("over LMTP to {target}"),
-            Route::Connector(connector) => {
-                format!("out through send connector \"{}\": {}", connector.name, way(&connector))
-            }
-            Route::Unreachable(reason) => format!("nowhere and waits: {reason}"),
-        }
     }
 }
 
@@ -103,10 +90,10 @@ fn explain_connector(out: &mut String, connector: &ReceiveConnector, answers: &[
     }
     for Answers { who, grants, .. } in answers {
         let who = match who {
-            Asker::Peer if connector.externally_secured => "Known by their address as our servers",
-            Asker::Peer => "Without logging on",
-            Asker::Server => "As a server of the organization",
-            Asker::User | Asker::Users => "A user who has logged on",
+            Caller::Peer if connector.externally_secured => "Known by their address as our servers",
+            Caller::Peer => "Without logging on",
+            Caller::Server => "As a server of the organization",
+            Caller::User | Caller::Users => "A user who has logged on",
         };
         let _ = writeln!(out, "  {who}: {}.", may(*grants));
     }
@@ -172,15 +159,5 @@ fn auth(connector: &ReceiveConnector) -> String {
         (true, _) => "no AUTH".into(),
         (false, true) => format!("AUTH {words} even without TLS"),
         (false, false) => format!("AUTH {words} under TLS"),
-    }
-}
-
-fn way(connector: &SendConnector) -> String {
-    match &connector.to {
-        SendTo::SmartHosts(hosts) => {
-            format!("smart hosts {}", hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
-        }
-        SendTo::Mx => "the MX hosts of the domain".into(),
-        SendTo::Lmtp(target) => format!("LMTP to {target}"),
     }
 }

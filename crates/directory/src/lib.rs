@@ -9,6 +9,7 @@ mod base64;
 mod destination;
 mod domain;
 mod dump;
+mod dynamic;
 mod explain;
 mod handling;
 mod hidden;
@@ -28,10 +29,12 @@ mod receive;
 pub mod recipients;
 mod remote;
 mod retry;
+mod routing;
 mod rule;
 mod send;
 pub mod settings;
 mod target;
+pub mod topology;
 mod unit;
 mod usage;
 mod user;
@@ -39,9 +42,9 @@ mod words;
 
 pub use back_pressure::{BackPressure, Tarpit, Thresholds};
 pub use destination::{Destination, Destinations};
-pub use domain::{AcceptedDomain, Deliver};
+pub use domain::{AcceptedDomain, Deliver, DomainType, LocalPreference};
 pub use dump::Secrets;
-pub use explain::{Answers, Asker, Explained, Question};
+pub use explain::{Answers, Caller, Explained, Question};
 pub use handling::Handling;
 pub use hidden::{HIDDEN, fill_passwords, hide_both, hide_passwords};
 pub use limits::{MessageLimits, SizeLimits};
@@ -50,7 +53,7 @@ pub use node::{
     Cluster, ClusterUser, DnsServers, HttpSettings, JournalSettings, Log, LogFormat, LogLevel, Node, NodeLimits, Peer,
     Peers, Spread, TlsFiles, Trace,
 };
-pub use org::{Listener, Org, RecipientAnswer, Route, SenderAnswer};
+pub use org::{Listener, Org, RecipientAnswer, SenderAnswer};
 pub use pattern::AddressPattern;
 pub use permission::{Grants, Group, Principal, Single, Who};
 pub use problem::{Problem, Problems};
@@ -60,8 +63,9 @@ pub use receive::{
 };
 pub use remote::RemoteDomain;
 pub use retry::Retry;
+pub use routing::{Route, ServersOf, Trip};
 pub use rule::{Action, HeaderTest, Rule};
-pub use send::{Authorities, Credentials, SendConnector, SendTls, SendTo, Timeouts};
+pub use send::{AddressSpace, Authorities, Credentials, SendConnector, SendTls, SendTo, Timeouts};
 pub use target::{Host, HostPort, LmtpTarget};
 pub use unit::{bytes_text, duration_text, parse_bytes, parse_duration_ms};
 pub use usage::Usage;

@@ -21,14 +21,14 @@ pub struct SizeLimits {
 }
 
 impl SizeLimits {
-    /// The bound for a message to somebody whose own bound is this one. Between two of ours that both have one, the organization's does
-    /// not count. (The connector's counts in any case; the session sees to it.)
+    /// The bound for a message to somebody whose own bound is this one. Between two of ours who may have more than the organization allows,
+    /// they may. (The connector's counts in any case; the session sees to it.)
     pub fn to(self, recipient: Option<u64>) -> Option<u64> {
         if self.exempt {
             return None;
         }
-        match (self.sender, recipient) {
-            (Some(sender), Some(recipient)) => Some(sender.min(recipient)),
+        match (self.organization, self.sender, recipient) {
+            (Some(organization), Some(sender), Some(recipient)) => Some(recipient.min(organization.max(sender))),
             _ => least(self.organization, recipient),
         }
     }
@@ -55,7 +55,13 @@ mod tests {
         assert_eq!(bound(Some(10), None, Some(50)), Some(10), "a stranger's mail stays below the organization's");
         assert_eq!(bound(Some(10), Some(40), None), Some(10), "only one of them may more");
         assert_eq!(bound(Some(10), Some(40), Some(50)), Some(40));
-        assert_eq!(bound(Some(10), Some(5), Some(50)), Some(5));
+        assert_eq!(
+            bound(Some(10), Some(5), Some(50)),
+            Some(10),
+            "a sender that takes little itself sends as much as others"
+        );
+        assert_eq!(bound(Some(10), Some(40), Some(5)), Some(5));
+        assert_eq!(bound(None, Some(40), Some(50)), Some(50));
         assert_eq!(SizeLimits { exempt: true, organization: Some(1), sender: None }.to(Some(1)), None);
     }
 }

@@ -1,7 +1,8 @@
 //! The organization, compiled: which connector a connection meets, whether a sender and a recipient are welcome, where mail goes.
 
 use crate::destination::Destinations;
-use crate::domain::{AcceptedDomain, Deliver, DomainMap};
+use crate::domain::{AcceptedDomain, DomainMap};
+use crate::dynamic::Dynamic;
 use crate::handling::Handling;
 use crate::ldap::Directory;
 use crate::permission::{Grants, Group, Principal};
@@ -9,14 +10,15 @@ use crate::range::IpRange;
 use crate::receive::{Protocol, ReceiveConnector};
 use crate::recipients::{Recipient, Recipients};
 use crate::retry::Retry;
+use crate::routing::Routing;
 use crate::send::SendConnector;
-use crate::target::LmtpTarget;
+use crate::topology::Topology;
 use crate::user::User;
 use mail::{Enhanced, Mailbox, Reply, ReversePath};
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The organization document, valid and ready to be asked. Share it as `Arc<Org>`; a reload makes a new one.
 #[derive(Clone, Debug)]
@@ -42,9 +44,11 @@ pub struct Org {
     /// Everybody whom the document itself names.
     own_recipients: Recipients,
     recipients: Recipients,
+    /// Made when it is asked for the first time.
+    dynamic: Arc<OnceLock<Dynamic>>,
     choices: Vec<Choice>,
     domains: DomainMap<Arc<AcceptedDomain>>,
-    spaces: DomainMap<Arc<SendConnector>>,
+    pub(crate) routing: Arc<Routing>,
     user_names: HashMap<Box<str>, Arc<User>>,
 }
 
@@ -61,6 +65,9 @@ pub struct Parts {
     pub handling: Arc<Handling>,
     /// Everybody whom the document itself names.
     pub recipients: Recipients,
+    pub topology: Topology,
+    /// The name of this node.
+    pub server: String,
 }
 
 /// One socket and one range of a connector. Sorted so that the first one that fits a connection is the one that counts.
@@ -112,19 +119,6 @@ pub enum RecipientAnswer {
     NotKnownYet,
 }
 
-/// Where mail for an address goes.
-#[derive(Clone, Debug)]
-pub enum Route {
-    /// Into a Maildir of this node.
-    Maildir(Arc<AcceptedDomain>),
-    /// To the LMTP server of an accepted domain.
-    Lmtp(LmtpTarget),
-    /// Out through a send connector (smart hosts, MX or LMTP, see [`SendConnector::to`]).
-    Connector(Arc<SendConnector>),
-    /// Nowhere: mail waits until the configuration says where to.
-    Unreachable(&'static str),
-}
-
 impl Org {
     /// Makes the maps that questions are answered from.
     pub(crate) fn compile(parts: Parts) -> Org {
@@ -132,16 +126,11 @@ impl Org {
         for domain in &parts.accepted_domains {
             domains.insert(&domain.name, Arc::clone(domain));
         }
-        let mut by_cost: Vec<&Arc<SendConnector>> = parts.send_connectors.iter().collect();
-        by_cost.sort_by_key(|connector| (connector.cost, connector.name.clone()));
-        let mut spaces = DomainMap::default();
-        for connector in by_cost {
-            connector.domains.iter().for_each(|space| spaces.insert(space, Arc::clone(connector)));
-        }
+        let routing = Routing::new(parts.topology, &parts.server, &parts.accepted_domains, &parts.send_connectors);
         Org {
             choices: choices(&parts.receive_connectors),
             domains,
-            spaces,
+            routing: Arc::new(routing),
             user_names: parts.users.iter().map(|user| (user.name.to_lowercase().into(), Arc::clone(user))).collect(),
             postmaster: parts.postmaster,
             accepted_domains: parts.accepted_domains,
@@ -157,6 +146,7 @@ impl Org {
             },
             directories: parts.directories,
             own_recipients: parts.recipients,
+            dynamic: Arc::default(),
         }
     }
 
@@ -241,7 +231,19 @@ impl Org {
 
     /// This organization with what its directories know now. Cheap: tables are shared, not copied.
     pub fn with_recipients(&self, of_directories: &Recipients) -> Org {
-        Org { recipients: self.own_recipients.and(of_directories), ..self.clone() }
+        let recipients = self.own_recipients.and(of_directories);
+        Org { recipients, dynamic: Arc::default(), ..self.clone() }
+    }
+
+    /// Members that a group has by their attributes, by the group's own address. The first question of a version of the recipients looks at
+    /// all of them: see [`Org::knows_dynamic_members`].
+    pub fn dynamic_members(&self, group: &Mailbox) -> &[Mailbox] {
+        self.dynamic.get_or_init(|| Dynamic::of(&self.recipients)).members(group)
+    }
+
+    /// [`Org::dynamic_members`] answers at once.
+    pub fn knows_dynamic_members(&self) -> bool {
+        self.dynamic.get().is_some()
     }
 
     /// Who has this address: as it is written, or without what stands behind a `+` where the domain says so.
@@ -252,21 +254,6 @@ impl Org {
             let base = has_plus.then(|| Mailbox::of_parts(&domain.mailbox_name(to.local()), to.domain()))?;
             self.recipients.get(&base)
         })
-    }
-
-    /// Where mail for `to` goes.
-    pub fn route(&self, to: &Mailbox) -> Route {
-        if let Some(domain) = self.accepted_domain(to.domain()) {
-            match &domain.deliver {
-                Deliver::Maildir => return Route::Maildir(Arc::clone(domain)),
-                Deliver::Lmtp(target) => return Route::Lmtp(target.clone()),
-                Deliver::Relay => {}
-            }
-        }
-        match self.spaces.get(to.domain()) {
-            Some(connector) => Route::Connector(Arc::clone(connector)),
-            None => Route::Unreachable("no send connector is for this domain"),
-        }
     }
 
     /// The accepted domain that `domain` belongs to.
@@ -287,11 +274,6 @@ impl Org {
     /// A send connector by name.
     pub fn send_connector(&self, name: &str) -> Option<&Arc<SendConnector>> {
         self.send_connectors.iter().find(|connector| &*connector.name == name)
-    }
-
-    /// The send connector that an address space as written belongs to: several may name it, one gets it.
-    pub(crate) fn owner_of_space(&self, space: &str) -> Option<&Arc<SendConnector>> {
-        self.spaces.get_space(space)
     }
 
     fn on_socket(&self, local: SocketAddr) -> impl Iterator<Item = &Choice> {

@@ -10,10 +10,18 @@ use std::sync::Arc;
 pub struct SendConnector {
     /// Its name, part of the name of its queues.
     pub name: Arc<str>,
-    /// Address spaces in lower case: `example.org`, `*.example.org` (that domain and all below it) or `*`.
-    pub domains: Vec<Box<str>>,
-    /// 1 to 100; the lower one is taken where two connectors have the same address space. A next hop that is down does not change that.
+    /// What it is for.
+    pub domains: Vec<AddressSpace>,
+    /// 1 to 100, of address spaces that say no cost of their own. A next hop that is down does not change it.
     pub cost: u32,
+    /// The servers that deliver through it, in lower case; `None`: each delivers what it has.
+    pub servers: Option<Vec<Box<str>>>,
+    /// Whether it is used at all.
+    pub enabled: bool,
+    /// Only servers in the sites of `servers` use it.
+    pub scoped: bool,
+    /// Larger messages do not go through it, in bytes.
+    pub message_bytes_max: Option<u64>,
     /// Where to.
     pub to: SendTo,
     /// Port for MX hosts and for smart hosts that name none.
@@ -36,6 +44,17 @@ pub struct SendConnector {
     pub hello: Arc<str>,
     /// The address that connections are made from.
     pub source: Option<IpAddr>,
+    /// `Received` and `Resent-*` fields go out with a message.
+    pub routing_headers: bool,
+}
+
+/// Domains that a send connector is for, and what it costs to send there through it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AddressSpace {
+    /// In lower case: `example.org`, `*.example.org` (that domain and all below it) or `*`.
+    pub space: Box<str>,
+    /// 1 to 100; the lowest sum of this and the path counts.
+    pub cost: u32,
 }
 
 /// Where a send connector delivers to.

@@ -1,5 +1,6 @@
 //! Values that a document names by a word, and the words.
 
+use crate::domain::{DomainType, LocalPreference};
 use crate::node::{LogFormat, LogLevel, Spread};
 use crate::permission::Group;
 use crate::receive::{AuthMechanisms, BareNewline, Extension, Protocol, ReceiveTls, RefusedDomains};
@@ -27,6 +28,8 @@ words! {
     Protocol { "smtp" = Smtp, "submission" = Submission, "lmtp" = Lmtp }
     ReceiveTls { "off" = Off, "offer" = Offer, "require" = Require, "implicit" = Implicit, "organization" = Organization }
     BareNewline { "reject" = Reject, "repair" = Repair }
+    DomainType { "authoritative" = Authoritative, "internal_relay" = InternalRelay, "external_relay" = ExternalRelay }
+    LocalPreference { "prefer" = Prefer, "strict" = Strict, "avoid" = Avoid }
     Usage { "custom" = Custom, "client" = Client, "internal" = Internal, "internet" = Internet, "partner" = Partner }
     Extension {
         "size" = Size,

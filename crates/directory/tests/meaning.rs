@@ -291,6 +291,7 @@ fn route(org: &Org, to: &str) -> String {
         Route::Lmtp(target) => format!("lmtp {target}"),
         Route::Connector(connector) => connector.name.to_string(),
         Route::Unreachable(_) => "unreachable".into(),
+        Route::Site(_) | Route::Servers(_) | Route::TooLarge(_) => unreachable!("these documents have one server"),
     }
 }
 

@@ -49,6 +49,9 @@ fn document_with_everything() -> String {
         plus_addressing = true
         [[accepted_domain]]
         name = "*.lmtp.example"
+        type = "internal_relay"
+        servers = ["mx.example.org", "mx9.example.org"]
+        local_preference = "avoid"
         deliver = "lmtp:unix:/run/l m\"tp"
         [[accepted_domain]]
         name = "relayed.example"
@@ -100,6 +103,20 @@ fn document_with_everything() -> String {
         listen = ["127.0.0.1:24"]
         protocol = "lmtp"
         tls = "off"
+        [[site]]
+        name = "North"
+        hub_site = true
+        [[site]]
+        name = "south"
+        [[site_link]]
+        name = "line"
+        sites = ["north", "South"]
+        cost = 3
+        message_size_max = "7MB"
+        [[server]]
+        name = "mx.example.org"
+        site = "north"
+        address = "10.0.0.1:2526"
         [[send_connector]]
         name = "hosts"
         smart_hosts = ["a.example:587", "[::1]"]
@@ -109,11 +126,16 @@ fn document_with_everything() -> String {
         username = "us"
         password_file = "secret"
         source = "10.0.0.1"
+        routing_headers = false
         [[send_connector]]
         name = "mx"
-        domains = ["*.x.example", "y.example"]
+        domains = ["*.x.example", "y.example;9", "SMTP:z.example;7"]
         mx = true
         cost = 7
+        servers = ["MX.example.org"]
+        enabled = false
+        scoped = true
+        message_size_max = "3MB"
         connections_max = 1
         messages_per_connection = 2
         idle_timeout = "0"
@@ -236,6 +258,11 @@ fn the_dump_loads_again_to_the_same() {
     assert_eq!(first.org.accepted_domains, again.org.accepted_domains);
     assert_eq!(first.org.receive_connectors, again.org.receive_connectors);
     assert_eq!(first.org.send_connectors, again.org.send_connectors);
+    let map = |loaded: &Loaded| {
+        let map = loaded.org.topology();
+        (map.sites.clone(), map.links.clone(), map.servers.clone())
+    };
+    assert_eq!(map(&first), map(&again));
     assert!(first.org.users == again.org.users, "users differ");
     assert_eq!(first.org.directories, again.org.directories);
     let handling = |loaded: &Loaded| {

@@ -11,6 +11,12 @@ pub enum EventKind {
     Receive,
     /// A session, a sender, a recipient or a message was refused.
     Refuse,
+    /// A recipient was written to by an alias: `recipients` has its own address, `context` the alias.
+    Resolve,
+    /// A group was expanded: `recipients` are its members, `context` names it.
+    Expand,
+    /// Somebody else gets it, or gets it too: `recipients` has who, `context` for whom and why (forwarding, contact, rule).
+    Redirect,
     /// An attempt failed; there will be another one.
     Defer,
     /// The next hop took the message for a recipient.
@@ -37,6 +43,9 @@ impl EventKind {
         match self {
             EventKind::Receive => "RECEIVE",
             EventKind::Refuse => "REFUSE",
+            EventKind::Resolve => "RESOLVE",
+            EventKind::Expand => "EXPAND",
+            EventKind::Redirect => "REDIRECT",
             EventKind::Defer => "DEFER",
             EventKind::Send => "SEND",
             EventKind::Deliver => "DELIVER",

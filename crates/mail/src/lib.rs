@@ -11,6 +11,8 @@ pub mod decimal;
 pub mod dsn;
 pub mod envelope;
 pub mod event;
+pub mod fields;
+pub mod firewall;
 pub mod header;
 pub mod id;
 pub mod journey;

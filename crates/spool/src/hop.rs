@@ -37,6 +37,11 @@ pub enum HopKey {
         /// `connector:NAME` or `domain:NAME`, as the organization document names them.
         of: Box<str>,
     },
+    /// Nowhere, ever: larger than something on its way takes. Its recipients fail at the first attempt.
+    TooLarge {
+        /// What takes no message of that size, and up to which it does.
+        what: Box<str>,
+    },
     /// No route: waits for a change of configuration, or expires.
     Unreachable {
         /// Why, for the operator. One of a few fixed texts, so that strangers cannot make queues with it.
@@ -78,6 +83,7 @@ impl fmt::Display for HopKey {
             HopKey::Mx { connector, domain } => write!(f, "mx:{connector}:{domain}"),
             HopKey::Site { site } => write!(f, "site:{site}"),
             HopKey::Servers { of } => write!(f, "servers:{of}"),
+            HopKey::TooLarge { what } => write!(f, "too-large:{what}"),
             HopKey::Unreachable { reason } => write!(f, "unreachable:{reason}"),
         }
     }

@@ -7,6 +7,7 @@ mod body;
 mod book;
 mod clean;
 mod cleaner;
+mod early;
 mod hop;
 mod index;
 mod journey;
@@ -30,8 +31,9 @@ mod words;
 mod work;
 
 pub use body::Body;
+pub use early::{EARLY_MAX, Early, Settled};
 pub use hop::{HopId, HopKey};
-pub use journey::Journey;
+pub use mail::Journey;
 pub use pending::{Accepting, Pending, Push};
 pub use settings::{Canary, Ladder, Settings, Taken};
 pub use shared::Spool;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use journal::Extent;
 use mail::dsn::{self, Action, Original, RecipientReport, Report};
-use mail::{BodyKind, Enhanced, Envelope, EventKind, Mailbox, MessageId, Recipient, Reply, Ret, ReversePath};
+use mail::{BodyKind, Enhanced, Envelope, EventKind, Journey, Mailbox, MessageId, Recipient, Reply, Ret, ReversePath};
 
 use crate::body::Body;
-use crate::journey::Journey;
+use crate::early::{Early, Settled};
 use crate::packed;
 use crate::record::Accept;
 use crate::settler::Notice;
@@ -123,22 +123,52 @@ fn tell(inner: &Inner, about: &About, told: &[Said<'_>], copied: &[Said<'_>]) ->
     let mut notices = Vec::new();
     if !told.is_empty() {
         let original = if full { Original::Whole(&original) } else { Original::Headers(&original) };
-        notices.push(notice(inner, about, sender, told, original, from));
+        notices.push(notice(inner, about.id, &about.envelope, sender, told, original, from));
     }
     if !copied.is_empty() && !settings.postmaster.same(sender) {
-        notices.push(notice(inner, about, &settings.postmaster, copied, Original::Headers(&original), from));
+        let original = Original::Headers(&original);
+        notices.push(notice(inner, about.id, &about.envelope, &settings.postmaster, copied, original, from));
     }
-    notices
+    notices.iter().for_each(|(notice, word)| trace(inner, notice, word, about.id));
+    notices.into_iter().map(|(notice, _)| notice).collect()
+}
+
+/// The notice about recipients that were settled before custody, and the word for what became of them; `None` if nobody wants it. It is
+/// traced once it counts. `start` is the start of the message.
+pub fn early(
+    inner: &Inner,
+    about: MessageId,
+    envelope: &Envelope,
+    early: &[Early],
+    start: &[u8],
+    received_from: &str,
+) -> Option<(Notice, &'static str)> {
+    let sender = envelope.from.mailbox()?;
+    let (attempt, expanded) = (Attempt::default(), Reply::new(250, Enhanced::new(2, 1, 5), "the group was expanded"));
+    let said: Vec<Said<'_>> = early
+        .iter()
+        .filter_map(|Early { recipient, outcome }| {
+            let (action, wanted, reply) = match outcome {
+                Settled::Expanded => (Action::Expanded, recipient.notify.success(), &expanded),
+                Settled::Failed(reply) => (Action::Failed, recipient.notify.failure(), reply),
+            };
+            wanted.then_some(Said { recipient, action, reply, attempt: &attempt, until_ms: None })
+        })
+        .collect();
+    let start = Original::Headers(&start[..start.len().min(EARLY_HEADER_BYTES_MAX)]);
+    let made = |said: &Vec<Said<'_>>| notice(inner, about, envelope, sender, said, start, received_from);
+    Some(&said).filter(|said| !said.is_empty()).map(made)
 }
 
 fn notice(
     inner: &Inner,
-    about: &About,
+    about: MessageId,
+    of: &Envelope,
     to: &Mailbox,
     said: &[Said<'_>],
     original: Original<'_>,
     received_from: &str,
-) -> Notice {
+) -> (Notice, &'static str) {
     let now_ms = inner.world.clock.wall_ms();
     let recipients: Vec<RecipientReport<'_>> = said
         .iter()
@@ -156,18 +186,18 @@ fn notice(
     let id = inner.name();
     let report = Report {
         id,
-        about: about.id,
+        about,
         reporting_mta: &inner.settings.hostname,
         from_display: &inner.settings.dsn_from_display,
         from_address: inner.settings.postmaster.as_str(),
         to,
-        envid: about.envelope.envid.as_deref(),
+        envid: of.envid.as_deref(),
         received_from: Some(received_from).filter(|from| !from.is_empty()),
-        arrival_ms: about.id.unix_ms(),
+        arrival_ms: about.unix_ms(),
         now_ms,
         recipients: &recipients,
         original,
-        utf8: about.envelope.smtputf8,
+        utf8: of.smtputf8,
     };
     let body = dsn::build(&report);
     let envelope = Envelope {
@@ -180,24 +210,27 @@ fn notice(
     };
     let mut packed = Vec::new();
     packed::pack(&envelope, &mut packed);
-    trace(inner, &report, to, body.len() as u64);
+    let word = said.iter().map(|said| said.action).max().unwrap_or(Action::Failed).word();
     let journey = Journey::default().from(id.unix_ms(), body.len() as u64);
     let hops = inner.route(&ToRoute { envelope: &envelope, size_bytes: body.len() as u64, journey: &journey });
     let at_once = inner.book().goes_at_once(&hops);
-    Notice { id, body: Arc::new(body), envelope: Arc::new(envelope), packed, hops, at_once }
+    (Notice { id, body: Arc::new(body), envelope: Arc::new(envelope), packed, hops, at_once }, word)
 }
 
-fn trace(inner: &Inner, report: &Report<'_>, to: &Mailbox, size_bytes: u64) {
-    let word = report.recipients.iter().map(|r| r.action).max().unwrap_or(Action::Failed).word();
-    let context = format!("{word}, about {}", report.about);
-    let recipients = [to.as_str()];
-    let mut event = mail::Event::new(EventKind::Dsn, Some(report.id));
+/// Says that a notice was made.
+pub fn trace(inner: &Inner, notice: &Notice, word: &str, about: MessageId) {
+    let context = format!("{word}, about {about}");
+    let recipients: Vec<&str> = notice.envelope.recipients.iter().map(|to| to.address.as_str()).collect();
+    let mut event = mail::Event::new(EventKind::Dsn, Some(notice.id));
     event.sender = Some(&ReversePath::Null);
     event.recipients = &recipients;
-    event.size_bytes = size_bytes;
+    event.size_bytes = notice.body.len() as u64;
     event.context = &context;
     inner.recorder.record(&event);
 }
+
+/// The same for what is settled before custody: message, envelope and notice share a batch.
+const EARLY_HEADER_BYTES_MAX: usize = 16 << 10;
 
 /// Of a longer header only the start is given back.
 const HEADER_BYTES_MAX: usize = 64 << 10;

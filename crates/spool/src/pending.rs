@@ -7,15 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
-use journal::{AppendError, Batch, Commit, Committed, Extent, When};
+use journal::{AppendError, BATCH_BYTES_MAX, Batch, Commit, Committed, Extent, When};
 use mail::{Envelope, MessageId, Protection, Receipt};
 
 use crate::book::{Arrival, Effects, Hot};
 use crate::hop::HopKey;
+use crate::journey;
+use crate::notify;
 use crate::packed;
 use crate::record::{self, Accept};
 use crate::settings::Canary;
-use crate::settler::Abandoned;
+use crate::settler::{Abandoned, Notice};
 use crate::shared::{Inner, Spool};
 use crate::words::{AcceptError, Facts, Refused, Source, ToRoute};
 
@@ -70,10 +72,19 @@ struct Marked {
     inner: Arc<Inner>,
     commit: Option<Commit>,
     arrival: Option<Arrival>,
+    /// The notification in front of it, for what few messages have.
+    notice: Option<Box<Told>>,
     hops: Vec<HopKey>,
     /// Flights of the settler that were written when the mark was appended.
     written: u64,
     protection: Protection,
+}
+
+/// A notification that becomes ours together with the message that it is about.
+struct Told {
+    notice: Notice,
+    /// What became of the recipients.
+    word: &'static str,
 }
 
 impl Spool {
@@ -184,7 +195,7 @@ impl Pending {
     }
 
     /// All chunks have landed: appends the rest of the content and the mark in one durable batch.
-    fn mark(mut self, envelope: Envelope, facts: Facts) -> Result<Marked, AcceptError> {
+    fn mark(mut self, envelope: Envelope, mut facts: Facts) -> Result<Marked, AcceptError> {
         let mut packed = Vec::with_capacity(32 + 64 * envelope.recipients.len());
         packed::pack(&envelope, &mut packed);
         if packed.len() > ENVELOPE_BYTES_MAX {
@@ -193,8 +204,8 @@ impl Pending {
         let body = Arc::new(std::mem::take(&mut self.buffer));
         let has_rest = !body.is_empty();
         let inner = self.inner.clone();
-        let journey = facts.journey.from(self.id.unix_ms(), self.size_bytes);
-        let packed_journey = journey.pack(self.id.unix_ms(), self.size_bytes);
+        let journey = std::mem::take(&mut facts.journey).from(self.id.unix_ms(), self.size_bytes);
+        let packed_journey = journey::pack(&journey, self.id.unix_ms(), self.size_bytes);
         let hops = inner.route(&ToRoute { envelope: &envelope, size_bytes: self.size_bytes, journey: &journey });
         let at_once = inner.book().goes_at_once(&hops);
         let mark = Accept {
@@ -209,6 +220,15 @@ impl Pending {
             envelope: &packed,
         };
         let mut batch = Batch::new();
+        // First in the batch: a crash that keeps a part of it repeats a notification rather than losing it (docs/custody.md, order 3).
+        let notice = self.early_notice(&envelope, &facts, &body);
+        if let Some(Told { notice, .. }) = notice.as_deref() {
+            if packed.len() + body.len() + notice.body.len() > BATCH_BYTES_MAX - BATCH_SPARE_BYTES {
+                return Err(AcceptError::Envelope);
+            }
+            batch.push(record::CHUNK, &record::chunk_head(notice.id, 0), notice.body.clone());
+            batch.push(record::ACCEPT, &notice.mark(), ());
+        }
         if has_rest {
             let head = record::chunk_head(self.id, self.sent.len() as u32);
             batch.push(record::CHUNK, &head, body.clone());
@@ -236,7 +256,22 @@ impl Pending {
             at_once,
             hot: is_whole.then(|| Hot { body, envelope: Arc::new(envelope), turn: 0 }),
         };
-        Ok(Marked { inner, commit: Some(commit), arrival: Some(arrival), hops, written, protection: self.protection })
+        let protection = self.protection;
+        Ok(Marked { inner, commit: Some(commit), arrival: Some(arrival), notice, hops, written, protection })
+    }
+
+    /// The notification about recipients that are settled already, if somebody wants it. `rest` is what was not sent as a chunk.
+    fn early_notice(&self, envelope: &Envelope, facts: &Facts, rest: &[u8]) -> Option<Box<Told>> {
+        if facts.early.is_empty() {
+            return None;
+        }
+        let first = match self.sent.first() {
+            Some(Sent::Landed(extent)) => self.inner.journal.read(*extent).unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        let start = if self.sent.is_empty() { rest } else { first.get(record::CHUNK_HEAD..).unwrap_or_default() };
+        let (notice, word) = notify::early(&self.inner, self.id, envelope, &facts.early, start, &facts.received_from)?;
+        Some(Box::new(Told { notice, word }))
     }
 }
 
@@ -314,17 +349,31 @@ impl Marked {
                 return Err(accept_error(error));
             }
         };
-        arrival.locate(&committed);
-        if !self.protection.allows(committed.copies.into()) {
-            self.inner.forget_arrived(arrival);
+        let (id, now_ms) = (arrival.id, self.inner.now_ms());
+        let is_ours = self.protection.allows(committed.copies.into());
+        let mut extents = committed.extents();
+        let notice = self.notice.take().map(|told| {
+            if is_ours {
+                notify::trace(&self.inner, &told.notice, told.word, id);
+            }
+            let (mut arrival, hops) = told.notice.arrival();
+            arrival.locate(&mut extents);
+            (arrival, hops)
+        });
+        arrival.locate(&mut extents);
+        if !is_ours {
+            let arrivals = notice.into_iter().map(|(arrival, _)| arrival).chain([arrival]);
+            arrivals.for_each(|arrival| self.inner.forget_arrived(arrival));
             return Err(AcceptError::Short);
         }
-        let id = arrival.id;
-        let now_ms = self.inner.now_ms();
         let mut effects = Effects::default();
         let due_ms = {
             let mut book = self.inner.book();
             book.enter(arrival, &self.hops, now_ms, &mut effects);
+            if let Some((arrival, hops)) = notice {
+                book.count_notices(1);
+                book.enter(arrival, &hops, now_ms, &mut effects);
+            }
             book.next_due_ms()
         };
         self.inner.synced_up_to(self.written);
@@ -338,7 +387,8 @@ impl Drop for Marked {
     /// again. It is buried once it has landed. (A crash before that keeps it: a duplicate, never a loss.)
     fn drop(&mut self) {
         if let (Some(commit), Some(arrival)) = (self.commit.take(), self.arrival.take()) {
-            self.inner.settler().abandoned.push(Abandoned { commit, arrival });
+            let notice = self.notice.take().map(|told| told.notice.arrival().0);
+            self.inner.settler().abandoned.push(Abandoned { commit, arrival, notice });
         }
     }
 }
@@ -366,3 +416,6 @@ const RECIPIENTS_MAX: usize = u16::MAX as usize;
 
 /// Bound of the packed envelope, so that it and a chunk fit into one batch.
 const ENVELOPE_BYTES_MAX: usize = 640 << 10;
+
+/// Of a batch: headers of records, marks without their envelopes.
+const BATCH_SPARE_BYTES: usize = 8 << 10;

@@ -82,7 +82,7 @@ pub struct Accept<'a> {
     pub at_once: bool,
     /// How the client named itself.
     pub received_from: &'a str,
-    /// See [`crate::Journey`]; packed, empty for a message that begins here.
+    /// See [`mail::Journey`]; packed, empty for a message that begins here.
     pub journey: &'a [u8],
     /// See [`packed`].
     pub envelope: &'a [u8],
@@ -246,6 +246,7 @@ fn write_hop(hop: Option<&HopKey>, out: &mut Vec<u8>) {
         Some(HopKey::Unreachable { reason }) => (5, reason, ""),
         Some(HopKey::Site { site }) => (6, site, ""),
         Some(HopKey::Servers { of }) => (7, of, ""),
+        Some(HopKey::TooLarge { what }) => (8, what, ""),
     };
     out.push(kind);
     for text in [first, second] {
@@ -269,6 +270,7 @@ fn read_hop(bytes: &mut Reader<'_>) -> Result<Option<HopKey>, Unknown> {
         5 => Some(HopKey::Unreachable { reason: first }),
         6 => Some(HopKey::Site { site: first }),
         7 => Some(HopKey::Servers { of: first }),
+        8 => Some(HopKey::TooLarge { what: first }),
         _ => return Err(Unknown(what)),
     })
 }

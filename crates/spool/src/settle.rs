@@ -130,7 +130,8 @@ impl Inner {
             book.count_notices(notices.len());
             for notice in notices {
                 let (Some(chunk), Some(accept)) = (extents.next(), extents.next()) else { break };
-                let (arrival, hops) = notice.arrival(chunk, accept);
+                let (mut arrival, hops) = notice.arrival();
+                arrival.locate(&mut [chunk, accept].into_iter());
                 book.enter(arrival, &hops, now_ms, &mut effects);
             }
             for (id, state) in states {
@@ -166,7 +167,8 @@ impl Inner {
 }
 
 impl Notice {
-    fn arrival(self, chunk: journal::Extent, accept: journal::Extent) -> (Arrival, Vec<crate::hop::HopKey>) {
+    /// What it is once its records are found, and where it goes.
+    pub fn arrival(self) -> (Arrival, Vec<crate::hop::HopKey>) {
         let arrival = Arrival {
             id: self.id,
             size_bytes: self.body.len() as u64,
@@ -174,8 +176,8 @@ impl Notice {
             recipients: self.envelope.recipients.len() as u16,
             journey: Vec::new(),
             envelope: self.packed,
-            accept,
-            last_chunk: Some(chunk),
+            accept: journal::Extent::default(),
+            last_chunk: Some(journal::Extent::default()),
             chunks: Vec::new(),
             at_once: self.at_once,
             hot: Some(Hot { body: self.body, envelope: self.envelope, turn: 0 }),

@@ -43,6 +43,8 @@ pub struct Abandoned {
     pub commit: Commit,
     /// What it would have made ours.
     pub arrival: Arrival,
+    /// The notification in front of it.
+    pub notice: Option<Arrival>,
 }
 
 /// Records that let the first messages of a queue start, on their way.
@@ -190,7 +192,7 @@ impl Flight {
 
 impl Notice {
     /// The payload of its accept record.
-    fn mark(&self) -> Vec<u8> {
+    pub fn mark(&self) -> Vec<u8> {
         Accept {
             id: self.id,
             size_bytes: self.body.len() as u64,
@@ -265,8 +267,11 @@ impl Settler {
             match abandoned.commit.try_take() {
                 None => self.abandoned.push(abandoned),
                 Some(Ok(committed)) => {
-                    abandoned.arrival.locate(&committed);
-                    landed.push(abandoned.arrival);
+                    let mut extents = committed.extents();
+                    for mut arrival in abandoned.notice.into_iter().chain([abandoned.arrival]) {
+                        arrival.locate(&mut extents);
+                        landed.push(arrival);
+                    }
                 }
                 Some(Err(_)) => {
                     abandoned.arrival.last_chunk = None;

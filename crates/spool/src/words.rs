@@ -3,10 +3,10 @@
 
 use std::fmt;
 
-use mail::{Enhanced, Envelope, Protection, Reply};
+use mail::{Enhanced, Envelope, Journey, Protection, Reply};
 
+use crate::early::Early;
 use crate::hop::{HopId, HopKey};
-use crate::journey::Journey;
 
 /// What is known of a message before its first byte.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,6 +26,8 @@ pub struct Facts {
     pub received_from: Box<str>,
     /// Which of a hop's messages go first.
     pub priority: Priority,
+    /// Recipients that are settled already, at most [`crate::EARLY_MAX`]: their sender is told if the message becomes ours.
+    pub early: Vec<Early>,
     /// Where it was before it came here.
     pub journey: Journey,
 }
@@ -126,7 +128,7 @@ pub enum AcceptError {
     Full,
     /// The journal or the spool has stopped: 451 4.3.2.
     Stopped,
-    /// The envelope has no recipients, or more than 65,535; a fault of the caller: 451 4.3.0.
+    /// The envelope has no recipients, or more than one record can hold (65,535, and 640 KiB of addresses): 550 5.5.3.
     Envelope,
     /// Too few copies were synced in time: 451 4.4.0.
     Short,
@@ -139,7 +141,7 @@ impl AcceptError {
             AcceptError::Full => Refused::Full.reply(),
             AcceptError::Stopped => Reply::new(451, Enhanced::new(4, 3, 2), "cannot keep mail now, try later"),
             AcceptError::Short => Refused::Short.reply(),
-            AcceptError::Envelope => Reply::new(451, Enhanced::new(4, 3, 0), "local error"),
+            AcceptError::Envelope => Reply::new(550, Enhanced::new(5, 5, 3), "too many recipients, write to fewer"),
         }
     }
 }

@@ -194,7 +194,7 @@ pub struct TraceWords {
     /// One message
     #[arg(long)]
     pub id: Option<String>,
-    /// RECEIVE, REFUSE, DEFER, SEND, DELIVER, FAIL, DSN, POISON, REPEAT, ADMIN or DROP
+    /// RECEIVE, REFUSE, RESOLVE, EXPAND, REDIRECT, DEFER, SEND, DELIVER, FAIL, DSN, POISON, REPEAT, ADMIN or DROP
     #[arg(long, value_name = "WORD")]
     pub event: Option<String>,
     /// Not older than this: 30m, 2h, 1d, or an RFC 3339 time

@@ -8,6 +8,7 @@ mod node;
 mod org;
 mod recipient;
 mod rule;
+mod topology;
 
 use self::back_pressure::back_pressure_value;
 use self::destination::destination_value;
@@ -16,6 +17,7 @@ use self::node::{cluster_value, node_value, peer_value, peers_value};
 use self::org::{domain_value, receive_value, retry_value, send_value, user_value};
 use self::recipient::{contact_value, group_value, recipient_value};
 use self::rule::{limits_value, remote_value, rule_value};
+use self::topology::{link_value, server_value, site_value};
 use crate::load::Loaded;
 use crate::quoted::quoted;
 use crate::range::Ranges;
@@ -54,6 +56,7 @@ impl Loaded {
             }
         }
         let mut out = String::new();
+        let map = self.org.topology();
         for section in ORG {
             match section.name {
                 "" => write(&mut out, section, |_| text(&self.org.postmaster)),
@@ -68,6 +71,12 @@ impl Loaded {
                 "send_connector" => {
                     self.org.send_connectors.iter().for_each(|c| write(&mut out, section, |key| send_value(c, key)))
                 }
+                "site" if map.has_sites => {
+                    map.sites.iter().for_each(|s| write(&mut out, section, |key| site_value(s, key)))
+                }
+                "site" => {}
+                "site_link" => map.links.iter().for_each(|l| write(&mut out, section, |key| link_value(l, key))),
+                "server" => map.servers.iter().for_each(|s| write(&mut out, section, |key| server_value(s, key))),
                 "user" => {
                     self.org.users.iter().for_each(|u| write(&mut out, section, |key| user_value(u, key, secrets)))
                 }

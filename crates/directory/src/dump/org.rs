@@ -6,7 +6,7 @@ use crate::hidden::HIDDEN;
 use crate::permission::Group;
 use crate::receive::ReceiveConnector;
 use crate::retry::Retry;
-use crate::send::{SendConnector, SendTo};
+use crate::send::{AddressSpace, SendConnector, SendTo};
 use crate::unit::{bytes_text, duration_text};
 use crate::user::User;
 use crate::words::when_short_word;
@@ -14,6 +14,9 @@ use crate::words::when_short_word;
 pub(super) fn domain_value(domain: &AcceptedDomain, key: &str) -> Option<String> {
     match key {
         "name" => text(&domain.name),
+        "type" => text(domain.domain_type.word()),
+        "servers" => texts(domain.servers.as_ref()?),
+        "local_preference" => text(domain.local_preference.word()),
         "deliver" => text(match &domain.deliver {
             Deliver::Maildir => "maildir".to_string(),
             Deliver::Relay => "relay".to_string(),
@@ -81,7 +84,17 @@ pub(super) fn send_value(connector: &SendConnector, key: &str) -> Option<String>
     let timeouts = &connector.timeouts;
     match (key, &connector.to) {
         ("name", _) => text(&connector.name),
-        ("domains", _) => texts(&connector.domains),
+        ("domains", _) => {
+            let written = |of: &AddressSpace| match of.cost == connector.cost {
+                true => of.space.to_string(),
+                false => format!("{};{}", of.space, of.cost),
+            };
+            texts(&connector.domains.iter().map(written).collect::<Vec<_>>())
+        }
+        ("servers", _) => texts(connector.servers.as_ref()?),
+        ("enabled", _) => plain(connector.enabled),
+        ("scoped", _) => plain(connector.scoped),
+        ("message_size_max", _) => text(bytes_text(connector.message_bytes_max?)),
         ("cost", _) => plain(connector.cost),
         ("smart_hosts", SendTo::SmartHosts(hosts)) => texts(hosts),
         ("mx", SendTo::Mx) => plain(true),
@@ -101,6 +114,7 @@ pub(super) fn send_value(connector: &SendConnector, key: &str) -> Option<String>
         ("data_block_timeout", _) => text(duration_text(timeouts.data_block_ms)),
         ("data_end_timeout", _) => text(duration_text(timeouts.data_end_ms)),
         ("hello", _) => text(&connector.hello),
+        ("routing_headers", _) => plain(connector.routing_headers),
         ("source", _) => text(connector.source?),
         _ => None,
     }

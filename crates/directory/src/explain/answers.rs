@@ -29,8 +29,8 @@ pub struct Explained {
 /// What somebody is answered, under TLS where the connector requires it.
 #[derive(Clone, Debug)]
 pub struct Answers {
-    /// Who asks.
-    pub who: Asker,
+    /// Who calls.
+    pub who: Caller,
     /// What they may do.
     pub grants: Grants,
     /// MAIL. Without a sender in the question, or for users in general: for a sender that is theirs.
@@ -39,9 +39,9 @@ pub struct Answers {
     pub rcpt: Option<RecipientAnswer>,
 }
 
-/// Who asks.
+/// Who calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asker {
+pub enum Caller {
     /// Somebody who has not logged on.
     Peer,
     /// A server of the organization, by its certificate.
@@ -66,23 +66,29 @@ impl Org {
     }
 
     fn all_answers(&self, connector: &ReceiveConnector, question: &Question) -> Vec<Answers> {
-        let mut askers = match connector.tls {
+        let mut callers = match connector.tls {
             // No grant depends on which server it is.
-            ReceiveTls::Organization => vec![(Asker::Server, Principal::Server("".into()))],
-            _ => vec![(Asker::Peer, Principal::Peer)],
+            ReceiveTls::Organization => vec![(Caller::Server, Principal::Server("".into()))],
+            _ => vec![(Caller::Peer, Principal::Peer)],
         };
         if !connector.auth.is_empty() {
-            askers.push(match question.user.as_deref().and_then(|name| self.user(name)) {
-                Some(user) => (Asker::User, Principal::User(user.clone())),
-                None => (Asker::Users, Principal::User(Arc::new(nobody_in_particular()))),
+            callers.push(match question.user.as_deref().and_then(|name| self.user(name)) {
+                Some(user) => (Caller::User, Principal::User(user.clone())),
+                None => (Caller::Users, Principal::User(Arc::new(nobody_in_particular()))),
             });
         }
-        askers.iter().map(|(who, principal)| self.answers(connector, *who, principal, question)).collect()
+        callers.iter().map(|(who, principal)| self.answers(connector, *who, principal, question)).collect()
     }
 
-    fn answers(&self, connector: &ReceiveConnector, who: Asker, principal: &Principal, question: &Question) -> Answers {
+    fn answers(
+        &self,
+        connector: &ReceiveConnector,
+        who: Caller,
+        principal: &Principal,
+        question: &Question,
+    ) -> Answers {
         // Whose an address is can only be said of somebody in particular.
-        let mail = question.mail.as_ref().filter(|_| who != Asker::Users).unwrap_or(&ReversePath::Null);
+        let mail = question.mail.as_ref().filter(|_| who != Caller::Users).unwrap_or(&ReversePath::Null);
         let mail = self.sender(connector, principal, mail);
         let rcpt = question.rcpt.as_ref().filter(|_| mail == SenderAnswer::Accept);
         let rcpt = rcpt.map(|to| self.recipient(connector, principal, to));

@@ -5,10 +5,11 @@ use super::org::Read;
 use super::receive::Placed;
 use super::section::At;
 use crate::domain::Deliver;
-use crate::org::{Org, Route, socket_covers};
+use crate::org::{Org, socket_covers};
 use crate::permission::{Grants, Group, Who};
 use crate::range::{IpRange, number};
 use crate::receive::Protocol;
+use crate::routing::Route;
 use crate::user::Password;
 use mail::Mailbox;
 use std::collections::HashMap;
@@ -26,6 +27,9 @@ pub fn check(document: &Document<'_>, read: &Read) {
     twice("rule", read.rules.iter().map(|r| (r.value.name.to_string(), r.at)).collect());
     let spaces = read.remote.iter().flat_map(|r| r.value.domains.iter().map(|space| (space.to_string(), r.at)));
     twice("remote_domain", spaces.collect());
+    twice("site", read.map.sites.iter().map(|site| (site.value.name.to_string(), site.at)).collect());
+    twice("site_link", read.map.links.iter().map(|link| (link.value.name.to_lowercase(), link.at)).collect());
+    twice("server", read.map.servers.iter().map(|server| (server.value.name.to_string(), server.at)).collect());
     twice("directory", read.directories.iter().map(|d| (d.value.name.to_lowercase(), d.at)).collect());
     twice("user", read.users.iter().map(|u| (u.value.name.to_lowercase(), u.at)).collect());
     singles_of_users(document, read);
@@ -158,13 +162,17 @@ fn filled(range: &IpRange, mut smaller: Vec<IpRange>) -> bool {
 }
 
 fn unused_send_connectors(document: &Document<'_>, read: &Read, org: &Org) {
-    for At { value: connector, at } in &read.send {
-        let winners: Vec<&str> =
-            connector.domains.iter().filter_map(|space| org.owner_of_space(space)).map(|owner| &*owner.name).collect();
-        if !winners.contains(&&*connector.name) {
-            let by = winners.first().copied().unwrap_or_default();
+    let mut winners: HashMap<&str, Vec<usize>> = HashMap::new();
+    for space in read.send.iter().flat_map(|connector| &connector.value.domains) {
+        winners.entry(&space.space).or_insert_with(|| org.winners_of_space(&space.space));
+    }
+    for (number, At { value: connector, at }) in read.send.iter().enumerate() {
+        let of_spaces = || connector.domains.iter().filter_map(|space| winners.get(&*space.space)).flatten();
+        let by = of_spaces().next().and_then(|number| read.send.get(*number));
+        if let (true, false, Some(by)) = (connector.enabled, of_spaces().any(|winner| *winner == number), by) {
             let text = format!(
-                "this connector is never used: \"{by}\" has the same domains and comes first by cost and name, even while its next hop is down"
+                "this connector is never used: \"{}\" has the same domains and comes first by cost and name, even while its next hop is down",
+                by.value.name
             );
             document.warning(*at, text);
         }

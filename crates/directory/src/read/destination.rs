@@ -37,17 +37,18 @@ fn built_in() -> Vec<Arc<Destination>> {
 }
 
 fn destination(section: &Section<'_, '_>, built_in: &[Arc<Destination>]) -> Option<At<Destination>> {
-    let name = connector_name(section, Spaces::No)?;
+    let name = connector_name(section, Spaces::No);
     let or_none = |key| Some(section.count(key)).filter(|bound| *bound > 0);
     let (mut domains, mut mx) = (spaces(section, "domains"), spaces(section, "mx"));
     if !section.has("domains") && !section.has("mx") {
-        match built_in.iter().find(|known| *known.name == *name.value) {
+        let known = name.as_ref().and_then(|name| built_in.iter().find(|known| *known.name == *name.value));
+        match known {
             Some(known) => (domains, mx) = (known.domains.clone(), known.mx.clone()),
             None => section.problem("name", "it matches nothing; write domains = [...] or mx = [...]"),
         }
     }
     let value = Destination {
-        name: name.value.as_str().into(),
+        name: name.as_ref().map_or("".into(), |name| name.value.as_str().into()),
         domains,
         mx,
         connections_max: section.count("connections_max"),
@@ -56,7 +57,7 @@ fn destination(section: &Section<'_, '_>, built_in: &[Arc<Destination>]) -> Opti
         recipients_per_message: or_none("recipients_per_message"),
         cooldown_ms: section.duration_ms("cooldown"),
     };
-    Some(At { value, at: name.at })
+    Some(At { value, at: name?.at })
 }
 
 fn spaces(section: &Section<'_, '_>, key: &str) -> Vec<Box<str>> {

@@ -1,7 +1,8 @@
 //! Reads `[[accepted_domain]]`, and names of domains wherever they stand.
 
+use super::receive::servers;
 use super::section::{At, Section};
-use crate::domain::{AcceptedDomain, Deliver};
+use crate::domain::{AcceptedDomain, Deliver, DomainType, LocalPreference};
 use crate::target::LmtpTarget;
 use mail::Mailbox;
 use std::collections::HashSet;
@@ -11,9 +12,13 @@ use world::Disk;
 pub fn accepted_domain(section: &Section<'_, '_>, disk: &dyn Disk) -> Option<At<AcceptedDomain>> {
     let name = section.text("name");
     let deliver = deliver(section);
+    let domain_type = section.choice("type", DomainType::WORDS);
     let mut domain = AcceptedDomain {
         name: "".into(),
+        domain_type,
         deliver: deliver.unwrap_or(Deliver::Relay),
+        servers: servers(section),
+        local_preference: section.choice("local_preference", LocalPreference::WORDS),
         recipients: None,
         refuses_unknown: false,
         plus_addressing: section.flag("plus_addressing"),
@@ -21,8 +26,9 @@ pub fn accepted_domain(section: &Section<'_, '_>, disk: &dyn Disk) -> Option<At<
     domain.recipients = recipients(section, &domain, disk);
     domain.refuses_unknown = match section.has("unknown_recipients") {
         true => section.choice("unknown_recipients", &[("refuse", true), ("accept", false)]),
-        false => domain.recipients.is_some(),
+        false => domain.recipients.is_some() && domain_type == DomainType::Authoritative,
     };
+    contradictions(section, &domain);
     let name = name?;
     if name.value == "*" {
         let text = "\"*\" would make every domain ours; to relay for all, give a connector the permission \"relay\"";
@@ -31,6 +37,35 @@ pub fn accepted_domain(section: &Section<'_, '_>, disk: &dyn Disk) -> Option<At<
     }
     domain.name = address_space(section, &name)?.into();
     Some(At { value: domain, at: section.at("name") })
+}
+
+/// What cannot be meant together.
+fn contradictions(section: &Section<'_, '_>, domain: &AcceptedDomain) {
+    let relays = domain.deliver == Deliver::Relay;
+    match domain.domain_type {
+        DomainType::ExternalRelay if !relays => {
+            section.problem("deliver", "of an external_relay domain nobody is here; write deliver = \"relay\"");
+        }
+        DomainType::ExternalRelay if domain.recipients.is_some() => {
+            section.problem(
+                "type",
+                "of an external_relay domain nobody is here; remove its recipients, or write \"internal_relay\"",
+            );
+        }
+        DomainType::InternalRelay | DomainType::ExternalRelay if domain.refuses_unknown => {
+            section.problem(
+                "unknown_recipients",
+                "whom we do not know may be elsewhere; only an authoritative domain can refuse them",
+            );
+        }
+        _ => {}
+    }
+    if relays && domain.servers.is_some() {
+        section.warning("servers", "servers has no effect with deliver = \"relay\"; give the send connector servers");
+    }
+    if domain.servers.is_none() && section.has("local_preference") {
+        section.warning("local_preference", "local_preference has no effect without servers");
+    }
 }
 
 fn deliver(section: &Section<'_, '_>) -> Option<Deliver> {

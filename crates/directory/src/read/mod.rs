@@ -7,6 +7,7 @@ mod destination;
 mod directory;
 mod document;
 mod domain;
+mod lint;
 mod mechanisms;
 mod node;
 mod org;
@@ -18,6 +19,7 @@ mod recipient;
 mod rule;
 mod section;
 mod send;
+mod topology;
 mod user;
 
 pub use document::{Document, did_you_mean, io_text};

@@ -5,12 +5,14 @@ use super::destination::destinations;
 use super::directory::directory;
 use super::document::Document;
 use super::domain::accepted_domain;
+use super::lint;
 use super::people;
 use super::receive::{Placed, receive_connector};
 use super::recipient::{self, PlacedEntry};
 use super::rule;
 use super::section::{At, Section};
 use super::send::send_connector;
+use super::topology::{Map, map};
 use super::user::user;
 use crate::domain::AcceptedDomain;
 use crate::handling::Handling;
@@ -21,6 +23,7 @@ use crate::remote::RemoteDomain;
 use crate::retry::Retry;
 use crate::rule::Rule;
 use crate::send::SendConnector;
+use crate::topology::Topology;
 use crate::user::User;
 use mail::{Enhanced, Mailbox};
 use std::sync::Arc;
@@ -44,6 +47,7 @@ pub struct Read {
     pub entries: Vec<PlacedEntry>,
     pub remote: Vec<At<RemoteDomain>>,
     pub rules: Vec<At<Rule>>,
+    pub map: Map,
 }
 
 /// Reads the organization document. `None` if there are problems, which are left in `document`.
@@ -63,6 +67,7 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
         entries: entries(document),
         remote: document.repeated("remote_domain").iter().filter_map(rule::remote_domain).collect(),
         rules: document.repeated("rule").iter().filter_map(rule::rule).collect(),
+        map: map(document),
     };
     let limits = rule::message_limits(&document.section("message_limits"));
     let retry = retry(&document.section("retry"));
@@ -92,12 +97,19 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
             arcs(read.remote.iter().map(|remote| remote.value.clone())),
             read.entries.iter().filter(|placed| placed.quiet).map(|placed| placed.entry.address.clone()),
         )),
+        topology: Topology::new(
+            arcs(read.map.sites.iter().map(|site| site.value.clone())),
+            arcs(read.map.links.iter().map(|link| link.value.clone())),
+            arcs(read.map.servers.iter().map(|server| server.value.clone())),
+        ),
+        server: name.into(),
         recipients: Recipients::of(read.entries.iter().map(|placed| placed.entry.clone())).0,
     });
     if org.receive_connectors.is_empty() {
         document.warning(0, format!("no [[receive_connector]] is for node {name}: it takes no mail by SMTP"));
     }
     checks::warn(document, &read, &org);
+    lint::warn(document, &read, &org);
     Some(org)
 }
 

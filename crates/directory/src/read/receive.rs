@@ -161,7 +161,7 @@ fn listen(section: &Section<'_, '_>) -> Vec<At<SocketAddr>> {
 }
 
 /// The servers that a connector or a domain names.
-pub fn servers(section: &Section<'_, '_>) -> Option<Vec<Box<str>>> {
+pub(super) fn servers(section: &Section<'_, '_>) -> Option<Vec<Box<str>>> {
     let written = section.texts("servers")?;
     if written.is_empty() {
         section.problem("servers", "servers is empty; name the servers, or remove it for every server");

@@ -1,9 +1,9 @@
 //! Reads `[[send_connector]]`.
 
 use super::domain::address_space;
-use super::receive::{Spaces, connector_name, host_name};
+use super::receive::{Spaces, connector_name, host_name, servers};
 use super::section::{At, Section};
-use crate::send::{Authorities, Credentials, SendConnector, SendTls, SendTo, Timeouts};
+use crate::send::{AddressSpace, Authorities, Credentials, SendConnector, SendTls, SendTo, Timeouts};
 use crate::target::{HostPort, LmtpTarget};
 use world::Disk;
 
@@ -12,11 +12,19 @@ pub fn send_connector(section: &Section<'_, '_>, node_name: &str, disk: &dyn Dis
     let name = connector_name(section, Spaces::No);
     let to = to(section);
     let tls = section.choice("tls", SendTls::WORDS);
+    let (cost, servers) = (section.count("cost"), servers(section));
+    if section.flag("scoped") && servers.is_none() {
+        section.warning("scoped", "scoped has no effect without servers");
+    }
     let per_connection = section.count("messages_per_connection");
     let connector = SendConnector {
         name: name.as_ref().map_or("".into(), |name| name.value.as_str().into()),
-        domains: domains(section),
-        cost: section.count("cost"),
+        domains: domains(section, cost),
+        cost,
+        servers,
+        enabled: section.flag("enabled"),
+        scoped: section.flag("scoped"),
+        message_bytes_max: section.has("message_size_max").then(|| section.bytes("message_size_max")),
         to: to.clone().unwrap_or(SendTo::Mx),
         port: section.count("port").try_into().unwrap_or(25),
         tls,
@@ -34,6 +42,7 @@ pub fn send_connector(section: &Section<'_, '_>, node_name: &str, disk: &dyn Dis
             data_end_ms: section.duration_ms("data_end_timeout"),
         },
         hello: host_name(section, "hello").unwrap_or_else(|| node_name.to_string()).into(),
+        routing_headers: section.flag("routing_headers"),
         source: section.text("source").and_then(|source| {
             let wrong = |_| section.problem("source", format!("\"{}\" is no IP address", source.value));
             source.value.parse().map_err(wrong).ok()
@@ -42,20 +51,42 @@ pub fn send_connector(section: &Section<'_, '_>, node_name: &str, disk: &dyn Dis
     Some(At { value: connector, at: name?.at })
 }
 
-fn domains(section: &Section<'_, '_>) -> Vec<Box<str>> {
+fn domains(section: &Section<'_, '_>, cost: u32) -> Vec<AddressSpace> {
     let written = section.texts("domains").unwrap_or_default();
     if written.is_empty() {
         section.problem("domains", "domains is empty; write [\"*\"] for all domains");
     }
-    let mut domains: Vec<Box<str>> = Vec::new();
+    let mut domains: Vec<AddressSpace> = Vec::new();
     for text in &written {
-        let Some(space) = address_space(section, text) else { continue };
-        if domains.iter().any(|known| **known == *space) {
+        let Some((space, cost)) = with_cost(section, text, cost) else { continue };
+        let Some(space) = address_space(section, &At { value: space, at: text.at }) else { continue };
+        if domains.iter().any(|known| *known.space == *space) {
             section.document().problem(text.at, format!("\"{space}\" is listed twice; remove one"));
         }
-        domains.push(space.into());
+        domains.push(AddressSpace { space: space.into(), cost });
     }
     domains
+}
+
+/// `SMTP:example.org;5` in its parts (behaviours 2.2). The type may be left out, and the cost.
+fn with_cost(section: &Section<'_, '_>, text: &At<String>, by_default: u32) -> Option<(String, u32)> {
+    let wrong = |problem: String| section.document().problem(text.at, problem);
+    let bare = match text.value.split_once(':') {
+        None => text.value.as_str(),
+        Some((kind, rest)) if kind.eq_ignore_ascii_case("smtp") => rest,
+        Some((kind, _)) => {
+            wrong(format!("there are no address spaces of the type \"{kind}\"; only SMTP addresses are routed"));
+            return None;
+        }
+    };
+    let Some((space, cost)) = bare.split_once(';') else { return Some((bare.into(), by_default)) };
+    match cost.trim().parse() {
+        Ok(cost @ 1..=100) => Some((space.trim().into(), cost)),
+        _ => {
+            wrong(format!("\"{}\" is no cost; write 1 to 100, for example \"example.org;5\"", cost.trim()));
+            None
+        }
+    }
 }
 
 fn to(section: &Section<'_, '_>) -> Option<SendTo> {

@@ -42,6 +42,21 @@ impl<'t> Recipient<'t> {
             .map_or_else(|| Mailbox::of_parts("", ""), |(local, domain)| Mailbox::of_parts(local, domain))
     }
 
+    /// The address that it goes by is this one. Takes no memory of its own.
+    pub fn goes_by(&self, address: &Mailbox) -> bool {
+        self.parts().0.next().is_some_and(|(local, domain)| Lower::of(address).is(local, domain))
+    }
+
+    /// It is a mailbox, and no group and no contact.
+    pub fn is_mailbox(&self) -> bool {
+        self.flags() & (CONTACT | GROUP) == 0
+    }
+
+    /// Its mail goes somewhere else, or somewhere else too.
+    pub fn is_forwarded(&self) -> bool {
+        self.flags() & FORWARD != 0
+    }
+
     /// Its other addresses.
     pub fn aliases(&self) -> impl Iterator<Item = Mailbox> {
         self.parts().0.skip(1).map(|(local, domain)| Mailbox::of_parts(local, domain))

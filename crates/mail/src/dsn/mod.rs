@@ -8,6 +8,7 @@ mod explain;
 
 use crate::address::Mailbox;
 use crate::date::Rfc5322;
+use crate::firewall::{Drops, Firewall};
 use crate::header::{self, HeaderFacts, Scanner};
 use crate::id::MessageId;
 use crate::reply::{Enhanced, Reply};
@@ -91,7 +92,8 @@ pub enum Original<'a> {
     Whole(&'a [u8]),
 }
 
-/// A notification in the two pieces that stand before and behind the original's bytes, for who streams the original between them.
+/// A notification in the two pieces that stand before and behind the original's bytes, for who streams the original between them (through
+/// a [`Firewall`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
     /// Everything before the original's bytes.
@@ -113,17 +115,30 @@ impl Action {
     }
 }
 
-/// The whole notification, CRLF at every line end. It is 8-bit where the original or `utf8` makes it so: see [`needs_8bit`].
+/// The whole notification, CRLF at every line end; what the organization says in the original's header is left out, for the
+/// notification may leave it (behaviours 2.7). It is 8-bit where the original or `utf8` makes it so: see [`needs_8bit`].
 pub fn build(report: &Report<'_>) -> Vec<u8> {
     let Frame { mut head, tail } = frame(report);
     let original = original_bytes(report);
     head.reserve(original.len() + tail.len() + 2);
-    head.extend_from_slice(original);
-    if !original.is_empty() && !original.ends_with(b"\r\n") {
+    let before = head.len();
+    extend_without_organization(&mut head, original);
+    if head.len() > before && !head.ends_with(b"\r\n") {
         head.extend_from_slice(b"\r\n");
     }
     head.extend_from_slice(&tail);
     head
+}
+
+fn extend_without_organization(out: &mut Vec<u8>, original: &[u8]) {
+    let mut firewall = Firewall::new(Drops { organization: true, routing: false });
+    let mut rest = original;
+    while let Some(piece) = firewall.next(&mut rest) {
+        if !piece.is_dropped {
+            out.extend_from_slice(piece.rest);
+        }
+    }
+    out.extend_from_slice(&firewall.finish());
 }
 
 /// Head and tail of the notification. For [`Original::Whole`] the header of the original is enough to make them, if `needs_8bit`

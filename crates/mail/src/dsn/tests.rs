@@ -145,6 +145,21 @@ fn actions_of_several_recipients() {
 }
 
 #[test]
+fn what_the_organization_says_of_the_original_stays_inside() {
+    let (alice, bob, reply) = (mailbox("alice@example.org"), mailbox("bob@example.net"), no_such_user());
+    let recipients = [failed(&bob, &reply)];
+    let original =
+        b"Subject: s\r\nX-Posthouse-Note: inside\r\n folded\r\nx-ms-exchange-organization-scl: 9\r\nTo: b\r\n\r\nX-Posthouse-Note: body\r\n";
+    for (original, left) in [
+        (Original::Headers(original), "\r\n\r\nSubject: s\r\nTo: b\r\n\r\n\r\n--=_"),
+        (Original::Whole(original), "\r\n\r\nSubject: s\r\nTo: b\r\n\r\nX-Posthouse-Note: body\r\n\r\n--=_"),
+    ] {
+        let told = text(&Report { original, ..report(&alice, &recipients) });
+        assert!(told.contains(left) && !told.contains("inside") && !told.contains("scl"), "{told}");
+    }
+}
+
+#[test]
 fn a_whole_original_is_given_back_as_it_was() {
     let (alice, bob, reply) = (mailbox("alice@example.org"), mailbox("bob@example.net"), no_such_user());
     let recipients = [failed(&bob, &reply)];

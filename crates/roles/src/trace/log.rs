@@ -48,7 +48,13 @@ fn level_of(kind: EventKind) -> Level {
         EventKind::Poison | EventKind::Repeat => Level::WARN,
         EventKind::Defer | EventKind::Fail | EventKind::Dsn | EventKind::Admin | EventKind::Drop => Level::INFO,
         // One line for each message that goes well is what the trace is for.
-        EventKind::Receive | EventKind::Refuse | EventKind::Send | EventKind::Deliver => Level::DEBUG,
+        EventKind::Receive
+        | EventKind::Refuse
+        | EventKind::Resolve
+        | EventKind::Expand
+        | EventKind::Redirect
+        | EventKind::Send
+        | EventKind::Deliver => Level::DEBUG,
     }
 }
 

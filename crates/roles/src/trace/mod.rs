@@ -112,9 +112,12 @@ impl Drop for Trace {
 }
 
 /// Every kind, in the order of the metrics page.
-const KINDS: [EventKind; 11] = [
+const KINDS: [EventKind; 14] = [
     EventKind::Receive,
     EventKind::Refuse,
+    EventKind::Resolve,
+    EventKind::Expand,
+    EventKind::Redirect,
     EventKind::Defer,
     EventKind::Send,
     EventKind::Deliver,

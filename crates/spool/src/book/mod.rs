@@ -17,7 +17,7 @@ mod underway;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use journal::{Committed, Extent};
+use journal::Extent;
 use mail::MessageId;
 
 pub use claim::{Claim, Indexes, Place, Purpose, Subject, Taken};
@@ -100,9 +100,8 @@ pub struct Arrival {
 }
 
 impl Arrival {
-    /// Fills in where the records of the mark's batch are: the last chunk, if there is one, and the mark.
-    pub fn locate(&mut self, committed: &Committed) {
-        let mut extents = committed.extents();
+    /// Fills in where its records of the mark's batch are: the last chunk, if there is one, and the mark. Takes them from `extents`.
+    pub fn locate(&mut self, extents: &mut impl Iterator<Item = Extent>) {
         if let Some(last) = &mut self.last_chunk
             && let Some(extent) = extents.next()
         {

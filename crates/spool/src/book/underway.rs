@@ -16,7 +16,7 @@ impl Book {
     /// have to wait behind others, or for its hop, nothing is said before its turn comes.
     pub fn goes_at_once(&self, hops: &[HopKey]) -> bool {
         let free = |key: &HopKey| match self.by_key.get(key) {
-            None => !key.is_unreachable(),
+            None => !matches!(key, HopKey::Unreachable { .. } | HopKey::TooLarge { .. }),
             Some(hop) => {
                 let queue = &self.queues[*hop];
                 queue.is_open() && queue.ready_len() < READY_AT_ONCE_MAX

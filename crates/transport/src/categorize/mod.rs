@@ -1,10 +1,21 @@
-//! Which next hop a recipient belongs to: accepted domains first, then send connectors by address space and cost.
+//! Who gets a message, and which next hop each recipient belongs to.
 //!
-//! Owns the translation of the directory's answer into the name of a queue. Always holds: it never waits for I/O, and a stranger
-//! cannot make more queues with it than there are domains.
+//! The first is decided once, before custody ([`decide`]): aliases, groups, forwarding, rules. The second is asked for again whenever the
+//! organization changes ([`Categorizer`]): accepted domains first, then send connectors by address space and cost. Always holds: it never
+//! waits for I/O, and a stranger cannot make more queues with it than there are domains.
+
+mod decide;
+mod expand;
+mod rules;
+mod tag;
+
+pub use decide::{Decided, Question, decide, rcpt_refusal};
+pub use expand::{Change, LOOKUPS_MAX, RECIPIENTS_MAX, Why, too_large};
+pub use rules::{Seen, walk};
+pub use tag::tagged;
 
 use crate::swap::Swap;
-use directory::{Org, SendTo};
+use directory::{Org, SendTo, Trip};
 use mail::Mailbox;
 use spool::{HopKey, Route, ToRoute};
 use std::sync::Arc;
@@ -22,19 +33,31 @@ impl Categorizer {
 
     /// Where a message from nobody to this recipient would go now.
     pub fn hop_of(&self, to: &Mailbox) -> HopKey {
-        hop(&self.org.load(), to)
+        let org = self.org.load();
+        hop(org.route(to), to)
     }
 }
 
 impl Route for Categorizer {
     fn hops(&self, message: &ToRoute<'_>) -> Vec<HopKey> {
         let org = self.org.load();
-        message.envelope.recipients.iter().map(|to| hop(&org, &to.address)).collect()
+        let bytes = message.journey.limited_bytes(message.size_bytes);
+        let trip = Trip { server: org.server(), bytes, been_in: &message.journey.sites };
+        let recipients = message.envelope.recipients.iter().map(|recipient| &recipient.address);
+        match &message.envelope.recipients[..] {
+            [only] => vec![hop(org.route_one(&trip, &only.address), &only.address)],
+            _ => org
+                .route_message(&trip, recipients.clone())
+                .into_iter()
+                .zip(recipients)
+                .map(|(r, to)| hop(r, to))
+                .collect(),
+        }
     }
 }
 
-fn hop(org: &Org, to: &Mailbox) -> HopKey {
-    match org.route(to) {
+fn hop(route: directory::Route, to: &Mailbox) -> HopKey {
+    match route {
         directory::Route::Maildir(domain) => HopKey::Maildir { domain: (&*domain.name).into() },
         directory::Route::Lmtp(target) => HopKey::Lmtp { target: target.to_string().into() },
         directory::Route::Connector(connector) => match &connector.to {
@@ -42,6 +65,12 @@ fn hop(org: &Org, to: &Mailbox) -> HopKey {
             SendTo::Mx => HopKey::Mx { connector: (&*connector.name).into(), domain: to.domain_lower().into() },
             SendTo::Lmtp(target) => HopKey::Lmtp { target: target.to_string().into() },
         },
+        directory::Route::Site(site) => HopKey::Site { site: (&*site.name).into() },
+        directory::Route::Servers(of) => HopKey::Servers { of: of.to_string().into() },
+        directory::Route::TooLarge(what) => HopKey::TooLarge { what },
         directory::Route::Unreachable(reason) => HopKey::Unreachable { reason: reason.into() },
     }
 }
+
+#[cfg(test)]
+mod tests;

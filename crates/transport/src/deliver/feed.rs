@@ -2,6 +2,7 @@
 //!
 //! Always holds: not more than one part waits beyond what the outbox holds, whatever the size of the message.
 
+use super::border::Cuts;
 use super::outbox::{OUTBOX_BYTES_MAX, Outbox};
 use smtp::client::{BodyEnd, Output, Stuffer};
 use spool::Body;
@@ -14,35 +15,41 @@ pub(super) struct Feed {
     /// The whole body, if it is in memory.
     memory: Option<Arc<Vec<u8>>>,
     offset: u64,
+    /// What is left out, and the number of the next one.
+    cuts: Cuts,
+    next_cut: usize,
     /// `None` for BDAT.
     stuffer: Option<Stuffer>,
 }
 
 impl Feed {
-    /// For a body that the machine asked for in the form of `output`.
-    pub fn new(body: &Body, output: &Output) -> Feed {
+    /// For a body, without `cuts`, that the machine asked for in the form of `output`.
+    pub fn new(body: &Body, cuts: &Cuts, output: &Output) -> Feed {
         Feed {
             body: body.clone(),
             memory: body.in_memory().cloned(),
             offset: 0,
+            cuts: cuts.clone(),
+            next_cut: 0,
             stuffer: (*output == Output::Dotted).then(Stuffer::new),
         }
     }
 
     /// Fills the outbox. `Some` once all of the body is in it.
     pub async fn pump(&mut self, outbox: &mut Outbox) -> io::Result<Option<BodyEnd>> {
-        while self.offset < self.body.len() {
+        while let Some((start, len)) = self.cuts.kept(&mut self.next_cut, self.offset, self.body.len()) {
+            self.offset = start;
             if outbox.bytes() >= OUTBOX_BYTES_MAX {
                 return Ok(None);
             }
             match self.memory.clone() {
                 Some(bytes) => {
-                    let start = self.offset as usize;
-                    let end = bytes.len().min(start + OUTBOX_BYTES_MAX);
+                    let start = start as usize;
+                    let end = bytes.len().min(start + OUTBOX_BYTES_MAX.min(len as usize));
                     self.add(&bytes, start, end, outbox);
                 }
                 None => {
-                    let part = self.read().await?;
+                    let part = self.read(len).await?;
                     let end = part.len();
                     self.add(&Arc::new(part), 0, end, outbox);
                 }
@@ -61,9 +68,10 @@ impl Feed {
         }
     }
 
-    async fn read(&self) -> io::Result<Vec<u8>> {
+    /// The next part, of at most `len` bytes.
+    async fn read(&self, len: u64) -> io::Result<Vec<u8>> {
         let (body, offset) = (self.body.clone(), self.offset);
-        let want = (body.len() - offset).min(OUTBOX_BYTES_MAX as u64) as usize;
+        let want = len.min(OUTBOX_BYTES_MAX as u64) as usize;
         let read = tokio::task::spawn_blocking(move || {
             let mut part = vec![0; want];
             body.read(offset, &mut part).map(|count| {

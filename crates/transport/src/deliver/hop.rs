@@ -4,11 +4,11 @@
 //! the hop is on its way to look; work that no task holds lies in the stash.
 
 use super::center::Center;
-use super::shaping::Turn;
+use super::shaping::Call;
 use mail::Reply;
 use spool::{Attempt, HopId, HopKey, Outcome, QueueState, Work};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -19,6 +19,8 @@ pub(super) struct Hop {
     pub center: Arc<Center>,
     /// It stands in line for its destination: no more tasks until it is called.
     in_line: AtomicBool,
+    /// Which server of a set comes first for the next connection.
+    turn: AtomicUsize,
     state: Mutex<State>,
 }
 
@@ -42,7 +44,7 @@ struct State {
     /// Somebody will look soon whether work still waits.
     nudged: bool,
     /// The place that its destination has for its next task.
-    turn: Option<Turn>,
+    call: Option<Call>,
 }
 
 impl State {
@@ -68,6 +70,8 @@ impl Hop {
         Hop {
             id,
             key,
+            // A hop is forgotten when it is idle: a cursor that began at 0 each time would favour the first server.
+            turn: AtomicUsize::new(center.world.chance.u64() as usize),
             center,
             in_line: AtomicBool::new(false),
             state: Mutex::new(State {
@@ -80,7 +84,7 @@ impl Hop {
                 waiting: Vec::new(),
                 seats: Vec::new(),
                 nudged: false,
-                turn: None,
+                call: None,
             }),
         }
     }
@@ -95,6 +99,11 @@ impl Hop {
         let mut state = self.lock();
         state.rung = true;
         self.spread(&mut state);
+    }
+
+    /// The number of the next connection, for rotation. The first one is any.
+    pub fn next_turn(&self) -> usize {
+        self.turn.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The plan says how many connections there may be.
@@ -273,25 +282,25 @@ impl Hop {
         self.in_line.load(Ordering::Acquire)
     }
 
-    /// Its destination has a place for one more connection. Gives the turn back if there is nothing to do with it.
-    pub fn on_turn(self: &Arc<Hop>, turn: Turn) -> Option<Turn> {
+    /// Its destination has a place for one more connection. Gives the call back if there is nothing to do with it.
+    pub fn on_call(self: &Arc<Hop>, call: Call) -> Option<Call> {
         self.out_of_line();
         let mut state = self.lock();
         let has_work = state.rung || !state.stash.is_empty();
         let can_use = state.waiting.is_empty() && state.live < state.limit;
         if !has_work || !can_use || self.center.is_stopping() || self.center.is_paused() {
-            return Some(turn);
+            return Some(call);
         }
         state.live += 1;
-        let unused = state.turn.replace(turn);
+        let unused = state.call.replace(call);
         drop(state);
         self.center.start_task(self);
         unused
     }
 
     /// The place that the hop was called for, if it was.
-    pub fn take_turn(&self) -> Option<Turn> {
-        self.lock().turn.take()
+    pub fn take_call(&self) -> Option<Call> {
+        self.lock().call.take()
     }
 
     /// There is no place for the hop now. What was taken for it goes back to the spool, where operators can reach it.

@@ -5,11 +5,14 @@
 //! bound, so it never slows another.
 
 mod bell;
+mod border;
 mod center;
 mod connect;
 mod feed;
 mod hop;
+mod ladder;
 mod line;
+mod link;
 mod local;
 mod metrics;
 mod outbox;
@@ -17,6 +20,7 @@ mod parcel;
 mod penalties;
 mod plan;
 mod remote;
+mod servers;
 mod session;
 mod shaping;
 mod slots;
@@ -29,6 +33,7 @@ pub use shaping::{DestinationFigures, HeldBack, Shaping};
 
 use self::center::Center;
 use crate::dns::Resolver;
+use crate::links::LinkCertificates;
 use crate::swap::Swap;
 use crate::tls_client::TlsClient;
 use directory::Org;
@@ -45,6 +50,8 @@ pub struct Parts {
     pub spool: Spool,
     /// The send connectors. A connector that changed counts for connections made from then on.
     pub org: Arc<Swap<Org>>,
+    /// This node's certificate of the organization, for its other servers; `None`: it has none, and gives them nothing.
+    pub links: Option<Arc<dyn LinkCertificates>>,
     /// Asks name servers.
     pub resolver: Resolver,
     /// Takes mail for Maildirs.

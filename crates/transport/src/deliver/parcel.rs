@@ -4,8 +4,9 @@
 //! a message that comes twice (docs/decisions/duplicates.md).
 //! Always holds: recipients that a transaction has no room for are not spoken of in its outcome, so the spool keeps them ready.
 
+use super::border::Cuts;
 use mail::header::Scanner;
-use mail::{BodyKind, Recipient, Ret, ReversePath};
+use mail::{BodyKind, Journey, Recipient, Ret, ReversePath};
 use smtp::client::{Done, Outcome as Heard, Outgoing, Protocol};
 use spool::{Outcome, Work};
 use std::sync::Arc;
@@ -16,17 +17,31 @@ pub(super) struct Parcel {
     recipients: usize,
     /// Lines that go before the body, CRLF at the end of each.
     head: String,
+    /// What of the body is not sent.
+    cuts: Cuts,
+    /// For a server of the organization.
+    journey: Option<Journey>,
 }
 
 impl Parcel {
-    /// `work` for at most `recipients_max` of its recipients.
-    pub fn new(work: Work, recipients_max: usize, protocol: Protocol) -> Parcel {
+    /// `work` for at most `recipients_max` of its recipients, its body without `cuts`.
+    pub fn new(work: Work, recipients_max: usize, protocol: Protocol, cuts: Cuts) -> Parcel {
         let recipients = work.recipients_len().min(recipients_max.max(1));
         let head = match protocol {
             Protocol::Lmtp => format!("X-Posthouse-Id: {}\r\n", work.id()),
             Protocol::Smtp => String::new(),
         };
-        Parcel { work, recipients, head }
+        Parcel { work, recipients, head, cuts, journey: None }
+    }
+
+    /// The same with the journey that a server of the organization is told.
+    pub fn with_journey(self, journey: Option<Journey>) -> Parcel {
+        Parcel { journey, ..self }
+    }
+
+    /// What of the body is not sent.
+    pub fn cuts(&self) -> &Cuts {
+        &self.cuts
     }
 
     /// What is sent before the body. No line of it needs stuffing.
@@ -50,7 +65,7 @@ impl Outgoing for Parcel {
     }
 
     fn size_bytes(&self) -> u64 {
-        self.head.len() as u64 + self.work.body().len()
+        self.head.len() as u64 + self.work.body().len() - self.cuts.bytes()
     }
 
     fn body(&self) -> BodyKind {
@@ -85,6 +100,10 @@ impl Outgoing for Parcel {
 
     fn envid(&self) -> Option<&str> {
         self.work.envelope().envid.as_deref()
+    }
+
+    fn journey(&self) -> Option<&Journey> {
+        self.journey.as_ref()
     }
 }
 

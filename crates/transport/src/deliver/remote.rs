@@ -8,13 +8,17 @@ use super::plan::{Plan, To};
 use super::session::{End, Session};
 use super::shaping::{Permit, asks_for_less};
 use directory::{Destination, Host, HostPort, Org};
-use spool::Attempt;
+use mail::{Enhanced, Reply};
+use spool::{Attempt, HopKey};
 use std::sync::Arc;
 
 pub(super) async fn run(hop: &Arc<Hop>) {
     let center = &hop.center;
+    if let HopKey::TooLarge { what } = &hop.key {
+        return hop.fail_all(&Reply::of(552, Enhanced::new(5, 3, 4), format!("message too large: {what}")));
+    }
     let mut barren = 0;
-    let mut turn = hop.take_turn();
+    let mut call = hop.take_call();
     while hop.has_work() {
         let org = center.parts.org.load();
         let mut plan = match Plan::of(&hop.key, &org, center.hostname()) {
@@ -33,13 +37,13 @@ pub(super) async fn run(hop: &Arc<Hop>) {
         let mut permit = None;
         if let Some(to) = destination(&org, &plan, &hosts) {
             plan.narrow(to);
-            permit = center.parts.shaping.enter(hop, to, turn.take());
+            permit = center.parts.shaping.enter(hop, to, call.take());
             if permit.is_none() {
                 return hop.held_back();
             }
         }
         let opened = tokio::select! {
-            opened = connect::open(center, &plan, hosts) => opened,
+            opened = connect::open(center, &plan, hosts, hop.next_turn()) => opened,
             () = center.stopping() => return,
         };
         let opened = match opened {
@@ -47,13 +51,14 @@ pub(super) async fn run(hop: &Arc<Hop>) {
             Err(not_opened) => return failed(hop, not_opened, permit),
         };
         center.spool.hop_worked(hop.id);
+        let barren_max = plan.barren_max();
         let peer = Arc::clone(&opened.peer);
         match Session::new(hop, Arc::new(plan), opened, permit).run().await {
             End::Left => return,
             End::Broken { taken, reply } => {
                 tracing::debug!(hop = %hop.key, peer = peer.label, taken, %reply, "connection ended early");
                 barren = if taken == 0 { barren + 1 } else { 0 };
-                if barren >= BARREN_MAX {
+                if barren >= barren_max {
                     return hop.failed(&peer.attempt(), &reply);
                 }
             }
@@ -81,6 +86,3 @@ fn failed(hop: &Arc<Hop>, why: NotOpened, permit: Option<Permit>) {
         }
     }
 }
-
-/// Connections in a row that may open and bring nothing.
-const BARREN_MAX: u32 = 3;

@@ -3,14 +3,17 @@
 //! Knows no hosts and no DNS. Always holds: each work that the session took is settled, given back to its hop, or dropped, which gives
 //! it back to the spool.
 
+use super::border::{Cuts, is_quick};
 use super::connect::{Opened, Peer, refusal};
 use super::feed::Feed;
 use super::hop::{Hop, Next};
 use super::line::{Line, Moment, patience_ms};
+use super::link;
 use super::parcel::{self, Parcel};
 use super::plan::{Plan, To};
 use super::shaping::{Permit, asks_for_less};
 use mail::Reply;
+use mail::firewall::Drops;
 use smtp::client::{Client, Done, Ending, Event, Loss, Outcome as Heard, Output, Protocol, Stage};
 use spool::{Outcome, Work};
 use std::io;
@@ -37,6 +40,8 @@ pub(super) struct Session<'h> {
     /// Messages that the peer took for some recipient.
     taken: u64,
     leaving: bool,
+    /// What a server of the organization said that takes no mail now.
+    unwilling: Option<Reply>,
 }
 
 /// How a session ended.
@@ -77,6 +82,7 @@ impl<'h> Session<'h> {
             begun: 0,
             taken: 0,
             leaving: false,
+            unwilling: None,
         }
     }
 
@@ -85,7 +91,10 @@ impl<'h> Session<'h> {
         self.hop.join(&self.seat);
         self.hop.center.metrics.connections.increment(1);
         let ending = 'session: loop {
-            self.refill();
+            if let Err(error) = self.refill().await {
+                tracing::error!(hop = %self.hop.key, %error, "a header cannot be read; its message waits");
+                self.client.lost(Loss::Ours);
+            }
             if let Err(error) = self.fill().await {
                 tracing::error!(hop = %self.hop.key, %error, "a body cannot be read; its message waits");
                 self.client.lost(Loss::Ours);
@@ -110,38 +119,53 @@ impl<'h> Session<'h> {
     }
 
     /// Hands new work to the machine while it wants more.
-    fn refill(&mut self) {
-        let wanted = (self.client.wants() as u64).min(self.budget) as usize;
-        if self.leaving || wanted == 0 {
-            return;
-        }
-        let wanted = match &self.permit {
-            None => wanted,
-            // Others wait for this place, and have waited long enough.
-            Some(permit) if self.begun >= TURN_MESSAGES && permit.is_crowded() => 0,
-            Some(permit) => permit.take(wanted),
-        };
-        if wanted == 0 {
-            return self.leave();
-        }
-        let next = self.hop.next(&self.seat, wanted, &mut self.works);
-        self.begun += self.works.len() as u64;
-        if let Some(permit) = &self.permit {
-            permit.put_back(wanted - self.works.len());
-        }
-        match next {
-            Next::Work => {
-                for work in self.works.drain(..) {
-                    self.budget -= 1;
-                    self.client.send(Parcel::new(work, self.recipients_max, self.plan.protocol));
-                }
-                if self.budget == 0 {
-                    self.leave();
-                }
+    async fn refill(&mut self) -> io::Result<()> {
+        while !self.leaving {
+            let wanted = (self.client.wants() as u64).min(self.budget) as usize;
+            if wanted == 0 {
+                break;
             }
-            Next::Wait if !self.permit.as_ref().is_some_and(Permit::is_crowded) => {}
-            Next::Wait | Next::Leave => self.leave(),
+            let allowed = match &self.permit {
+                None => wanted,
+                // Others wait for this place, and have waited long enough.
+                Some(permit) if self.begun >= PLACE_MESSAGES && permit.is_crowded() => 0,
+                Some(permit) => permit.take(wanted),
+            };
+            if allowed == 0 {
+                self.leave();
+                break;
+            }
+            let next = self.hop.next(&self.seat, allowed, &mut self.works);
+            self.begun += self.works.len() as u64;
+            if let Some(permit) = &self.permit {
+                permit.put_back(allowed - self.works.len());
+            }
+            match next {
+                Next::Work => self.send_works().await?,
+                Next::Wait if !self.permit.as_ref().is_some_and(Permit::is_crowded) => break,
+                Next::Wait | Next::Leave => self.leave(),
+            }
         }
+        Ok(())
+    }
+
+    async fn send_works(&mut self) -> io::Result<()> {
+        // Those that are not reached because one cannot be read go back to the spool.
+        for work in std::mem::take(&mut self.works) {
+            if link::has_left(&self.plan, &self.peer, &work) {
+                link::hold(self.hop, &self.peer, work);
+                continue;
+            }
+            self.budget -= 1;
+            let cuts = cuts(&work, self.plan.drops).await?;
+            let journey = link::journey(&self.plan, &self.peer, &work);
+            let parcel = Parcel::new(work, self.recipients_max, self.plan.protocol, cuts).with_journey(journey);
+            self.client.send(parcel);
+        }
+        if self.budget == 0 {
+            self.leave();
+        }
+        Ok(())
     }
 
     /// Moves what the machine wants to say, and as much of bodies as there is room for, into the outbox.
@@ -159,7 +183,7 @@ impl<'h> Session<'h> {
                     if !parcel.head().is_empty() {
                         self.line.outbox.push_text(parcel.head().into());
                     }
-                    self.feed = Some(Feed::new(parcel.work.body(), &body));
+                    self.feed = Some(Feed::new(parcel.work.body(), parcel.cuts(), &body));
                 }
                 None => return Ok(()),
             }
@@ -197,6 +221,12 @@ impl<'h> Session<'h> {
     }
 
     async fn settle(&mut self, done: Done<Parcel>) {
+        if let Some(reply) = link::unwilling(&self.peer, &done) {
+            // Another server may take it at once.
+            self.hop.give_back(done.message.work);
+            self.unwilling = Some(reply);
+            return self.leave();
+        }
         let metrics = &self.hop.center.metrics;
         let uncertain = done.outcomes.iter().filter(|outcome| matches!(outcome, Heard::Uncertain(_))).count();
         metrics.uncertain.increment(uncertain as u64);
@@ -245,6 +275,10 @@ impl<'h> Session<'h> {
     }
 
     fn end(self, ending: &Ending) -> End {
+        if let Some(reply) = self.unwilling {
+            self.hop.center.penalize(&self.peer);
+            return End::Broken { taken: self.taken, reply };
+        }
         let idle_close = matches!(ending, Ending::Lost(Loss::Closed) | Ending::Busy(_)) && self.taken > 0;
         if *ending == Ending::Quit {
             return End::Left;
@@ -254,14 +288,23 @@ impl<'h> Session<'h> {
             self.permit.iter().filter(|_| asks_for_less(reply)).for_each(Permit::asked_for_less);
             self.hop.shrink();
         }
-        if let (false, Some(address)) = (idle_close, self.peer.address) {
-            center.penalties.add(address, center.world.clock.mono_ms());
+        if !idle_close {
+            center.penalize(&self.peer);
         }
         End::Broken { taken: self.taken, reply: refusal(ending) }
     }
 }
 
 /// Messages that one may send over a connection while others wait for its place.
-const TURN_MESSAGES: u64 = 10;
+const PLACE_MESSAGES: u64 = 10;
+/// What of a body the next hop must not see; read on another thread if it is not in memory.
+async fn cuts(work: &Work, drops: Drops) -> io::Result<Cuts> {
+    if is_quick(work.body(), drops) {
+        return Cuts::of(work.body(), drops);
+    }
+    let body = work.body().clone();
+    tokio::task::spawn_blocking(move || Cuts::of(&body, drops)).await.map_err(io::Error::other)?
+}
+
 /// How long the answer to QUIT is waited for.
 const GOODBYE_MS: u64 = 2_000;

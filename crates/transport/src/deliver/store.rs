@@ -2,8 +2,10 @@
 //!
 //! Always holds: the store is only called on threads that may block.
 
+use super::border::Cuts;
 use super::hop::Hop;
 use super::local::{Letter, LetterBody};
+use mail::firewall::Drops;
 use mail::{Enhanced, Mailbox, Reply, ReversePath};
 use spool::{Attempt, Body, HopKey, Outcome, Work};
 use std::io;
@@ -29,7 +31,7 @@ fn deliver(hop: &Hop, works: Vec<Work>) {
         .iter()
         .flat_map(|work| work.recipients().map(|(_, recipient)| head(&work.envelope().from, &recipient.address)))
         .collect();
-    let bodies: Vec<Stored> = works.iter().map(|work| Stored(work.body().clone())).collect();
+    let bodies: Vec<Stored> = works.iter().map(|work| Stored::new(work.body())).collect();
     let mut letters = Vec::with_capacity(heads.len());
     for (work, body) in works.iter().zip(&bodies) {
         for (_, recipient) in work.recipients() {
@@ -78,26 +80,54 @@ fn unanswered() -> Reply {
     Reply::new(451, Enhanced::new(4, 3, 0), "the store gave no answer")
 }
 
-struct Stored(Body);
+/// A body without what the organization says in headers.
+struct Stored {
+    body: Body,
+    /// The error is told when the body is read.
+    cuts: io::Result<Cuts>,
+}
+
+impl Stored {
+    fn new(body: &Body) -> Stored {
+        Stored { body: body.clone(), cuts: Cuts::of(body, Drops { organization: true, routing: false }) }
+    }
+}
 
 impl LetterBody for Stored {
     fn size_bytes(&self) -> u64 {
-        self.0.len()
+        self.body.len() - self.cuts.as_ref().map_or(0, Cuts::bytes)
     }
 
     fn read(&self, sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-        if let Some(bytes) = self.0.in_memory() {
-            return bytes.chunks(PART_BYTES).try_for_each(sink);
+        let cuts = self.cuts.as_ref().map_err(|error| io::Error::new(error.kind(), error.to_string()))?;
+        let (mut next, mut at, mut part) = (0, 0, Vec::new());
+        while let Some((start, len)) = cuts.kept(&mut next, at, self.body.len()) {
+            at = start + len;
+            match self.body.in_memory() {
+                Some(bytes) => bytes[start as usize..at as usize].chunks(PART_BYTES).try_for_each(&mut *sink)?,
+                None => self.read_range(start, at, &mut part, sink)?,
+            }
         }
-        let mut part = vec![0; PART_BYTES.min(usize::try_from(self.0.len()).unwrap_or(PART_BYTES))];
-        let mut offset = 0;
-        while offset < self.0.len() {
-            let count = self.0.read(offset, &mut part).map_err(|error| io::Error::other(error.to_string()))?;
+        Ok(())
+    }
+}
+
+impl Stored {
+    fn read_range(
+        &self,
+        mut start: u64,
+        end: u64,
+        part: &mut Vec<u8>,
+        sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        while start < end {
+            part.resize(PART_BYTES.min(usize::try_from(end - start).unwrap_or(PART_BYTES)), 0);
+            let count = self.body.read(start, part).map_err(|error| io::Error::other(error.to_string()))?;
             if count == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             sink(&part[..count])?;
-            offset += count as u64;
+            start += count as u64;
         }
         Ok(())
     }

@@ -1,26 +1,37 @@
-//! A message while it arrives: its bytes go straight on into the spool; only its header is looked at.
+//! A message while it arrives: its bytes go straight on into the spool; only its header is looked at, and what the peer may not say
+//! there is dropped before anything else sees it.
 //!
-//! On submission the header is held back until it is whole, so that missing fields can be put in front of it.
+//! On submission, and where rules look at it, the header is held back until it is whole, so that fields can be put in front of it.
 
+use super::handling::HeaderRules;
 use super::visitor::Visitor;
-use directory::Protocol;
+use crate::categorize::Seen;
+use directory::{Grants, Protocol};
+use mail::firewall::{Drops, Firewall};
 use mail::header::Scanner;
 use mail::trace_header::{self, Received};
-use mail::{Enhanced, Envelope, Protection, Receipt, Reply, WhenShort};
-use spool::{AcceptError, Facts, Pending, Push, Source, Spool};
+use mail::{Enhanced, Envelope, Journey, Protection, Receipt, Reply, WhenShort};
+use spool::{AcceptError, Early, Facts, Pending, Push, Source, Spool};
 use std::time::Duration;
 use tokio::time::timeout;
 
 /// A message on its way in.
 pub struct Incoming {
     pending: Pending,
+    firewall: Firewall,
     scanner: Scanner,
     /// What was held back so far; `None` when nothing is held back (any more). Never more than the header's bound and one slice.
     held: Option<Vec<u8>>,
+    /// Looks at the header once it is whole.
+    rules: Option<Box<HeaderRules>>,
+    /// Bytes that the peer sent.
+    received_bytes: u64,
     hops_max: u32,
     protection: Protection,
     /// When it began, Unix milliseconds.
     wall_ms: u64,
+    /// What a server of the organization has told of it.
+    journey: Option<Box<Journey>>,
 }
 
 /// A message that is in custody, for the trace.
@@ -66,20 +77,52 @@ impl Incoming {
         });
         // There is room for the first bytes of any message.
         let _ = pending.push(&field);
-        let held = (visitor.connector.protocol == Protocol::Submission).then(Vec::new);
+        let rules = HeaderRules::of(visitor, envelope);
+        let held = (visitor.connector.protocol == Protocol::Submission || rules.is_some()).then(Vec::new);
         let hops_max = visitor.connector.limits.hops_max;
-        Ok(Incoming { pending, scanner: Scanner::new(), held, hops_max, protection, wall_ms })
+        let (firewall, scanner) = (Firewall::new(drops(visitor.grants())), Scanner::new());
+        Ok(Incoming {
+            pending,
+            firewall,
+            scanner,
+            held,
+            rules,
+            received_bytes: 0,
+            hops_max,
+            protection,
+            wall_ms,
+            journey: None,
+        })
+    }
+
+    /// The same for a message that comes from a server of the organization.
+    pub fn after(self, journey: Option<Box<Journey>>) -> Incoming {
+        Incoming { journey, ..self }
     }
 
     /// Takes the next bytes. An error is the reply that the rest of the body is refused with.
     pub async fn push(&mut self, bytes: &[u8], visitor: &Visitor) -> Result<(), Reply> {
-        if !self.scanner.is_done() {
-            self.scanner.feed(bytes);
-            if self.scanner.facts().received_count > self.hops_max {
-                return Err(Reply::new(554, Enhanced::new(5, 4, 6), "too many hops, this message is in a loop"));
+        self.received_bytes += bytes.len() as u64;
+        let mut rest = bytes;
+        while let Some(piece) = self.firewall.next(&mut rest) {
+            if !piece.is_dropped {
+                self.pass(&piece.lead, visitor).await;
+                self.pass(piece.rest, visitor).await;
             }
         }
+        if self.hops() > self.hops_max {
+            return Err(Reply::new(554, Enhanced::new(5, 4, 6), "too many hops, this message is in a loop"));
+        }
+        Ok(())
+    }
+
+    /// Takes bytes that stay.
+    async fn pass(&mut self, bytes: &[u8], visitor: &Visitor) {
+        if !self.scanner.is_done() {
+            self.scanner.feed(bytes);
+        }
         match &mut self.held {
+            None if bytes.is_empty() => {}
             None => self.keep(bytes).await,
             Some(held) => {
                 held.extend_from_slice(bytes);
@@ -88,18 +131,49 @@ impl Incoming {
                 }
             }
         }
-        Ok(())
     }
 
-    /// The end: takes custody.
-    pub async fn finish(mut self, envelope: Envelope, visitor: &Visitor) -> Result<Taken, AcceptError> {
+    /// `Received` fields that the message came with, those that were dropped too.
+    fn hops(&self) -> u32 {
+        self.scanner.facts().received_count.saturating_add(self.firewall.received_dropped())
+    }
+
+    /// Bytes that the peer sent.
+    pub fn received_bytes(&self) -> u64 {
+        self.received_bytes
+    }
+
+    /// The end of the message is here: what its header said, for rules.
+    pub async fn seen(&mut self, visitor: &Visitor) -> Seen {
+        if self.rules.is_some() {
+            self.end_header(visitor).await;
+        }
+        self.rules.take().map_or_else(Seen::default, |rules| rules.into_seen())
+    }
+
+    /// Nothing comes any more: what was held back goes on.
+    async fn end_header(&mut self, visitor: &Visitor) {
+        let lead = self.firewall.finish();
+        self.pass(&lead, visitor).await;
         self.scanner.finish();
         self.release(visitor).await;
+    }
+
+    /// The end: takes custody. `early` are recipients that are settled already, and not in the envelope.
+    pub async fn finish(
+        mut self,
+        envelope: Envelope,
+        early: Vec<Early>,
+        visitor: &Visitor,
+    ) -> Result<Taken, AcceptError> {
+        self.end_header(visitor).await;
+        let hops = u8::try_from(self.hops().saturating_add(1)).unwrap_or(u8::MAX);
         let facts = self.scanner.facts();
-        let hops = u8::try_from(facts.received_count.saturating_add(1)).unwrap_or(u8::MAX);
         let message_id = facts.message_id.clone().unwrap_or_default();
         let size_bytes = self.pending.size_bytes();
-        let facts = Facts { hops, received_from: visitor.helo.clone(), ..Facts::default() };
+        let begins = || Journey { trusted: visitor.grants().has(Grants::INTERNAL), ..Journey::default() };
+        let journey = self.journey.map_or_else(begins, |journey| *journey);
+        let facts = Facts { hops, received_from: visitor.helo.clone(), early, journey, ..Facts::default() };
         let mut accepting = self.pending.accept(envelope, facts);
         let receipt = match self.protection.copies {
             0 => accepting.await?,
@@ -112,13 +186,17 @@ impl Incoming {
         Ok(Taken { receipt, size_bytes, message_id, unprotected })
     }
 
-    /// Lets go what was held back, behind the fields that it lacks (RFC 6409 8).
+    /// Lets go what was held back: tagged, and on submission behind the fields that it lacks (RFC 6409 8).
     async fn release(&mut self, visitor: &Visitor) {
-        let Some(held) = self.held.take() else { return };
-        if !self.scanner.facts().has_date {
+        let Some(mut held) = self.held.take() else { return };
+        if let Some(rules) = &mut self.rules {
+            held = rules.look(&visitor.org, held, self.scanner.facts().header_bytes as usize);
+        }
+        let completes = visitor.connector.protocol == Protocol::Submission;
+        if completes && !self.scanner.facts().has_date {
             self.keep(&trace_header::date(self.wall_ms)).await;
         }
-        if !self.scanner.facts().has_message_id {
+        if completes && !self.scanner.facts().has_message_id {
             self.keep(&trace_header::message_id(self.pending.id(), &visitor.connector.hostname)).await;
         }
         self.keep(&held).await;
@@ -130,4 +208,9 @@ impl Incoming {
             self.pending.room().await;
         }
     }
+}
+
+/// What somebody with `grants` may not say in a header (behaviours 2.7).
+fn drops(grants: Grants) -> Drops {
+    Drops { organization: !grants.has(Grants::ORGANIZATION_HEADERS), routing: !grants.has(Grants::ROUTING_HEADERS) }
 }

@@ -1,7 +1,6 @@
 //! AUTH: an exchange, its outcome, and what follows from it.
 
 use super::session::Session;
-use super::settings;
 use crate::auth::{Claim, Exchange, Mechanism, Step, Verdict};
 use directory::User;
 use mail::{Enhanced, Reply};
@@ -64,7 +63,7 @@ impl Session<'_> {
         counter!("posthouse_logons_total").increment(1);
         tracing::debug!(user = &*user.name, peer = self.visitor.peer_text, "logged on");
         self.visitor.log_on(user, self.shared.world.clock.mono_ms());
-        self.machine.set_limits(settings::limits(&self.visitor.connector, self.visitor.grants()));
+        self.machine.set_limits(self.visitor.limits());
         self.machine.answer(Answer::authenticated());
     }
 

@@ -4,7 +4,6 @@
 
 use super::Shared;
 use super::report::{self, Reason, Reporter};
-use super::settings;
 use super::transaction::{self, Transaction};
 use super::visitor::{TurnedAway, Visitor};
 use super::wire::{End, Wire};
@@ -180,6 +179,9 @@ impl<'s> Session<'s> {
 
     fn hello(&mut self, greeting: Greeting, name: Box<str>) {
         self.transaction = None;
+        if self.refuses_server(&name) {
+            return;
+        }
         if self.visitor.connector.require_hello_domain && !is_domain_or_literal(&name) {
             let reply =
                 Reply::new(501, Enhanced::new(5, 5, 4), "say your name with its domain, or your address in brackets");
@@ -202,7 +204,7 @@ impl<'s> Session<'s> {
         self.visitor.under_tls(self.wire.tls().unwrap_or_default());
         report::handshake(&self.visitor.tls);
         self.machine.tls_started();
-        self.machine.set_limits(settings::limits(&self.visitor.connector, self.visitor.grants()));
+        self.machine.set_limits(self.visitor.limits());
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! What a receive connector means to the session machine.
 
-use directory::{BareNewline, Extension, Grants, Protocol, ReceiveConnector, ReceiveTls};
+use directory::{BareNewline, Extension, Grants, MessageLimits, Protocol, ReceiveConnector, ReceiveTls};
 use smtp::server;
 
 /// Recipients of a message where `recipients_max` does not count (behaviours 1.8: connectors between servers).
@@ -9,8 +9,8 @@ const RECIPIENTS_TRUSTED_MAX: u32 = 5_000;
 /// Bytes of a message where `message_size_max` does not count.
 const MESSAGE_TRUSTED_BYTES_MAX: u64 = u32::MAX as u64;
 
-/// The machine's settings for a session on `connector` that starts with `grants`.
-pub fn of(connector: &ReceiveConnector, grants: Grants) -> server::Settings {
+/// The machine's settings for a session on `connector` that starts with these limits.
+pub fn of(connector: &ReceiveConnector, limits: server::Limits) -> server::Settings {
     let protocol = match connector.protocol {
         Protocol::Smtp | Protocol::Submission => server::Protocol::Smtp,
         Protocol::Lmtp => server::Protocol::Lmtp,
@@ -29,7 +29,7 @@ pub fn of(connector: &ReceiveConnector, grants: Grants) -> server::Settings {
             BareNewline::Repair => server::BareNewline::Repair,
         },
         offers: offers(connector),
-        limits: limits(connector, grants),
+        limits,
         ..server::Settings::new(protocol, &connector.hostname)
     }
 }
@@ -51,14 +51,25 @@ fn offers(connector: &ReceiveConnector) -> server::Offers {
     offers
 }
 
-/// The machine's bounds for somebody with `grants`.
-pub fn limits(connector: &ReceiveConnector, grants: Grants) -> server::Limits {
+/// The machine's bounds for somebody with `grants`: the strictest of the connector and the organization. What a user may send is bound by
+/// the connector alone here, since two of ours may have more than the organization allows: the categorizer sees to that.
+pub fn limits(
+    connector: &ReceiveConnector,
+    grants: Grants,
+    organization: MessageLimits,
+    is_user: bool,
+) -> server::Limits {
     let own = &connector.limits;
     let any = |grant: Grants| grants.has(grant);
+    let organization_bytes_max = organization.message_bytes_max.filter(|_| !is_user).unwrap_or(u64::MAX);
+    let recipients_max = if any(Grants::ANY_RECIPIENT_COUNT) { RECIPIENTS_TRUSTED_MAX } else { own.recipients_max };
     server::Limits {
-        message_bytes_max: if any(Grants::ANY_SIZE) { MESSAGE_TRUSTED_BYTES_MAX } else { own.message_bytes_max },
+        message_bytes_max: match any(Grants::ANY_SIZE) {
+            true => MESSAGE_TRUSTED_BYTES_MAX,
+            false => own.message_bytes_max.min(organization_bytes_max),
+        },
         header_bytes_max: own.header_bytes_max,
-        recipients_max: if any(Grants::ANY_RECIPIENT_COUNT) { RECIPIENTS_TRUSTED_MAX } else { own.recipients_max },
+        recipients_max: recipients_max.min(organization.recipients_max.unwrap_or(u32::MAX)),
         messages_max: None,
         errors_max: own.errors_max,
     }

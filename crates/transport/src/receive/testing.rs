@@ -5,7 +5,7 @@ use crate::auth::Passwords;
 use crate::limits::Doors;
 use crate::swap::Swap;
 use crate::tls::Certificates;
-use directory::{Loaded, Org, ReceiveConnector, Start};
+use directory::{Loaded, Org, Problems, ReceiveConnector, Start};
 use mail::{Event, EventKind, Mailbox, Recorder, Reply};
 use spool::{HopId, HopKey, Route, Settings, Spool, ToRoute, Wake};
 use std::net::SocketAddr;
@@ -21,12 +21,17 @@ use world::sim::SimHandle;
 
 /// An organization document, compiled.
 pub fn org(document: &str) -> Arc<Org> {
+    try_org(document).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// The same, if the document is good.
+fn try_org(document: &str) -> Result<Arc<Org>, Problems> {
     let (world, _) = World::simulated(1);
     world.disk.create_dir_all_durable(Path::new("/conf")).unwrap();
     let path = PathBuf::from("/conf/org.toml");
     world.disk.replace_durable(&path, document.as_bytes()).unwrap();
     let start = Start { org: Some(path), ..Start::default() };
-    Loaded::load(&*world.disk, &start).unwrap_or_else(|problems| panic!("{problems}")).org
+    Loaded::load(&*world.disk, &start).map(|loaded| loaded.org)
 }
 
 /// A connector for strangers on a loopback port, with limits that no test meets by accident.
@@ -104,6 +109,7 @@ pub struct Node {
     pub records: Arc<Records>,
     pub ready: Arc<Ready>,
     pub sim: SimHandle,
+    org: Arc<Swap<Org>>,
     certificate: rustls::pki_types::CertificateDer<'static>,
 }
 
@@ -118,6 +124,7 @@ impl Node {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let org = org(&document.replace("@LISTEN@", &address.to_string()));
+        let org = Arc::new(Swap::new(org));
         let (world, sim) = World::simulated(7);
         let (records, ready) = (Arc::new(Records::default()), Arc::new(Ready::default()));
         let spool = open_spool(&world, records.clone());
@@ -126,8 +133,9 @@ impl Node {
         let shared = Shared {
             spool: spool.clone(),
             copies_by_default: 0,
-            org: Arc::new(Swap::new(org)),
+            org: org.clone(),
             certificates: Arc::new(Certificates::from_pem(pem.0.as_bytes(), pem.1.as_bytes()).unwrap()),
+            links: None,
             readiness: ready.clone(),
             recorder: records.clone(),
             doors,
@@ -142,12 +150,29 @@ impl Node {
                 tokio::spawn(async move { receiver.serve(stream, address, peer).await });
             }
         });
-        Node { receiver, address, spool, records, ready, sim, certificate: pair.cert.der().clone() }
+        Node { receiver, address, spool, records, ready, sim, org, certificate: pair.cert.der().clone() }
     }
 
     /// A connection, before the greeting.
     pub async fn connect(&self) -> Client<TcpStream> {
         Client { stream: TcpStream::connect(self.address).await.unwrap(), read: Vec::new() }
+    }
+
+    /// Has new sessions meet another document, if it is a good one.
+    pub fn reload(&self, document: &str) -> Option<Arc<Org>> {
+        let org = try_org(document).ok()?;
+        self.org.store(org.clone());
+        Some(org)
+    }
+
+    /// A connection from `peer` to `local`, as far as the receiver can see.
+    pub async fn connect_as(&self, local: SocketAddr, peer: SocketAddr) -> Client<TcpStream> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (served, _) = listener.accept().await.unwrap();
+        let receiver = self.receiver.clone();
+        tokio::spawn(async move { receiver.serve(served, local, peer).await });
+        Client { stream, read: Vec::new() }
     }
 
     /// A connection that has been greeted and has said EHLO.
@@ -179,6 +204,13 @@ impl Node {
         let messages = self.spool.messages(&spool::Filter::default(), 10, None);
         assert_eq!(messages.len(), 1, "messages in custody");
         String::from_utf8(self.spool.export(messages[0].id, 1 << 20).unwrap()).unwrap()
+    }
+
+    /// The content of all messages in the spool.
+    pub fn all_messages(&self) -> Vec<String> {
+        let messages = self.spool.messages(&spool::Filter::default(), 100, None);
+        let content = |id| String::from_utf8(self.spool.export(id, 1 << 20).unwrap()).unwrap();
+        messages.iter().map(|message| content(message.id)).collect()
     }
 
     /// Messages in custody.

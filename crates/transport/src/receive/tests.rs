@@ -466,7 +466,11 @@ fn settings_reach_the_machine() {
     let org = org(&submission("message_size_max = 10000\nrecipients_max = 7\nbare_newline = \"reject\"")
         .replace("@LISTEN@", "127.0.0.1:25"));
     let connector = &org.receive_connectors[0];
-    let settings = super::settings::of(connector, connector.grants(&directory::Principal::Peer));
+    let settings = {
+        let grants = connector.grants(&directory::Principal::Peer);
+        let limits = super::settings::limits(connector, grants, directory::MessageLimits::default(), false);
+        super::settings::of(connector, limits)
+    };
     assert_eq!(settings.auth_mechanisms, ["SCRAM-SHA-256", "PLAIN", "LOGIN"]);
     assert_eq!((settings.limits.message_bytes_max, settings.limits.recipients_max), (10_000, 7));
     assert_eq!(settings.bare_newline, smtp::server::BareNewline::Reject);

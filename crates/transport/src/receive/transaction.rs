@@ -1,12 +1,15 @@
 //! A transaction: MAIL, RCPT, the body, and the instant of custody.
 
 use super::NotNow;
+use super::categorized::Failed;
+use super::handling;
 use super::incoming::Incoming;
 use super::report::Reason;
 use super::session::Session;
 use super::visitor::Visitor;
+use crate::categorize::Decided;
 use directory::{RecipientAnswer, SenderAnswer};
-use mail::{Enhanced, Envelope, Recipient, Reply};
+use mail::{Enhanced, Envelope, Journey, Recipient, Reply};
 use smtp::server::{Answer, MailCommand, RcptCommand};
 use spool::Source;
 
@@ -16,6 +19,8 @@ pub struct Transaction {
     pub envelope: Envelope,
     /// SIZE= of MAIL.
     size: Option<u64>,
+    /// XPOSTHOUSE= of MAIL.
+    journey: Option<Box<Journey>>,
     incoming: Option<Incoming>,
 }
 
@@ -39,9 +44,9 @@ impl Session<'_> {
             self.reporter.refused(&self.visitor, reason, Some(&command.from), &[], &reply);
             return self.say_no(reply);
         }
-        let MailCommand { from, size, body, smtputf8, ret, envid, auth: _, journey: _ } = command;
+        let MailCommand { from, size, body, smtputf8, ret, envid, auth: _, journey } = command;
         let envelope = Envelope { from, ret, envid, body, smtputf8, recipients: Vec::with_capacity(1) };
-        self.transaction = Some(Transaction { envelope, size, incoming: None });
+        self.transaction = Some(Transaction { envelope, size, journey, incoming: None });
         self.machine.answer(Answer::accept());
     }
 
@@ -103,11 +108,23 @@ impl Session<'_> {
                 self.reporter.refused(visitor, "user_recipient_rate", sender, &[address.as_str()], &reply);
                 self.say_no(reply);
             }
-            _ => {
-                transaction.envelope.recipients.push(Recipient { address, notify, orcpt });
-                self.machine.answer(Answer::accept());
-            }
+            _ => self.known_rcpt(Recipient { address, notify, orcpt }),
         }
+    }
+
+    /// RCPT for somebody who exists: whether it takes such mail.
+    fn known_rcpt(&mut self, recipient: Recipient) {
+        let Some(Transaction { envelope, size, .. }) = &self.transaction else { return };
+        if let Some((reason, reply)) = self.rcpt_refusal(&envelope.from, &recipient.address, *size) {
+            let recipients = [recipient.address.as_str()];
+            self.reporter.refused(&self.visitor, reason, Some(&envelope.from), &recipients, &reply);
+            self.hold_back();
+            return self.say_no(reply);
+        }
+        if let Some(transaction) = &mut self.transaction {
+            transaction.envelope.recipients.push(recipient);
+        }
+        self.machine.answer(Answer::accept());
     }
 
     /// DATA or the first BDAT: a place in the spool.
@@ -122,7 +139,7 @@ impl Session<'_> {
         let source = Source { size_bytes, protection };
         match Incoming::begin(&self.shared.spool, &self.visitor, &transaction.envelope, &source, wall_ms) {
             Ok(incoming) => {
-                transaction.incoming = Some(incoming);
+                transaction.incoming = Some(incoming.after(transaction.journey.take()));
                 self.machine.answer(Answer::accept());
             }
             Err(reply) => {
@@ -134,20 +151,30 @@ impl Session<'_> {
 
     /// The body is whole: custody, and the only way to a 250.
     pub(super) async fn end_of_message(&mut self) {
-        let Some(Transaction { envelope, incoming: Some(incoming), .. }) = self.transaction.take() else {
+        let Some(Transaction { mut envelope, incoming: Some(mut incoming), .. }) = self.transaction.take() else {
             return self.machine.answer(Answer::reply(no_transaction()));
         };
         // The spool takes the envelope; the trace still needs its addresses.
         let sender = envelope.from.clone();
         let recipients: Vec<_> = envelope.recipients.iter().map(|recipient| recipient.address.clone()).collect();
-        let taken = incoming.finish(envelope, &self.visitor).await;
+        let decided = self.decide(&mut incoming, &mut envelope).await;
         let recipients: Vec<&str> = recipients.iter().map(|address| address.as_str()).collect();
-        match taken {
+        let Decided { early, changes } = match decided {
+            Ok(decided) => decided,
+            Err(reply) => {
+                self.reporter.refused(&self.visitor, handling::reason(&reply), Some(&sender), &recipients, &reply);
+                self.hold_back();
+                return self.say_no(reply);
+            }
+        };
+        let failed = Failed::of(&early);
+        match incoming.finish(envelope, early, &self.visitor).await {
             Ok(taken) => {
                 self.last_bytes = Some(taken.size_bytes);
                 self.machine.answer(Answer::custody(&taken.receipt));
                 tracing::debug!(id = %taken.receipt.id(), bytes = taken.size_bytes, "in custody");
                 self.reporter.received(&self.visitor, &sender, &recipients, &taken);
+                self.reporter.categorized(taken.receipt.id(), &sender, &changes, &failed);
             }
             Err(error) => {
                 let reply = error.reply();

@@ -3,8 +3,8 @@
 use super::report::Reason;
 use super::{Asker, settings};
 use crate::limits::{Allowance, Doors, Pass, Rate, Refusal};
-use directory::{Grants, Org, Principal, Protocol, ReceiveConnector, User};
-use mail::{Enhanced, Reply, trace_header};
+use directory::{Grants, Org, Principal, Protocol, ReceiveConnector, SizeLimits, User};
+use mail::{Enhanced, Reply, ReversePath, trace_header};
 use smtp::server::{self, Told, XclientCommand};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -25,6 +25,8 @@ pub struct Visitor {
     pub protocol: trace_header::Protocol,
     /// TLS version and cipher; empty in the clear.
     pub tls: String,
+    /// Somebody in front of us speaks for it: a balancer with a PROXY header, or a proxy with XCLIENT.
+    pub behind_proxy: bool,
     /// XCLIENT is taken from it.
     pub trusted_xclient: bool,
     principal: Principal,
@@ -62,6 +64,7 @@ impl Visitor {
             helo: Box::default(),
             protocol: trace_header::Protocol { lmtp: connector.protocol == Protocol::Lmtp, ..Default::default() },
             tls: String::new(),
+            behind_proxy: false,
             trusted_xclient: connector.trusted_xclient.contains(peer.ip()),
             grants: connector.grants(&principal),
             principal,
@@ -103,10 +106,39 @@ impl Visitor {
         }
     }
 
+    /// The name of the server of the organization that it has proven to be; empty if it has not.
+    pub fn server(&self) -> &str {
+        match &self.principal {
+            Principal::Server(name) => name,
+            Principal::Peer | Principal::User(_) => "",
+        }
+    }
+
+    /// The machine's bounds for it, as it is now.
+    pub fn limits(&self) -> server::Limits {
+        let is_user = matches!(self.principal, Principal::User(_));
+        settings::limits(&self.connector, self.grants, self.org.handling.limits, is_user)
+    }
+
+    /// It is a server of the organization: its mail was categorized where it was taken.
+    pub fn is_server(&self) -> bool {
+        matches!(self.principal, Principal::Server(_))
+    }
+
+    /// What bounds the size of its message from `from`, beside its connector.
+    pub fn size_limits(&self, from: &ReversePath) -> SizeLimits {
+        let organization = self.org.handling.limits.message_bytes_max;
+        let own = || self.org.recipient_of(from.mailbox()?)?.message_bytes_max();
+        let sender = if matches!(self.principal, Principal::User(_)) && organization.is_some() { own() } else { None };
+        let is_notification = from.is_null() && self.grants.has(Grants::TRUSTED);
+        SizeLimits { exempt: self.grants.has(Grants::ANY_SIZE) || is_notification, organization, sender }
+    }
+
     /// A machine for a session with it.
     pub fn machine(&self) -> server::Session {
-        let machine = server::Session::new(Arc::new(settings::of(&self.connector, self.grants)));
+        let machine = server::Session::new(Arc::new(settings::of(&self.connector, self.limits())));
         let machine = if self.trusted_xclient { machine.trust_xclient() } else { machine };
+        let machine = if self.is_server() { machine.trust_server() } else { machine };
         if self.tls.is_empty() { machine } else { machine.under_tls() }
     }
 
@@ -120,6 +152,12 @@ impl Visitor {
         self.principal = Principal::User(user);
         self.grants = self.connector.grants(&self.principal);
         self.protocol.auth = true;
+    }
+
+    /// It has shown the certificate of this server of the organization.
+    pub fn prove_server(&mut self, name: Arc<str>) {
+        self.principal = Principal::Server(name);
+        self.grants = self.connector.grants(&self.principal);
     }
 
     /// A logon failed. True if that was one too many.
@@ -176,6 +214,7 @@ impl Visitor {
         let port = value(told.port).map_or(self.peer.port(), Option::unwrap_or_default);
         let mut next = Visitor::enter(self.org.clone(), doors, local, SocketAddr::new(ip, port), now_ms)?;
         next.trusted_xclient = self.trusted_xclient;
+        next.behind_proxy = true;
         if !self.tls.is_empty() {
             next.under_tls(std::mem::take(&mut self.tls));
         }

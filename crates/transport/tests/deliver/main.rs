@@ -1,6 +1,7 @@
 //! Deliveries against peers that behave, and peers that do not, on loopback.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used)] // a test of real sockets and files
 
+mod border;
 mod stage;
 
 use stage::{Manners, Stage, eventually, peer, run, session, tls_peer};

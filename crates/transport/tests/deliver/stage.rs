@@ -87,6 +87,7 @@ impl Stage {
             world,
             spool: spool.clone(),
             org,
+            links: None,
             resolver,
             store: seen.clone(),
             own_names: vec!["relay.test".into()],

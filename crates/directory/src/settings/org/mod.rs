@@ -8,6 +8,7 @@ mod recipient;
 mod retry;
 mod rule;
 mod send;
+mod topology;
 mod user;
 
 use super::Default::Absent;
@@ -43,11 +44,32 @@ pub static ORG: &[Section] = &[
     Section {
         name: "send_connector",
         repeated: true,
-        what: "How mail for other domains leaves. The most specific address space counts, then the lowest cost, then the first name. Two \
-               connectors never share the load of one address space, and none stands in for one whose next hop is down.",
+        what: "How mail for other domains leaves. The most specific address space counts, then the lowest cost (that of the address space and of the \
+               path to the nearest of its servers), then the nearest one, then the first name. Two connectors never share the load of one address \
+               space, and none stands in for one whose next hop is down.",
         settings: send::ROWS,
     },
     Section { name: "destination", repeated: true, what: destination::WHAT, settings: destination::ROWS },
+    Section {
+        name: "site",
+        repeated: true,
+        what: "A place that servers stand in. Without any, all servers stand in one.",
+        settings: topology::SITE,
+    },
+    Section {
+        name: "site_link",
+        repeated: true,
+        what: "A link between sites. Mail for another site takes the path with the lowest cost, of those the shortest, of those the one with the \
+               lowest names from its end backwards. It goes straight to a server of that site; sites on the path are visited only if they are hub \
+               sites, if the message forks there, or if nobody behind them answers.",
+        settings: topology::SITE_LINK,
+    },
+    Section {
+        name: "server",
+        repeated: true,
+        what: "A server (a node) that others hand mail to. A server that is not written here can send to the others, and gets nothing from them.",
+        settings: topology::SERVER,
+    },
     Section { name: "user", repeated: true, what: "Somebody who may authenticate.", settings: user::ROWS },
     Section {
         name: "directory",

@@ -1,8 +1,8 @@
 //! The rows of `[[send_connector]]`.
 
 use crate::settings::Default::{Absent, Is, Needed};
-use crate::settings::Kind::{Choice, Count, Duration, Flag, Text, Texts};
-use crate::settings::{HOUR, SECOND, Setting, row};
+use crate::settings::Kind::{Bytes, Choice, Count, Duration, Flag, Text, Texts};
+use crate::settings::{GB, HOUR, KB, SECOND, Setting, row};
 
 pub(super) const ROWS: &[Setting] = &[
     row("name", Text, Needed, "Its name, part of the names of its queues."),
@@ -10,9 +10,23 @@ pub(super) const ROWS: &[Setting] = &[
         "domains",
         Texts,
         Is("[\"*\"]"),
-        "Address spaces: `example.org` (that domain alone), `*.example.org` (it and all below it), `*` (all).",
+        "Address spaces: `example.org` (that domain alone), `*.example.org` (it and all below it), `*` (all). `example.org;5` has a cost of its own, 1 to 100.",
     ),
-    row("cost", Count(1, 100), Is("1"), "The lowest counts where two connectors have the same address space."),
+    row(
+        "cost",
+        Count(1, 100),
+        Is("1"),
+        "Of address spaces without one. The lowest counts where two connectors have the same address space.",
+    ),
+    row(
+        "servers",
+        Texts,
+        Absent("every server delivers what it has"),
+        "The servers that deliver through it. The others hand such mail to the nearest of them; several in one site share it.",
+    ),
+    row("enabled", Flag, Is("true"), "Whether it is used at all. What waits for it is routed anew."),
+    row("scoped", Flag, Is("false"), "Only servers in the sites of `servers` use it."),
+    row("message_size_max", Bytes(KB, 2 * GB), Absent("no limit"), "Larger messages do not go through it."),
     row(
         "smart_hosts",
         Texts,
@@ -65,6 +79,12 @@ pub(super) const ROWS: &[Setting] = &[
     row("data_timeout", Duration(SECOND, HOUR), Is("\"2m\""), "For the answer to DATA."),
     row("data_block_timeout", Duration(SECOND, HOUR), Is("\"3m\""), "For progress while a body is sent."),
     row("data_end_timeout", Duration(SECOND, HOUR), Is("\"10m\""), "For the answer to the end of the message."),
+    row(
+        "routing_headers",
+        Flag,
+        Is("true"),
+        "`false` removes `Received` and `Resent-*` fields from what leaves here: they tell how the inside looks, and nobody can see loops any more.",
+    ),
     row("hello", Text, Absent("the node's name"), "Our name in EHLO."),
     row("source", Text, Absent("the system decides"), "The address that connections are made from."),
 ];

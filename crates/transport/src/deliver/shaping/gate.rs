@@ -24,8 +24,8 @@ pub(in crate::deliver) struct Permit {
     gate: Arc<Gate>,
 }
 
-/// It is a hop's turn: there is a place for it, if it comes.
-pub(in crate::deliver) struct Turn {
+/// A hop is called: there is a place for it, if it comes.
+pub(in crate::deliver) struct Call {
     gate: Option<Arc<Gate>>,
 }
 
@@ -47,9 +47,9 @@ impl Gate {
     }
 
     /// A place for a connection of this hop; without one it stands in line.
-    pub fn enter(self: &Arc<Gate>, hop: &Arc<Hop>, turn: Option<Turn>) -> Option<Permit> {
-        let was_called = turn.is_some();
-        turn.into_iter().for_each(Turn::use_up);
+    pub fn enter(self: &Arc<Gate>, hop: &Arc<Hop>, call: Option<Call>) -> Option<Permit> {
+        let was_called = call.is_some();
+        call.into_iter().for_each(Call::use_up);
         if hop.line_up() && !was_called {
             // Another task of the hop stands there for it.
             return None;
@@ -77,8 +77,8 @@ impl Gate {
                 return at_ms.into_iter().for_each(|at_ms| self.call_later(at_ms - now_ms));
             };
             drop(lane);
-            if let Some(turn) = hop.on_turn(Turn { gate: Some(Arc::clone(self)) }) {
-                turn.use_up();
+            if let Some(call) = hop.on_call(Call { gate: Some(Arc::clone(self)) }) {
+                call.use_up();
                 self.lane().not_needed();
             }
         }
@@ -101,7 +101,7 @@ impl Gate {
     /// Those of these hops that stand in line do so no more.
     pub fn forget(&self, gone: impl Fn(&Hop) -> bool) {
         let gone = self.lane().take_out(|hop| gone(hop));
-        // One that has a turn gives it back: not under the lock.
+        // One that was called gives its place back: not under the lock.
         drop(gone);
     }
 
@@ -167,14 +167,14 @@ impl Drop for Permit {
     }
 }
 
-impl Turn {
+impl Call {
     /// It is used, or given back by other means.
     fn use_up(mut self) {
         self.gate = None;
     }
 }
 
-impl Drop for Turn {
+impl Drop for Call {
     fn drop(&mut self) {
         if let Some(gate) = self.gate.take() {
             gate.lane().not_needed();

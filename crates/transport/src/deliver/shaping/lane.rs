@@ -65,8 +65,8 @@ impl<W> Lane<W> {
     /// A place for a connection. Who was not called gets none while others wait.
     pub fn enter(&mut self, was_called: bool, now_ms: u64) -> bool {
         self.called -= usize::from(was_called);
-        let is_turn = was_called || self.waiting.is_empty();
-        let yes = is_turn && self.open + self.called < self.limit && self.ready_at_ms(now_ms) <= now_ms;
+        let may_come = was_called || self.waiting.is_empty();
+        let yes = may_come && self.open + self.called < self.limit && self.ready_at_ms(now_ms) <= now_ms;
         self.open += usize::from(yes);
         yes
     }

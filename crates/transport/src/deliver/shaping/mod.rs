@@ -9,7 +9,7 @@ mod gate;
 mod lane;
 
 use self::gate::Gate;
-pub(super) use self::gate::{Permit, Turn};
+pub(super) use self::gate::{Call, Permit};
 use self::lane::{Bounds, Wait};
 use super::center::Center;
 use super::hop::Hop;
@@ -101,7 +101,7 @@ impl Shaping {
     }
 
     /// A place for one more connection of this hop; without one it stands in line and will be called.
-    pub(super) fn enter(&self, hop: &Arc<Hop>, to: &Destination, turn: Option<Turn>) -> Option<Permit> {
+    pub(super) fn enter(&self, hop: &Arc<Hop>, to: &Destination, call: Option<Call>) -> Option<Permit> {
         let bounds = Bounds {
             connections_max: to.connections_max as usize,
             messages_per_minute: to.message_rate_per_minute,
@@ -112,7 +112,7 @@ impl Shaping {
         let gate = gates.entry(to.name.clone()).or_insert_with(new).clone();
         drop(gates);
         gate.set_bounds(bounds);
-        gate.enter(hop, turn)
+        gate.enter(hop, call)
     }
 
     /// The hops of this deliverer stand in line no more.
