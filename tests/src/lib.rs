@@ -7,6 +7,7 @@ pub mod chaos;
 pub mod cluster;
 pub mod dialog;
 pub mod etcd;
+pub mod ldap;
 pub mod next_hop;
 pub mod organization;
 pub mod process;
