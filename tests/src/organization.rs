@@ -56,6 +56,26 @@ impl Organization {
         self.write();
     }
 
+    /// The document says this too.
+    pub fn also(&mut self, text: &str) {
+        self.rest.push_str(text);
+        self.write();
+    }
+
+    /// Gives a node a certificate of another authority, which it believes beside the one of the organization. Before its start.
+    pub fn make_foreign(&self, name: &str) {
+        let other = self.keep.path().join("other");
+        fs::create_dir(&other).unwrap();
+        pki(&other, &["init", "--organization", "Another Ltd"]);
+        pki(&other, &["issue", name]);
+        let (theirs, ours) = (other.join("pki/nodes").join(name), self.certificate(name));
+        let both = [fs::read(theirs.join("ca.pem")).unwrap(), fs::read(ours.join("ca.pem")).unwrap()].concat();
+        fs::write(ours.join("ca.pem"), both).unwrap();
+        for file in ["certificate.pem", "key.pem"] {
+            fs::copy(theirs.join(file), ours.join(file)).unwrap();
+        }
+    }
+
     /// A server that the document does not name yet, added to a site and not started. Whoever runs does not know of it before a reload.
     pub fn add(&mut self, site: &str, server: &str) {
         let (_, names) = self.sites.iter_mut().find(|(name, _)| name == site).unwrap();
@@ -136,8 +156,12 @@ impl Organization {
 
 /// Hands one message to a node, with a subject; panics if it is not taken.
 pub fn submit(node: &Node, to: &str, subject: &str) {
-    let mut wire = Wire::connect(node.smtp);
-    submit_over(&mut wire, true, to, subject);
+    submit_to(node.smtp, to, subject);
+}
+
+/// The same to a port.
+pub fn submit_to(port: u16, to: &str, subject: &str) {
+    submit_over(&mut Wire::connect(port), true, to, subject);
 }
 
 /// Hands many messages over, on one connection.

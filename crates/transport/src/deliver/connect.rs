@@ -60,6 +60,8 @@ pub(super) type Greeted = (Line, Client<Parcel>);
 pub(super) enum Trouble {
     /// Only TLS failed: in clear it might do.
     Tls(String),
+    /// The connection broke before the first message. TLS 1.3 tells only then that our certificate was refused.
+    Broken(io::Error, Reply),
     Reply(Reply),
 }
 
@@ -83,7 +85,7 @@ impl Peer {
 pub(super) async fn open(center: &Center, plan: &Plan, attempt: usize) -> Result<Opened, NotOpened> {
     let hosts = match &plan.to {
         To::Unix(path) => return open_unix(center, plan, path).await,
-        To::Servers(ladder) => return servers::open(center, plan, ladder, attempt).await,
+        To::Servers(candidates) => return servers::open(center, plan, candidates, attempt).await,
         To::Hosts(hosts) => {
             let mut hosts = hosts.clone();
             let first = center.rotation.fetch_add(1, Ordering::Relaxed) % hosts.len().max(1);
@@ -180,7 +182,7 @@ async fn open_address(center: &Center, plan: &Plan, name: &str, address: SocketA
                 center.penalties.add(address, center.world.clock.mono_ms());
                 let reply = match trouble {
                     Trouble::Tls(why) => Reply::of(451, Enhanced::new(4, 7, 5), why),
-                    Trouble::Reply(reply) => reply,
+                    Trouble::Reply(reply) | Trouble::Broken(_, reply) => reply,
                 };
                 tracing::debug!(peer = peer.label, %reply, "no session");
                 return Err((peer, reply));
@@ -200,7 +202,7 @@ async fn open_unix(center: &Center, plan: &Plan, path: &Path) -> Result<Opened, 
     match greet(center, plan, StartTls::Never, &name, line).await {
         Ok((line, client)) => Ok(Opened { line, client, peer: Arc::new(peer) }),
         Err(Trouble::Tls(why)) => Err(NotOpened::Later(peer, later(&why))),
-        Err(Trouble::Reply(reply)) => Err(NotOpened::Later(peer, reply)),
+        Err(Trouble::Reply(reply) | Trouble::Broken(_, reply)) => Err(NotOpened::Later(peer, reply)),
     }
 }
 
@@ -255,10 +257,17 @@ pub(super) async fn greet(
                     Moment::Read(count) => client.receive(line.input(count)),
                     Moment::Room | Moment::Rung => {}
                     Moment::TimedOut => return Err(lost(Loss::TimedOut, Some(stage))),
-                    Moment::Lost(loss) => return Err(lost(loss, Some(stage))),
+                    Moment::Lost(loss) => return Err(broken(line.broken.take(), lost(loss, Some(stage)))),
                 }
             }
         }
+    }
+}
+
+fn broken(why: Option<io::Error>, trouble: Trouble) -> Trouble {
+    match (why, trouble) {
+        (Some(error), Trouble::Reply(reply)) => Trouble::Broken(error, reply),
+        (_, trouble) => trouble,
     }
 }
 
