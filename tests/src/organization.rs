@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use crate::free_port;
+use crate::eventually;
 use crate::process::Node;
 use crate::two::pki;
 use crate::wire::Wire;
@@ -36,12 +38,13 @@ impl Organization {
             let document = format!(
                 "name = \"{name}\"\n[peers]\nlisten = \"127.0.0.1:{}\"\ncertificate = \"../pki/nodes/{name}/certificate.pem\"\n\
                  key = \"../pki/nodes/{name}/key.pem\"\nca = \"../pki/nodes/{name}/ca.pem\"\n[limits]\nconnection_rate_per_minute = 0\n",
-                free_port()
+                quiet_port()
             );
             fs::write(dir.join("posthouse.toml"), document).unwrap();
-            let node = Node::at(&dir, &["--config", "posthouse.toml", "--org", "../org.toml"]);
+            let mut node = Node::at(&dir, &["--config", "posthouse.toml", "--org", "../org.toml"]);
+            (node.smtp, node.submission, node.http) = (quiet_port(), quiet_port(), quiet_port());
             nodes.insert(name.to_string(), node);
-            links.insert(name.to_string(), free_port());
+            links.insert(name.to_string(), quiet_port());
         }
         let owned = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
         let sites = sites.iter().map(|(site, names)| (site.to_string(), owned(names))).collect();
@@ -120,6 +123,10 @@ impl Organization {
     pub fn start(&mut self, names: &[&str]) {
         for name in names {
             self.nodes.get_mut(*name).unwrap().start();
+            let link = ("127.0.0.1", self.links[*name]);
+            eventually("its connector for servers listens", Duration::from_secs(60), || {
+                TcpStream::connect(link).is_ok()
+            });
         }
     }
 
@@ -151,6 +158,18 @@ impl Organization {
         files.sort();
         let text: String = files.iter().map(|file| fs::read_to_string(file).unwrap_or_default()).collect();
         text.lines().filter(|line| line.contains(event)).map(String::from).collect()
+    }
+}
+
+/// A free port that no outgoing connection ever gets: a node that is down for a while finds its ports free again.
+fn quiet_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let step = std::process::id() * 41 + NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = 20_000 + (step % 12_000) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
     }
 }
 
