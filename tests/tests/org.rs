@@ -6,9 +6,10 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tests::chaos::Source;
 use tests::etcd::Etcd;
 use tests::process::Node;
 use tests::two::pki;
@@ -236,6 +237,55 @@ fn of_several_versions_in_quick_succession_the_newest_runs_in_the_end() {
     assert_eq!((&kept["document"]["version"], &kept["prefix"]), (&12.into(), &"/posthouse".into()));
 }
 
+/// 10,000 objects, each of which says something else in another version: half of them domains, half of them mailboxes.
+fn wide(word: &str) -> String {
+    let (domain, recipient) = match word {
+        "first" => ("", ""),
+        _ => ("plus_addressing=true\n", "senders=\"trusted\"\n"),
+    };
+    let domains = (0..5_000).map(|n| format!("[[accepted_domain]]\nname=\"d{n}.t\"\n{domain}"));
+    let recipients = (0..5_000).map(|n| format!("[[recipient]]\naddress=\"r{n}@d{n}.t\"\n{recipient}"));
+    let way = "[[send_connector]]\nname=\"nowhere\"\nsmart_hosts=[\"127.0.0.1:9\"]\n".to_string();
+    domains.chain(recipients).chain([way]).collect()
+}
+
+#[test]
+fn ten_thousand_changed_objects_cost_no_connection_and_no_message() {
+    let of = Organization::started();
+    let (code, _, err) = of.apply(&of.a, &of.document("first", &wide("first")), "the first one");
+    assert_eq!(code, 0, "{err}");
+    of.both_run(1);
+    // Half of the sessions live as long as the test, half meet a new one all the time.
+    let load = |node: &Node, prefix: &str, per_connection: &str| {
+        let options = ["--sessions", "4", "--messages", "700", "--seconds", "60", "--rate", "60", "--size", "2000"];
+        let rest = ["--rcpt", "bob@ours.test", "--per-connection", per_connection];
+        Source::start(of.keep.path(), node.smtp, prefix, &[&options[..], &rest].concat())
+    };
+    let mut sources =
+        [load(&of.a, "al", "all"), load(&of.a, "an", "5"), load(&of.b, "bl", "all"), load(&of.b, "bn", "5")];
+    eventually("mail flows", SOON, || sources.iter().all(|source| source.promised().len() > 20));
+    for (version, word) in [(2, "second"), (3, "first"), (4, "second")] {
+        let file = of.write("org.toml", &of.document(word, &wide(word)));
+        let before = Instant::now();
+        of.a.json(&["org", "apply", &file, "--why", "all of them"]);
+        let applied = before.elapsed();
+        of.both_run(version);
+        println!(
+            "10,000 changed objects: etcd has them after {applied:?}, both nodes run them after {:?}",
+            before.elapsed()
+        );
+        assert_eq!([banner(of.a.smtp), banner(of.b.smtp)], ["a", "b"].map(|name| format!("220 {name}.test {word}")));
+    }
+    for source in &mut sources {
+        let report = source.result(Duration::from_secs(90));
+        let counts = ["acked", "reconnects", "doubtful", "failed"].map(|what| report[what].clone());
+        assert_eq!((counts, &report["refused"]), ([700, 0, 0, 0].map(Value::from), &serde_json::json!({})), "{report}");
+    }
+    for node in [&of.a, &of.b] {
+        eventually("all of it is in the mailbox", SOON, || node.mailbox("bob@ours.test").len() == 1_400);
+    }
+}
+
 #[test]
 fn a_node_that_cannot_keeps_what_it_has_and_says_so() {
     let mut of = Organization::started();
@@ -356,6 +406,57 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
+fn an_object_is_changed_for_all_nodes_and_of_two_at_once_one_is_told() {
+    let of = Organization::started();
+    let (code, _, err) = of.a.verb(&["org", "set", "retry", "interval=5m"]);
+    assert!(code == 1 && err.contains("etcd has no organization document yet") && err.contains("org apply"), "{err}");
+    let text = format!("# Ours.\n{}", of.document("first", "# The end.\n"));
+    assert_eq!(of.apply(&of.a, &text, "the first one").0, 0);
+    of.both_run(1);
+    let (code, out, err) = of.b.verb(&["org", "set", "receive_connector", "a", "banner=a.test second"]);
+    assert!(code == 0 && out.contains("-banner = \"a.test first\"\n+banner = \"a.test second\""), "{out}{err}");
+    of.both_run(2);
+    assert_eq!(banner(of.a.smtp), "220 a.test second");
+    let (_, shown, _) = of.a.verb(&["org", "show", "--text"]);
+    assert_eq!(shown, text.replace("a.test first", "a.test second"), "all else is as it was written");
+    let why = of.a.json(&["org", "history"])["versions"][0]["why"].clone();
+    assert_eq!(why, "set receive_connector a: banner=a.test second");
+    for (arguments, told) in [
+        (&["set", "receive_connector", "a", "banner=x", "--base", "1"][..], "version 2 is there now"),
+        (&["set", "receive_connector", "a", "errors_max=0"], "org.toml:"),
+        (&["remove", "accepted_domain", "no.test"], "there is no accepted_domain"),
+    ] {
+        let (code, _, err) = of.a.verb(&[&["org"], arguments].concat());
+        assert!(code == 1 && err.contains(told), "{arguments:?}: {err}");
+    }
+
+    // Two who change the same version: one of them is told, and says it again.
+    let codes = std::thread::scope(|scope| {
+        let both = [(&of.a, "user=1"), (&of.b, "user=2")].map(|(node, _)| {
+            scope.spawn(move || {
+                let name = format!("name-{}", node.http);
+                node.verb(&["org", "new", "accepted_domain", &format!("{name}.test"), "--base", "2"])
+            })
+        });
+        both.map(|each| each.join().unwrap())
+    });
+    assert_eq!(codes.iter().filter(|(code, ..)| *code == 0).count(), 1, "{codes:?}");
+    assert!(codes.iter().any(|(code, _, err)| *code == 1 && err.contains("version 3 is there now")), "{codes:?}");
+    of.both_run(3);
+    let (code, out, _) = of.b.verb(&["org", "remove", "receive_connector", "a", "--why", "it moves", "--who", "ann"]);
+    assert!(code == 0 && out.contains("version 4") || out.contains("remove receive_connector a"), "{out}");
+    let entries = of.b.json(&["audit", "--object", "receive_connector a"])["entries"].clone();
+    assert_eq!((&entries[0]["verb"], &entries[0]["after"]["version"]), (&"org remove".into(), &4.into()), "{entries}");
+    assert_eq!(entries[0]["before"]["banner"], "a.test second");
+    // What one node orders another to do is in the logs of both.
+    assert_eq!(of.a.verb(&["node", "drain", "b.test"]).0, 0);
+    for (node, from) in [(&of.a, "127.0.0.1"), (&of.b, "a.test")] {
+        let entry = node.json(&["audit", "--verb", "node drain"])["entries"][0].clone();
+        assert!(entry["result"] == "done" && entry["from"].as_str().unwrap().starts_with(from), "{entry}");
+    }
+}
+
+#[test]
 fn a_node_alone_says_what_to_do_instead() {
     let mut node = Node::new(&[]);
     let org = "[[receive_connector]]\nname = \"in\"\nlisten = [\"127.0.0.1:2525\"]\n";
@@ -364,7 +465,7 @@ fn a_node_alone_says_what_to_do_instead() {
     let file = |name: &str| node.dir.join(name).to_str().unwrap().to_string();
     let (good, bad) = (file("org.toml"), file("bad.toml"));
     let (code, out, _) = node.verb(&["org", "validate", &good]);
-    assert_eq!((code, out.as_str()), (0, "sound\n"));
+    assert!(code == 0 && out.contains("1 receive_connector\n") && out.ends_with("\nsound\n"), "{out}");
     let (code, _, err) = node.verb(&["org", "validate", &bad]);
     assert!(code == 1 && err.contains(":4:1: unknown key \"tpyo\""), "{err}");
     node.start();

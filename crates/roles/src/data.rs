@@ -133,6 +133,11 @@ impl DataDir {
         Places { copies: self.copies(), taken: self.taken(), former: self.former() }
     }
 
+    /// What LDAP directories told last.
+    pub fn directories(&self) -> PathBuf {
+        self.root.join("directories")
+    }
+
     /// Maildirs, by domain and local part.
     pub fn mail(&self) -> PathBuf {
         self.root.join("mail")
@@ -141,6 +146,11 @@ impl DataDir {
     /// The organization document that ran last, of the data directory at `root`: read before the directory is opened.
     pub fn org_cache(root: &Path) -> PathBuf {
         root.join("org.cache")
+    }
+
+    /// The audit log.
+    pub fn audit(&self) -> PathBuf {
+        self.root.join("audit")
     }
 
     /// Trace files.

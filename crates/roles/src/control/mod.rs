@@ -3,7 +3,9 @@
 //! Owns the answers as plain values ([`view`]) and refusals that say what to do. Knows no HTTP. The command line and the page can do
 //! nothing that is not here.
 
+mod audit;
 mod cluster;
+mod directories;
 mod explain;
 mod nodes;
 mod objects;
@@ -25,9 +27,10 @@ use crate::metrics;
 use crate::node::{Node, Running};
 use crate::trace::{Filter, TraceEvent};
 use crate::view;
+pub use directories::DirectoryVerb;
 pub use directory::objects::Verb as ObjectVerb;
 pub use explain::Case;
-pub use objects::ObjectOrder;
+pub use objects::{ObjectOrder, ObjectTest};
 pub use org::{OrgComparison, OrgDraft, OrgProposal, OrgRollback};
 pub use verbs::{MessageFilter, MessageVerb, QueueVerb, parse_since};
 
@@ -143,6 +146,7 @@ impl Control {
             copies: node.copies.as_ref().map(|copies| copies.own.shown()).unwrap_or_default(),
             held: node.copies.as_ref().map(|copies| copies.held.shown()).unwrap_or_default(),
             taken: node.copies.as_ref().map(|copies| copies.taken.shown()).unwrap_or_default(),
+            directories: self.directories(),
             spool: node.spool.totals().into(),
             journal: node.spool.journal_stats().into(),
             pressure: node.pressure.shown(),

@@ -83,6 +83,10 @@ pub(super) async fn follow(node: Arc<Node>, Asked(mut asked): Asked) {
                 let _ = answer.send(make(&node, wanted, Asker::Person).await);
                 continue;
             }
+            () = sleep(AGAIN), if node.listeners.is_short() => {
+                node.listeners.try_again();
+                continue;
+            }
             heard = news(&mut view, &node) => node.standing.hear(heard, &node.config.source()),
             () = sleep(AGAIN), if is_refused => match node.standing.wanted(&node.config.source()) {
                 Source::Version(document) => Step::Run(document),
@@ -95,6 +99,14 @@ pub(super) async fn follow(node: Arc<Node>, Asked(mut asked): Asked) {
             Step::Nothing => {}
         }
         announce(&node);
+    }
+}
+
+/// Lets each change of those whom directories know count at once, until it is aborted.
+pub(super) async fn follow_directories(node: Arc<Node>) {
+    loop {
+        node.directories.changed().await;
+        node.publish_org();
     }
 }
 
@@ -194,7 +206,8 @@ impl Node {
         let is_written = source.version().is_some() || self.config.org_file().is_some();
         self.listeners.follow(&next.org, is_written).map_err(|error| error.to_string())?;
         let after_restart = self.config.take(next, source.clone());
-        self.org.store(self.config.loaded().org.clone());
+        self.directories.follow(&self.config.loaded().org);
+        self.publish_org();
         self.spool.reroute();
         if let Some(copies) = &self.copies {
             copies.taken.reroute();

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use directory::{Loaded, Org, Problems, Start};
@@ -26,12 +26,14 @@ use super::organization::{self, Changes};
 use super::run::{Running, Signals, tell_manager};
 use super::settings::spool_settings;
 use super::{Node, SessionReadiness};
+use crate::audit::Audit;
 use crate::certificates::{CertificateError, CertificateFiles, ServedCertificate};
 use crate::cluster::{Claimed, ClusterError, InCluster, Parts, claim};
 use crate::config;
 use crate::copies::{NodeCopies, TakeNote, former};
 use crate::counted::Counted;
 use crate::data::{DataDir, DataError};
+use crate::directories::Directories;
 use crate::dispatch::{Kit, NodeWake};
 use crate::health::{Health, Phase};
 use crate::listen::{BindError, Bound};
@@ -263,7 +265,9 @@ fn assemble(
     let (started_ms, started_mono_ms) = (world.clock.wall_ms(), world.clock.mono_ms());
     let counted = Counted::install();
     let trace = open_trace(&world, &data, loaded)?;
-    let org = Arc::new(Swap::new(loaded.org.clone()));
+    let audit = Audit::open(&world, &data.audit()).map_err(|error| StartError::Io("audit log", error))?;
+    let directories = Directories::open(&world, &data.directories(), &loaded.org);
+    let org = Arc::new(Swap::new(directories.with(&loaded.org)));
     let categorizer = Arc::new(Categorizer::new(org.clone()));
     let (bell, alarm, health) = (Arc::new(Bell::new()), Arc::new(Alarm::default()), Arc::new(Health::default()));
     let wake = NodeWake::new(bell.clone(), alarm.clone());
@@ -306,12 +310,15 @@ fn assemble(
         health,
         pressure,
         trace,
+        audit,
         counted,
         spool,
         listeners,
         started_ms,
         started_mono_ms,
         org,
+        publishing: Mutex::default(),
+        directories,
         categorizer,
         receiver,
         deliverer,
