@@ -3,7 +3,8 @@
 use std::io::BufRead as _;
 use std::path::Path;
 
-use roles::offline::{self, Document};
+use roles::offline::{self, Document, Says};
+use roles::schema;
 
 use super::client::Trouble;
 use super::json::print_json;
@@ -20,6 +21,7 @@ pub fn check(asked: Documents, json: bool) -> Result<(), Trouble> {
     match checked.problems.is_empty() {
         true if json => Ok(()),
         true => {
+            checked.says.iter().for_each(print_says);
             println!("sound");
             Ok(())
         }
@@ -44,6 +46,17 @@ pub fn init(asked: InitWords, json: bool) -> Result<(), Trouble> {
     }
 }
 
+/// What sound documents say, in short.
+fn print_says(says: &Says) {
+    let objects = says.objects.iter().map(|(kind, count)| format!("{count} {kind}"));
+    println!("{}: {}", says.org, objects.collect::<Vec<_>>().join(", "));
+    says.listeners.iter().for_each(|listener| println!("{} listens on {listener}", says.node));
+    if says.listeners.is_empty() {
+        println!("{} takes no mail by SMTP", says.node);
+    }
+    println!("{} has its page and API on {}, its data in {}", says.node, says.http, says.data);
+}
+
 /// `posthouse explain --org FILE`
 pub fn explain(asked: ExplainWords) -> Result<(), Trouble> {
     let case = asked.case();
@@ -51,6 +64,11 @@ pub fn explain(asked: ExplainWords) -> Result<(), Trouble> {
     let text = offline::explain(documents, &case);
     println!("{}", text.map_err(Trouble::Failed)?.trim_end());
     Ok(())
+}
+
+/// `posthouse schema`
+pub fn schema(node: bool) -> Result<(), Trouble> {
+    print_json(&schema::schema(if node { schema::Document::Node } else { schema::Document::Org }))
 }
 
 /// `posthouse hash-password`

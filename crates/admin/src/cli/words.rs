@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use roles::control::{Case, MessageFilter};
 
+use super::audit::AuditWords;
 use super::cluster::{self, ClusterWords, NodeWords};
 use super::dev::{self, DevWords};
 use super::directories::DirectoryWords;
+use super::familiar::fields::FieldsWords;
 use super::org::{self, OrgWords};
 use super::pki::{self, PkiWords};
 use crate::api::TraceQuery;
@@ -41,6 +43,7 @@ const EXAMPLES: &str = "Examples:
   posthouse trace --to bob@example.org --since 1h      what happened to bob's mail
   posthouse queue retry mx:out:example.org             try it now
   posthouse cluster status                             is the cluster well, and if not, what is to be done?
+  posthouse help verbs                                 familiar verbs (Get-Queue, Set-SendConnector, ...) work too
 
 Exit codes: 0 done, 1 not done, 2 not understood, 3 no node answers.";
 
@@ -55,6 +58,12 @@ pub enum Verb {
     Check(Documents),
     /// Say what a connection or an address meets (in a running node, or in documents that are named)
     Explain(ExplainWords),
+    /// Print a JSON Schema of org.toml, or with --node of posthouse.toml, for editors
+    Schema {
+        /// Of the node document
+        #[arg(long)]
+        node: bool,
+    },
     /// Read a password from standard input and print what org.toml keeps of it
     HashPassword {
         /// Keys for SCRAM-SHA-256 (good for every mechanism) and not an argon2id hash (PLAIN and LOGIN only)
@@ -74,6 +83,11 @@ pub enum Verb {
     Status,
     /// What happened to messages, newest first
     Trace(TraceWords),
+    /// Who had the node do what, newest first, and what was there before and after
+    Audit(AuditWords),
+    /// Things field by field, as familiar verbs that begin with Get show them
+    #[command(hide = true)]
+    Fields(FieldsWords),
     /// Queues: one for each next hop
     #[command(subcommand)]
     Queue(QueueWords),
@@ -185,6 +199,9 @@ pub struct ExplainWords {
     /// As this server of the organization sees it [default: the node that is asked]
     #[arg(long, value_name = "NAME")]
     pub server: Option<String>,
+    /// As the servers of this site see it
+    #[arg(long, value_name = "NAME", conflicts_with = "server")]
+    pub site: Option<String>,
     /// Documents instead of the running node
     #[command(flatten)]
     pub documents: Documents,
@@ -193,7 +210,7 @@ pub struct ExplainWords {
 impl ExplainWords {
     /// The case that is meant.
     pub fn case(&self) -> Case {
-        let ExplainWords { from, to, mail, rcpt, size, user, server, documents: _ } = self;
+        let ExplainWords { from, to, mail, rcpt, size, user, server, site, documents: _ } = self;
         Case {
             from: from.clone(),
             to: to.clone(),
@@ -202,6 +219,7 @@ impl ExplainWords {
             size: size.clone(),
             user: user.clone(),
             server: server.clone(),
+            site: site.clone(),
         }
     }
 }
