@@ -135,7 +135,12 @@ impl<'a> Head<'a> {
         let sender = take_text(&mut rest)?;
         let envid = if flags & ENVID != 0 { Some(take_text(&mut rest)?) } else { None };
         let (count, rest) = rest.split_first_chunk().ok_or(Malformed)?;
-        Ok(Head { flags: *flags, sender, envid, recipients: Parts { rest, left: u16::from_le_bytes(*count), orcpt: None } })
+        Ok(Head {
+            flags: *flags,
+            sender,
+            envid,
+            recipients: Parts { rest, left: u16::from_le_bytes(*count), orcpt: None },
+        })
     }
 }
 

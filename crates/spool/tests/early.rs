@@ -40,7 +40,10 @@ fn the_notification_is_ours_together_with_the_message() {
             too_large("small@a.test"),
             expanded("group@a.test", success),
             expanded("other@a.test", Notify::Default),
-            Early { recipient: Recipient { notify: Notify::Never, ..too_large("mute@a.test").recipient }, ..too_large("mute@a.test") },
+            Early {
+                recipient: Recipient { notify: Notify::Never, ..too_large("mute@a.test").recipient },
+                ..too_large("mute@a.test")
+            },
         ];
         let receipt = node.taken(offer(&node, "s@here.test", body, early));
         assert_eq!(node.events(EventKind::Dsn).len(), 1);
