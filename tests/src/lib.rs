@@ -7,9 +7,12 @@ pub mod chaos;
 pub mod cluster;
 pub mod dialog;
 pub mod etcd;
+pub mod ldap;
 pub mod next_hop;
+pub mod organization;
 pub mod process;
 pub mod sim;
+pub mod sites;
 pub mod two;
 pub mod wire;
 

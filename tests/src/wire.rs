@@ -6,6 +6,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection, StreamOwned};
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -107,13 +108,29 @@ impl Wire {
 
     /// TLS from here on, whatever certificate the server shows.
     pub fn start_tls(&mut self) {
+        self.start_tls_by(None);
+    }
+
+    /// The same with the certificate of a node, from the folder that `posthouse pki issue` made.
+    pub fn start_tls_as(&mut self, node: &Path) {
+        self.start_tls_by(Some(node));
+    }
+
+    fn start_tls_by(&mut self, node: Option<&Path>) {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .unwrap()
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
-            .with_no_client_auth();
+            .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)));
+        let config = match node {
+            None => config.with_no_client_auth(),
+            Some(node) => {
+                let certificate = CertificateDer::from_pem_file(node.join("certificate.pem")).unwrap();
+                let key = PrivateKeyDer::from_pem_file(node.join("key.pem")).unwrap();
+                config.with_client_auth_cert(vec![certificate], key).unwrap()
+            }
+        };
         let Stream::Clear(stream) = std::mem::replace(&mut self.stream, Stream::Gone) else {
             panic!("TLS is on already")
         };
@@ -138,6 +155,12 @@ impl Wire {
         };
         let session = ServerConnection::new(Arc::new(config)).unwrap();
         self.stream = Stream::TlsTaken(Box::new(StreamOwned::new(session, stream)));
+    }
+
+    /// The certificate that the server has shown, DER.
+    pub fn peer_certificate(&self) -> Vec<u8> {
+        let Stream::Tls(stream) = &self.stream else { panic!("no TLS") };
+        stream.conn.peer_certificates().unwrap()[0].to_vec()
     }
 
     pub fn close(&mut self) {

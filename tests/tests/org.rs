@@ -6,9 +6,10 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tests::chaos::Source;
 use tests::etcd::Etcd;
 use tests::process::Node;
 use tests::two::pki;
@@ -234,6 +235,55 @@ fn of_several_versions_in_quick_succession_the_newest_runs_in_the_end() {
     assert!(said(&mut open, "NOOP").starts_with("250 "));
     let kept: Value = serde_json::from_slice(&fs::read(of.b.data().join("org.cache")).unwrap()).unwrap();
     assert_eq!((&kept["document"]["version"], &kept["prefix"]), (&12.into(), &"/posthouse".into()));
+}
+
+/// 10,000 objects, each of which says something else in another version: half of them domains, half of them mailboxes.
+fn wide(word: &str) -> String {
+    let (domain, recipient) = match word {
+        "first" => ("", ""),
+        _ => ("plus_addressing=true\n", "senders=\"trusted\"\n"),
+    };
+    let domains = (0..5_000).map(|n| format!("[[accepted_domain]]\nname=\"d{n}.t\"\n{domain}"));
+    let recipients = (0..5_000).map(|n| format!("[[recipient]]\naddress=\"r{n}@d{n}.t\"\n{recipient}"));
+    let way = "[[send_connector]]\nname=\"nowhere\"\nsmart_hosts=[\"127.0.0.1:9\"]\n".to_string();
+    domains.chain(recipients).chain([way]).collect()
+}
+
+#[test]
+fn ten_thousand_changed_objects_cost_no_connection_and_no_message() {
+    let of = Organization::started();
+    let (code, _, err) = of.apply(&of.a, &of.document("first", &wide("first")), "the first one");
+    assert_eq!(code, 0, "{err}");
+    of.both_run(1);
+    // Half of the sessions live as long as the test, half meet a new one all the time.
+    let load = |node: &Node, prefix: &str, per_connection: &str| {
+        let options = ["--sessions", "4", "--messages", "700", "--seconds", "60", "--rate", "60", "--size", "2000"];
+        let rest = ["--rcpt", "bob@ours.test", "--per-connection", per_connection];
+        Source::start(of.keep.path(), node.smtp, prefix, &[&options[..], &rest].concat())
+    };
+    let mut sources =
+        [load(&of.a, "al", "all"), load(&of.a, "an", "5"), load(&of.b, "bl", "all"), load(&of.b, "bn", "5")];
+    eventually("mail flows", SOON, || sources.iter().all(|source| source.promised().len() > 20));
+    for (version, word) in [(2, "second"), (3, "first"), (4, "second")] {
+        let file = of.write("org.toml", &of.document(word, &wide(word)));
+        let before = Instant::now();
+        of.a.json(&["org", "apply", &file, "--why", "all of them"]);
+        let applied = before.elapsed();
+        of.both_run(version);
+        println!(
+            "10,000 changed objects: etcd has them after {applied:?}, both nodes run them after {:?}",
+            before.elapsed()
+        );
+        assert_eq!([banner(of.a.smtp), banner(of.b.smtp)], ["a", "b"].map(|name| format!("220 {name}.test {word}")));
+    }
+    for source in &mut sources {
+        let report = source.result(Duration::from_secs(90));
+        let counts = ["acked", "reconnects", "doubtful", "failed"].map(|what| report[what].clone());
+        assert_eq!((counts, &report["refused"]), ([700, 0, 0, 0].map(Value::from), &serde_json::json!({})), "{report}");
+    }
+    for node in [&of.a, &of.b] {
+        eventually("all of it is in the mailbox", SOON, || node.mailbox("bob@ours.test").len() == 1_400);
+    }
 }
 
 #[test]

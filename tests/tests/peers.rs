@@ -257,14 +257,83 @@ fn postfix_takes_our_mail_as_next_hop() {
     assert_eq!(messages(dump.path()), 200, "{}", postfix.log());
 }
 
+/// Postfix as somebody else's mail system behind a send connector: it delivers, refuses, defers, and sends a notification back.
+#[test]
+fn postfix_is_the_foreign_system_behind_a_send_connector() {
+    let mut node = Node::new(&["--org", "org.toml"]);
+    let mail = |postfix: &Postfix| postfix.dir.path().join("mail/bob/new");
+    let foreign = |refusals: &str| {
+        format!(
+            "relayhost = [127.0.0.1]:{}\nvirtual_mailbox_domains = away.test\n\
+             virtual_mailbox_maps = inline:{{ bob@away.test=bob/, later@away.test=bob/ }}\nvirtual_mailbox_base = $data_directory/../mail\n\
+             virtual_minimum_uid = 1\nvirtual_uid_maps = static:5000\nvirtual_gid_maps = static:5000\n\
+             smtpd_reject_unlisted_recipient = no\n\
+             smtpd_recipient_restrictions = check_recipient_access inline:{{ {refusals} }}, permit_mynetworks, reject",
+            node.smtp
+        )
+    };
+    let postfix = Postfix::start(&foreign(
+        "{later@away.test = 450 4.2.1 this mailbox is being moved} {never@away.test = 550 5.7.9 this house is empty}",
+    ));
+    fs::create_dir(postfix.dir.path().join("mail")).unwrap();
+    run(Command::new("chown").arg("5000:5000").arg(postfix.dir.path().join("mail")));
+    let org = format!(
+        "postmaster = \"postmaster@ours.test\"\n[[accepted_domain]]\nname = \"ours.test\"\ndeliver = \"maildir\"\nrecipients = [\"alice\"]\n\
+         [[receive_connector]]\nname = \"in\"\nlisten = [\"127.0.0.1:{}\"]\npermissions = [\"anonymous\", \"relay\"]\n\
+         [[send_connector]]\nname = \"partner\"\ndomains = [\"away.test\"]\nsmart_hosts = [\"127.0.0.1:{}\"]\n\
+         [retry]\nmessage_retry_interval = \"1s\"\nglitch_interval = \"1s\"\n",
+        node.smtp, postfix.port
+    );
+    fs::write(node.dir.join("org.toml"), org).unwrap();
+    node.start();
+    smtp_source_from("alice@ours.test", "bob@away.test", node.smtp, 20);
+    eventually("all of it is in Postfix's mailbox", Duration::from_secs(60), || messages(&mail(&postfix)) == 20);
+
+    // It says never: the sender hears it from us. It takes the mail and thinks better of it: the sender hears it from Postfix.
+    smtp_source_from("alice@ours.test", "never@away.test", node.smtp, 1);
+    let notified = |count: usize, words: &[&str]| {
+        let letters = arrives(&node, "alice@ours.test", count);
+        let texts: Vec<String> = letters.iter().map(|letter| String::from_utf8_lossy(letter).into_owned()).collect();
+        let one = texts.iter().find(|text| words.iter().all(|word| text.contains(word)));
+        assert!(one.is_some(), "{words:?} in none of {texts:#?}\n{}", postfix.log());
+    };
+    notified(1, &["Final-Recipient: rfc822; never@away.test", "Status: 5.7.9", "Diagnostic-Code: smtp; 550 5.7.9"]);
+    smtp_source_from("alice@ours.test", "nobody@away.test", node.smtp, 1);
+    notified(2, &["Final-Recipient: rfc822; nobody@away.test", "Status: 5.1.1", "Reporting-MTA: dns; peer.test"]);
+
+    // It says later, to one recipient of two: that one waits, and the queue goes on.
+    let mut wire = tests::wire::Wire::connect(node.smtp);
+    wire.reply();
+    for command in
+        ["EHLO a.test", "MAIL FROM:<alice@ours.test>", "RCPT TO:<later@away.test>", "RCPT TO:<bob@away.test>", "DATA"]
+    {
+        assert!(wire.command(command).starts_with(['2', '3']), "{command}");
+    }
+    assert!(wire.command("Subject: one now, one later\r\n\r\n.").starts_with("250"));
+    eventually("the other one has it", Duration::from_secs(30), || messages(&mail(&postfix)) == 21);
+    eventually("it waits for its own retry", Duration::from_secs(30), || {
+        let queues = node.json(&["queue", "list"]);
+        queues["queues"].as_array().unwrap().iter().any(|queue| queue["messages"] == 1 && queue["state"] != "retry")
+    });
+    let main = fs::read_to_string(postfix.etc().join("main.cf")).unwrap();
+    fs::write(postfix.etc().join("main.cf"), main.replace("later@away.test = 450", "else@away.test = 450")).unwrap();
+    assert!(postfix.control("reload").0);
+    eventually("it has it too", Duration::from_secs(60), || messages(&mail(&postfix)) == 22);
+    arrives(&node, "alice@ours.test", 2);
+}
+
 /// Two hundred messages over ten connections, with Postfix's own generator.
 fn smtp_source(to: &str, port: u16) {
+    smtp_source_from("alice@peer.test", to, port, 200);
+}
+
+fn smtp_source_from(from: &str, to: &str, port: u16, count: u32) {
     let mut command = Command::new("/usr/sbin/smtp-source");
-    command.args(["-s", "10", "-m", "200", "-l", "5000", "-f", "alice@peer.test", "-t", to]);
+    command.args(["-s", &count.min(10).to_string(), "-m", &count.to_string(), "-l", "5000", "-f", from, "-t", to]);
     run(command.arg(format!("127.0.0.1:{port}")));
 }
 
 /// Files that smtp-sink wrote.
 fn messages(dir: &Path) -> usize {
-    fs::read_dir(dir).unwrap().flatten().filter(|e| e.file_name() != "sink.log").count()
+    fs::read_dir(dir).into_iter().flatten().flatten().filter(|e| e.file_name() != "sink.log").count()
 }

@@ -2,7 +2,7 @@
 
 use roles::control::Refusal;
 use roles::trace::TraceEvent;
-use roles::view::{Kind, Message, Object, Org, OrgText, OrgVersion, Queue};
+use roles::view::{Directory, Kind, Message, Object, Org, OrgText, OrgVersion, Queue};
 use serde::{Deserialize, Serialize};
 
 /// What every error looks like.
@@ -25,6 +25,13 @@ impl From<Refusal> for Error {
 pub struct Queues {
     /// By name.
     pub queues: Vec<Queue>,
+}
+
+/// All LDAP directories.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Directories {
+    /// In order of the document.
+    pub directories: Vec<Directory>,
 }
 
 /// A page of messages.

@@ -1,6 +1,7 @@
 //! Owns the configuration that runs, and knows whether it is what is written. Knows no sockets.
 //! Always holds: only a configuration that is sound as a whole takes the place of the running one; whatever differs is shown.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cluster::org::Document;
@@ -103,17 +104,18 @@ impl Running {
     }
 
     /// Makes the organization of `next` the running one. What only a start can change stays as it is, and is given back as the
-    /// lines of a comparison: the node document, the retry schedule, the postmaster.
+    /// lines of a comparison: the node document, the retry schedule, the postmaster. One caller at a time; everybody who asks what runs
+    /// gets an answer meanwhile, since a large document takes a while to be compared.
     pub fn take(&self, mut next: Loaded, source: Source) -> Vec<String> {
-        let mut state = self.state();
+        let before = self.loaded();
         let written = next.to_toml(Secrets::Hide);
         if let Some(org) = Arc::get_mut(&mut next.org) {
-            org.retry = state.loaded.org.retry.clone();
-            org.postmaster = state.loaded.org.postmaster.clone();
+            org.retry = before.org.retry.clone();
+            org.postmaster = before.org.postmaster.clone();
         }
-        let loaded = Arc::new(Loaded { node: state.loaded.node.clone(), ..next });
-        *state = State { loaded: loaded.clone(), source, loaded_ms: self.world.clock.wall_ms() };
+        let loaded = Arc::new(Loaded { node: before.node.clone(), ..next });
         let runs = loaded.to_toml(Secrets::Hide);
+        *self.state() = State { loaded, source, loaded_ms: self.world.clock.wall_ms() };
         let mut after_restart = difference(&runs.0, &written.0);
         after_restart.extend(difference(&runs.1, &written.1));
         after_restart
@@ -170,6 +172,7 @@ impl Running {
 fn difference(first: &str, second: &str) -> Vec<String> {
     let (first, second) = (settings(first), settings(second));
     let only = |mark: char, lines: &[String], others: &[String]| {
+        let others: HashSet<&String> = others.iter().collect();
         let missing = lines.iter().filter(|line| !others.contains(line));
         missing.map(|line| format!("{mark} {line}")).take(DIFFERENCE_LINES_MAX).collect::<Vec<_>>()
     };

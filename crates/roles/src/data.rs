@@ -133,6 +133,11 @@ impl DataDir {
         Places { copies: self.copies(), taken: self.taken(), former: self.former() }
     }
 
+    /// What LDAP directories told last.
+    pub fn directories(&self) -> PathBuf {
+        self.root.join("directories")
+    }
+
     /// Maildirs, by domain and local part.
     pub fn mail(&self) -> PathBuf {
         self.root.join("mail")

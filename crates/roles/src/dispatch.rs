@@ -10,6 +10,7 @@ use spool::{HopId, Spool, Wake};
 use transport::categorize::Categorizer;
 use transport::deliver::{Bell, Deliverer, Parts, Shaping};
 use transport::dns::Resolver;
+use transport::links::LinkCertificates;
 use transport::swap::Swap;
 use world::World;
 
@@ -29,6 +30,8 @@ pub struct Kit {
     pub org: Arc<Swap<Org>>,
     /// Says where mail goes.
     pub categorizer: Arc<Categorizer>,
+    /// This node's certificate of the organization, for its other servers; `None`: it has none.
+    pub links: Option<Arc<dyn LinkCertificates>>,
     /// Asks name servers.
     pub resolver: Resolver,
     /// The Maildirs of this node.
@@ -56,6 +59,7 @@ impl Kit {
             world: self.world.clone(),
             spool: spool.clone(),
             org: self.org.clone(),
+            links: self.links.clone(),
             resolver: self.resolver.clone(),
             store: self.store.clone(),
             own_names: self.own_names.clone(),

@@ -12,6 +12,7 @@ mod counted;
 mod data;
 pub mod dev;
 mod difference;
+mod directories;
 mod dispatch;
 mod exposition;
 pub mod health;

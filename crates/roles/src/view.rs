@@ -2,6 +2,7 @@
 //! Knows no HTTP.
 
 mod cluster;
+mod directory;
 mod objects;
 mod org;
 mod pressure;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use cluster::{
     Cluster, ClusterJournal, ClusterNode, Etcd, EtcdEndpoint, HandOver, JournalCopy, Nodes, Report, ReportedJournal,
 };
+pub use directory::{Directory, DirectoryHeld};
 pub use objects::{Field, Finding, Kind, Object, ObjectChanged, Tested};
 pub use org::{Org, OrgApplied, OrgChecked, OrgDifference, OrgNode, OrgText, OrgVersion};
 pub use pressure::{Pressure, PressureOf};
@@ -61,6 +63,9 @@ pub struct Status {
     /// Journals of other nodes that this one has taken over and not yet delivered.
     #[serde(default)]
     pub taken: Vec<TakenJournal>,
+    /// What is wrong with LDAP directories.
+    #[serde(default)]
+    pub directories: Vec<Directory>,
     /// The mail that is here.
     pub spool: Spool,
     /// The journal under it.

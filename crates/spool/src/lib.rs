@@ -33,7 +33,7 @@ mod work;
 pub use body::Body;
 pub use early::{EARLY_MAX, Early, Settled};
 pub use hop::{HopId, HopKey};
-pub use journey::Journey;
+pub use mail::Journey;
 pub use pending::{Accepting, Pending, Push};
 pub use settings::{Canary, Ladder, Settings, Taken};
 pub use shared::Spool;

@@ -6,11 +6,10 @@ use std::sync::Arc;
 
 use journal::Extent;
 use mail::dsn::{self, Action, Original, RecipientReport, Report};
-use mail::{BodyKind, Enhanced, Envelope, EventKind, Mailbox, MessageId, Recipient, Reply, Ret, ReversePath};
+use mail::{BodyKind, Enhanced, Envelope, EventKind, Journey, Mailbox, MessageId, Recipient, Reply, Ret, ReversePath};
 
 use crate::body::Body;
 use crate::early::{Early, Settled};
-use crate::journey::Journey;
 use crate::packed;
 use crate::record::Accept;
 use crate::settler::Notice;

@@ -12,6 +12,7 @@ use mail::{Envelope, MessageId, Protection, Receipt};
 
 use crate::book::{Arrival, Effects, Hot};
 use crate::hop::HopKey;
+use crate::journey;
 use crate::notify;
 use crate::packed;
 use crate::record::{self, Accept};
@@ -204,7 +205,7 @@ impl Pending {
         let has_rest = !body.is_empty();
         let inner = self.inner.clone();
         let journey = std::mem::take(&mut facts.journey).from(self.id.unix_ms(), self.size_bytes);
-        let packed_journey = journey.pack(self.id.unix_ms(), self.size_bytes);
+        let packed_journey = journey::pack(&journey, self.id.unix_ms(), self.size_bytes);
         let hops = inner.route(&ToRoute { envelope: &envelope, size_bytes: self.size_bytes, journey: &journey });
         let at_once = inner.book().goes_at_once(&hops);
         let mark = Accept {

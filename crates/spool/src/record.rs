@@ -82,7 +82,7 @@ pub struct Accept<'a> {
     pub at_once: bool,
     /// How the client named itself.
     pub received_from: &'a str,
-    /// See [`crate::Journey`]; packed, empty for a message that begins here.
+    /// See [`mail::Journey`]; packed, empty for a message that begins here.
     pub journey: &'a [u8],
     /// See [`packed`].
     pub envelope: &'a [u8],

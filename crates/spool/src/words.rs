@@ -3,11 +3,10 @@
 
 use std::fmt;
 
-use mail::{Enhanced, Envelope, Protection, Reply};
+use mail::{Enhanced, Envelope, Journey, Protection, Reply};
 
 use crate::early::Early;
 use crate::hop::{HopId, HopKey};
-use crate::journey::Journey;
 
 /// What is known of a message before its first byte.
 #[derive(Clone, Copy, Debug, Default)]

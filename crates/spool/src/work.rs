@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use mail::{Envelope, EventKind, MessageId, Recipient, Reply};
+use mail::{Envelope, EventKind, Journey, MessageId, Recipient, Reply};
 
 use crate::body::Body;
 use crate::book::{Effects, Indexes, Place, Purpose, Settled, Subject, Taken};
 use crate::hop::{HopId, HopKey};
-use crate::journey::Journey;
 use crate::notify::{self, About};
 use crate::packed;
 use crate::processing::{Left, Slot};

@@ -9,6 +9,7 @@ pub mod deliver;
 pub mod dns;
 pub mod ldap;
 pub mod limits;
+pub mod links;
 pub mod receive;
 pub mod swap;
 pub mod tls;

@@ -23,17 +23,22 @@ pub struct ClusterSink {
 impl ClusterSink {
     /// It accepts.
     pub fn started(net: &Net, dir: &Path) -> ClusterSink {
-        let (ledger, control) = (dir.join("sink.ledger"), dir.join("sink.control"));
+        ClusterSink::at(net, dir, Place::Hub, &format!("{}:25", net.address(Place::Hub)), &[])
+    }
+
+    /// One anywhere, with more options of `mail-sink`.
+    pub fn at(net: &Net, dir: &Path, place: Place, address: &str, more: &[&str]) -> ClusterSink {
+        let file = |what: &str| dir.join(format!("{}.{what}", net.name(place)));
+        let (ledger, control) = (file("ledger"), file("control"));
         fs::write(&control, "accept").unwrap();
         fs::write(&ledger, "").unwrap();
-        let address = format!("{}:25", net.address(Place::Hub));
-        let mut command = net.command(Place::Hub, binary("mail-sink"));
-        command.args(["--listen", &address, "--seconds", "7200", "--mode", "accept"]);
+        let mut command = net.command(place, binary("mail-sink"));
+        command.args(["--listen", address, "--seconds", "7200", "--mode", "accept"]).args(more);
         command.arg("--ledger").arg(&ledger).arg("--control").arg(&control);
-        let mut process = Process::start(&mut command, &dir.join("sink.log"));
+        let mut process = Process::start(&mut command, &file("sink.log"));
         eventually("the sink listens", Duration::from_secs(10), || {
             assert!(process.is_running(), "the sink ended: {}", process.output());
-            net.within(Place::Hub, || TcpStream::connect(&address).is_ok())
+            net.within(place, || TcpStream::connect(address).is_ok())
         });
         ClusterSink { ledger, control, _process: process }
     }

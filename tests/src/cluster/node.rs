@@ -36,14 +36,29 @@ impl ClusterNode {
     /// Documents and certificates; not started.
     pub fn new(net: &Net, keep: &Path, number: usize, nodes: usize) -> ClusterNode {
         let name = format!("n{number}.chaos.test");
+        let (node, org) =
+            (node_document(net, &name, number, nodes), org_document(&net.address(Place::Hub).to_string()));
+        ClusterNode::with(net, keep, number, &name, [&node, &org])
+    }
+
+    /// One with these documents: that of the node, that of the organization. Not started.
+    pub fn with(net: &Net, keep: &Path, number: usize, name: &str, documents: [&str; 2]) -> ClusterNode {
         let address = net.address(Place::Node(number));
-        pki(keep, &["issue", &name, "--address", &address.to_string()]);
+        pki(keep, &["issue", name, "--address", &address.to_string()]);
         let dir = keep.join(format!("n{number}"));
         fs::create_dir(&dir).unwrap();
-        fs::write(dir.join("posthouse.toml"), node_document(net, &name, number, nodes)).unwrap();
-        fs::write(dir.join("org.toml"), org_document(&net.address(Place::Hub).to_string())).unwrap();
+        for (file, text) in ["posthouse.toml", "org.toml"].iter().zip(documents) {
+            fs::write(dir.join(file), text).unwrap();
+        }
         let (log, namespace) = (keep.join(format!("n{number}.log")), net.name(Place::Node(number)));
-        ClusterNode { number, name, dir, log, namespace, process: None }
+        ClusterNode { number, name: name.into(), dir, log, namespace, process: None }
+    }
+
+    /// Puts another organization document in the place of its own and has it read.
+    pub fn reload(&self, org: &str) {
+        fs::write(self.dir.join("org.toml"), org).unwrap();
+        let (code, said) = self.verb(&["reload"]);
+        assert_eq!(code, 0, "{}: {said}", self.name);
     }
 
     /// Where its data is.

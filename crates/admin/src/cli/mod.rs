@@ -5,6 +5,7 @@
 mod client;
 mod cluster;
 mod dev;
+mod directories;
 mod journals;
 mod json;
 mod messages;
@@ -83,6 +84,7 @@ fn over_the_api(url: Option<String>, verb: Verb, json: bool) -> Result<(), Troub
             Verb::Reload => node::reload(&client, json).await,
             Verb::Cluster(ClusterWords::Status) => cluster::status(&client, json).await,
             Verb::Node(verb) => cluster::node(&client, verb, json).await,
+            Verb::Directory(verb) => directories::run(&client, verb, json).await,
             Verb::Queue(verb) => queues::run(&client, verb, json).await,
             Verb::Message(verb) => messages::run(&client, verb, json).await,
             Verb::Org(verb) => org::run(&client, verb, json).await,

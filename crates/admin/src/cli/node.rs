@@ -45,6 +45,10 @@ pub async fn status(client: &Client, json: bool) -> Result<(), Trouble> {
         journal.sync_us_mean
     );
     print_pressure(&status.pressure);
+    for one in &status.directories {
+        println!("directory  {}: {}, {} recipients", one.name, one.state, one.recipients);
+        one.wrong.iter().for_each(|what| println!("  {what}"));
+    }
     if let Some(cluster) = &status.cluster {
         let answers = if cluster.etcd { "answers" } else { "DOES NOT ANSWER" };
         println!(

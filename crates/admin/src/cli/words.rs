@@ -8,6 +8,7 @@ use roles::control::{Case, MessageFilter};
 
 use super::cluster::{self, ClusterWords, NodeWords};
 use super::dev::{self, DevWords};
+use super::directories::DirectoryWords;
 use super::org::{self, OrgWords};
 use super::pki::{self, PkiWords};
 use crate::api::TraceQuery;
@@ -57,6 +58,9 @@ pub enum Verb {
         #[arg(long)]
         scram: bool,
     },
+    /// LDAP directories: what they tell, read them now, accept a result that is held
+    #[command(subcommand)]
+    Directory(DirectoryWords),
     /// Certificates by which the nodes of an organization know each other
     #[command(after_help = pki::EXAMPLES)]
     Pki(PkiWords),

@@ -3,6 +3,7 @@
 
 mod answer;
 mod cluster;
+mod directories;
 mod events;
 mod guard;
 mod messages;
@@ -46,6 +47,7 @@ fn routes(control: Control) -> Router {
         .route("/config/reload", post(node::reload))
         .route("/journals/{node}/take-over", post(node::take_over))
         .merge(cluster::routes())
+        .merge(directories::routes())
         .merge(org::routes());
     Router::new()
         .route("/", get(page::page))

@@ -3,7 +3,7 @@
 use super::document::Document;
 use super::recipient::PlacedEntry;
 use super::section::At;
-use crate::domain::AcceptedDomain;
+use crate::domain::{AcceptedDomain, DomainMap};
 use crate::recipients::Is;
 use crate::rule::Rule;
 use mail::Mailbox;
@@ -12,9 +12,12 @@ use std::collections::{HashMap, HashSet};
 /// Who has an address, by its lower case.
 type Known<'r> = HashMap<String, (&'r PlacedEntry, usize)>;
 
+type Domains<'d> = DomainMap<&'d AcceptedDomain>;
+
 /// Problems and warnings between recipients.
 pub fn check(document: &Document<'_>, entries: &[PlacedEntry], domains: &[At<AcceptedDomain>]) {
     let mut known = Known::new();
+    let domains = &by_name(domains);
     for entry in entries {
         for address in &entry.addresses {
             own_address(document, domains, address);
@@ -49,26 +52,23 @@ pub fn check(document: &Document<'_>, entries: &[PlacedEntry], domains: &[At<Acc
 }
 
 /// An address of a recipient must be in a domain of ours: for others RCPT is relaying, and nobody looks here.
-fn own_address(document: &Document<'_>, domains: &[At<AcceptedDomain>], address: &At<Mailbox>) {
-    if domain_of(domains, &address.value).is_none() {
+fn own_address(document: &Document<'_>, domains: &Domains<'_>, address: &At<Mailbox>) {
+    if domains.get(address.value.domain()).is_none() {
         let domain = address.value.domain_lower();
         let text = format!("{} is in none of our domains; add an [[accepted_domain]] named {domain}", address.value);
         document.problem(address.at, text);
     }
 }
 
-fn domain_of<'d>(domains: &'d [At<AcceptedDomain>], address: &Mailbox) -> Option<&'d AcceptedDomain> {
-    let domain = address.domain_lower();
-    let covers = |space: &str| match space.strip_prefix("*.") {
-        Some(parent) => domain.strip_suffix(parent).is_some_and(|front| front.is_empty() || front.ends_with('.')),
-        None => domain == space,
-    };
-    domains.iter().map(|known| &known.value).find(|known| covers(&known.name))
+fn by_name(domains: &[At<AcceptedDomain>]) -> Domains<'_> {
+    let mut map = Domains::default();
+    domains.iter().for_each(|domain| map.insert(&domain.value.name, &domain.value));
+    map
 }
 
 /// It is outside, or nobody can say, or it is there. (Recipients of a directory server are not known here: a domain that lists none takes all.)
-fn exists(known: &Known<'_>, domains: &[At<AcceptedDomain>], address: &Mailbox) -> bool {
-    match domain_of(domains, address) {
+fn exists(known: &Known<'_>, domains: &Domains<'_>, address: &Mailbox) -> bool {
+    match domains.get(address.domain()) {
         Some(domain) => {
             !domain.refuses_unknown
                 || domain.lists(address.local())

@@ -4,6 +4,7 @@
 //! nothing that is not here.
 
 mod cluster;
+mod directories;
 mod explain;
 mod nodes;
 mod objects;
@@ -25,6 +26,7 @@ use crate::metrics;
 use crate::node::{Node, Running};
 use crate::trace::{Filter, TraceEvent};
 use crate::view;
+pub use directories::DirectoryVerb;
 pub use directory::objects::Verb as ObjectVerb;
 pub use explain::Case;
 pub use objects::ObjectOrder;
@@ -143,6 +145,7 @@ impl Control {
             copies: node.copies.as_ref().map(|copies| copies.own.shown()).unwrap_or_default(),
             held: node.copies.as_ref().map(|copies| copies.held.shown()).unwrap_or_default(),
             taken: node.copies.as_ref().map(|copies| copies.taken.shown()).unwrap_or_default(),
+            directories: self.directories(),
             spool: node.spool.totals().into(),
             journal: node.spool.journal_stats().into(),
             pressure: node.pressure.shown(),

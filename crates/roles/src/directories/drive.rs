@@ -1,5 +1,6 @@
 //! The task of one directory: does what `directory::ldap::Course` orders, and puts what was told where it counts.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +11,9 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 use transport::ldap::{Session, Trouble};
 
+use super::Shared;
 use super::kept;
 use super::source::{Ask, Held, Source};
-use super::Shared;
 
 /// Works until it is aborted.
 pub async fn run(source: Arc<Source>, shared: Arc<Shared>) {
@@ -84,8 +85,19 @@ impl Work {
                 let clash = |clash: &directory::recipients::Clash| {
                     format!("{} is of {} and of {}: the first one has it", clash.address, clash.of, clash.and)
                 };
-                self.source.state().clashes = clashes.iter().map(clash).collect();
-                info!(directory = &**name, recipients = count, unresolved, without_address, ms, "a directory was read whole");
+                {
+                    let mut state = self.source.state();
+                    state.clashes = clashes.iter().map(clash).collect();
+                    state.read_ms = Some(self.shared.world.clock.wall_ms());
+                }
+                info!(
+                    directory = &**name,
+                    recipients = count,
+                    unresolved,
+                    without_address,
+                    ms,
+                    "a directory was read whole"
+                );
                 self.apply(recipients, true).await;
             }
             Verdict::Hold { missing, of } => {
@@ -146,9 +158,15 @@ impl Work {
         }
         self.shared.changed.notify_one();
         let (shared, name, seal) = (self.shared.clone(), self.directory.name.clone(), self.source.state().seal.clone());
-        let keep = move || match whole || seal.is_empty() {
-            true => kept::keep_base(&shared.world, &shared.dir, &name, &recipients),
-            false => kept::keep_changes(&shared.world, &shared.dir, &name, &recipients, &seal).map(|()| seal),
+        let keep = move || -> io::Result<Vec<u8>> {
+            let seal = match whole || seal.is_empty() {
+                true => kept::keep_base(&shared.world, &shared.dir, &name, &recipients)?,
+                false => seal,
+            };
+            if recipients.changed() > 0 {
+                kept::keep_changes(&shared.world, &shared.dir, &name, &recipients, &seal)?;
+            }
+            Ok(seal)
         };
         match blocking(keep).await {
             Ok(Ok(seal)) => self.source.state().seal = seal,
@@ -160,7 +178,12 @@ impl Work {
     /// Believes what is held.
     async fn accept(&self) {
         let Some(held) = self.source.state().held.take() else { return };
-        warn!("directory {}: {} recipients were accepted, {} vanish", self.directory.name, held.recipients.len(), held.missing);
+        warn!(
+            "directory {}: {} recipients were accepted, {} vanish",
+            self.directory.name,
+            held.recipients.len(),
+            held.missing
+        );
         self.source.state().read_ms = Some(self.shared.world.clock.wall_ms());
         self.apply(held.recipients, true).await;
     }
@@ -171,9 +194,6 @@ impl Work {
             info!("directory {}: a server answers again", self.directory.name);
         }
         (state.error, state.asked_ms) = (None, Some(wall_ms));
-        if state.held.is_none() && state.known.changed() == 0 {
-            state.read_ms = Some(wall_ms);
-        }
     }
 
     fn failed(&self, server: usize, trouble: &Trouble, is_down: bool) {

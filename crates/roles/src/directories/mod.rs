@@ -56,7 +56,9 @@ impl Directories {
             match known {
                 Some(known) if known.directory() == directory => known.clone(),
                 Some(known) => known.changed_to(directory.clone()),
-                None => Source::new(directory.clone(), kept::read(&self.shared.world, &self.shared.dir, &directory.name)),
+                None => {
+                    Source::new(directory.clone(), kept::read(&self.shared.world, &self.shared.dir, &directory.name))
+                }
             }
         };
         let now: Vec<Arc<Source>> = org.directories.iter().map(source).collect();

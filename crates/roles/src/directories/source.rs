@@ -162,10 +162,10 @@ impl Source {
             memory_bytes: state.known.memory_bytes(),
             read: state.read_ms.map(rfc3339),
             asked: state.asked_ms.map(rfc3339),
-            held: state.held.as_ref().map(|held| view::DirectoryHeld {
-                recipients: held.recipients.len(),
-                missing: held.missing,
-            }),
+            held: state
+                .held
+                .as_ref()
+                .map(|held| view::DirectoryHeld { recipients: held.recipients.len(), missing: held.missing }),
             error: state.error.clone(),
             clashes: state.clashes.clone(),
             wrong: self.wrong(&state),

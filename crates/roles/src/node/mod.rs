@@ -9,7 +9,7 @@ mod run;
 mod settings;
 mod start;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use directory::Org;
@@ -27,6 +27,7 @@ use crate::config;
 use crate::copies::{NodeCopies, Places};
 use crate::counted::Counted;
 use crate::data::DataDir;
+use crate::directories::Directories;
 use crate::dispatch::Kit;
 use crate::health::Health;
 use crate::listeners::Listeners;
@@ -56,6 +57,9 @@ pub struct Node {
     pub(crate) started_ms: u64,
     started_mono_ms: u64,
     org: Arc<Swap<Org>>,
+    publishing: Mutex<()>,
+    /// LDAP directories, who know recipients.
+    pub(crate) directories: Directories,
     categorizer: Arc<Categorizer>,
     receiver: Receiver,
     deliverer: Deliverer,
@@ -81,6 +85,13 @@ impl Node {
     /// The organization that runs.
     pub(crate) fn org(&self) -> Arc<Org> {
         self.org.load()
+    }
+
+    /// Makes the organization that was loaded the running one, with those whom its directories know now.
+    fn publish_org(&self) {
+        // Two at the same time could leave the older one.
+        let _one = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.org.store(self.directories.with(&self.config.loaded().org));
     }
 
     /// All spools that mail is delivered from.

@@ -98,6 +98,14 @@ pub(super) async fn follow(node: Arc<Node>, Asked(mut asked): Asked) {
     }
 }
 
+/// Lets each change of those whom directories know count at once, until it is aborted.
+pub(super) async fn follow_directories(node: Arc<Node>) {
+    loop {
+        node.directories.changed().await;
+        node.publish_org();
+    }
+}
+
 /// What etcd says of the document, as soon as it says something new; never, without a cluster.
 async fn news(view: &mut Option<watch::Receiver<Arc<View>>>, node: &Node) -> Heard {
     loop {
@@ -194,7 +202,8 @@ impl Node {
         let is_written = source.version().is_some() || self.config.org_file().is_some();
         self.listeners.follow(&next.org, is_written).map_err(|error| error.to_string())?;
         let after_restart = self.config.take(next, source.clone());
-        self.org.store(self.config.loaded().org.clone());
+        self.directories.follow(&self.config.loaded().org);
+        self.publish_org();
         self.spool.reroute();
         if let Some(copies) = &self.copies {
             copies.taken.reroute();

@@ -74,6 +74,7 @@ impl Running {
         let housekeeping = tokio::spawn(housekeeping(self.node.clone()));
         let relief = tokio::spawn(relief::watch(self.node.clone()));
         let changes = tokio::spawn(organization::follow(self.node.clone(), self.changes));
+        let people = tokio::spawn(organization::follow_directories(self.node.clone()));
         let mut ended = Ended::Orderly;
         let mut wish = None;
         loop {
@@ -101,6 +102,8 @@ impl Running {
         info!("stopping: no new mail, what is in flight is finished");
         tell_manager(&[NotifyState::Stopping]);
         changes.abort();
+        people.abort();
+        self.node.directories.stop();
         relief.abort();
         // What a pause keeps back may go while there is time.
         self.node.kit.shaping.pause(false);

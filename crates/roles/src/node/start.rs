@@ -4,7 +4,7 @@
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use directory::{Loaded, Org, Problems, Start};
@@ -16,6 +16,7 @@ use transport::categorize::Categorizer;
 use transport::deliver::{Bell, Deliverer, Shaping};
 use transport::dns::{DnsSettings, Resolver};
 use transport::limits::Doors;
+use transport::links::LinkCertificates;
 use transport::receive::{Receiver, Shared};
 use transport::swap::Swap;
 use world::World;
@@ -31,6 +32,7 @@ use crate::config;
 use crate::copies::{NodeCopies, TakeNote, former};
 use crate::counted::Counted;
 use crate::data::{DataDir, DataError};
+use crate::directories::Directories;
 use crate::dispatch::{Kit, NodeWake};
 use crate::health::{Health, Phase};
 use crate::listen::{BindError, Bound};
@@ -38,7 +40,7 @@ use crate::listeners::Listeners;
 use crate::logging;
 use crate::maildir::Maildirs;
 use crate::org::Standing;
-use crate::peers::{LinkTls, Peers};
+use crate::peers::{LinkTls, MailCertificates, Peers};
 use crate::pressure::Pressure;
 use crate::repeats;
 use crate::timers::{Alarm, Timers};
@@ -107,6 +109,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     };
     // What comes now may read gigabytes; the runtime goes on meanwhile.
     let progress = tokio::spawn(recovering());
+    let mail_links = links.as_ref().map(BoundLinks::for_mail);
     let links = links.map(|links| links.start(&world, &loaded)).transpose()?;
     let cluster = InCluster::start(&world, &loaded, &data).map_err(|ClusterError(what)| StartError::Cluster(what))?;
     if let (Some(cluster), Some(links), Some(peers)) = (&cluster, &links, &loaded.node.peers) {
@@ -122,7 +125,8 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
             (Tenure::of(&world, &data.spool(), loaded.node.keeps_copies(), note)?, None)
         }
     };
-    let assemble = || assemble(world, config, &loaded, data, certificate, tenure);
+    let shown = Certificates { clients: certificate, links: mail_links };
+    let assemble = || assemble(world, config, &loaded, data, shown, tenure);
     let node = tokio::task::block_in_place(assemble);
     progress.abort();
     let mut node = node?;
@@ -147,7 +151,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
 /// Where links come in and by which certificates, before anything is touched.
 struct BoundLinks {
     bound: Bound,
-    tls: LinkTls,
+    tls: Arc<LinkTls>,
     settings: directory::Peers,
 }
 
@@ -155,7 +159,12 @@ impl BoundLinks {
     fn bind(world: &World, peers: &directory::Peers, node: &str) -> Result<BoundLinks, StartError> {
         let bound = Bound::bind(peers.listen, PEERS_REMEDY).map_err(StartError::Bind)?;
         let tls = LinkTls::load(world, peers, node).map_err(StartError::Certificate)?;
-        Ok(BoundLinks { bound, tls, settings: peers.clone() })
+        Ok(BoundLinks { bound, tls: Arc::new(tls), settings: peers.clone() })
+    }
+
+    /// The same certificates, as mail links use them.
+    fn for_mail(&self) -> Arc<dyn LinkCertificates> {
+        Arc::new(MailCertificates(self.tls.clone()))
     }
 
     fn start(self, world: &World, loaded: &Loaded) -> Result<Peers, StartError> {
@@ -236,19 +245,27 @@ fn start_copies(
     place.start_journals(parts, claimed, &node.spool).map_err(failed)
 }
 
+/// What this node shows to others.
+struct Certificates {
+    clients: ServedCertificate,
+    /// To servers of the organization that bring mail; `None`: it has no certificate of the organization.
+    links: Option<Arc<dyn LinkCertificates>>,
+}
+
 /// Puts the parts together; mail that waits begins to move.
 fn assemble(
     world: World,
     config: config::Running,
     loaded: &Loaded,
     data: DataDir,
-    certificate: ServedCertificate,
+    certificates: Certificates,
     tenure: Tenure,
 ) -> Result<Node, StartError> {
     let (started_ms, started_mono_ms) = (world.clock.wall_ms(), world.clock.mono_ms());
     let counted = Counted::install();
     let trace = open_trace(&world, &data, loaded)?;
-    let org = Arc::new(Swap::new(loaded.org.clone()));
+    let directories = Directories::open(&world, &data.directories(), &loaded.org);
+    let org = Arc::new(Swap::new(directories.with(&loaded.org)));
     let categorizer = Arc::new(Categorizer::new(org.clone()));
     let (bell, alarm, health) = (Arc::new(Bell::new()), Arc::new(Alarm::default()), Arc::new(Health::default()));
     let wake = NodeWake::new(bell.clone(), alarm.clone());
@@ -260,6 +277,7 @@ fn assemble(
         trace: trace.clone(),
         org: org.clone(),
         categorizer: categorizer.clone(),
+        links: certificates.links.clone(),
         resolver: resolver(loaded)?,
         store: Arc::new(maildirs(&world, &data, loaded, org.clone())),
         own_names: own_names(loaded),
@@ -275,7 +293,8 @@ fn assemble(
         spool: spool.clone(),
         copies_by_default: u8::from(loaded.node.keeps_copies()),
         org: org.clone(),
-        certificates: certificate.served(),
+        certificates: certificates.clients.served(),
+        links: certificates.links,
         readiness: Arc::new(SessionReadiness(health.clone(), pressure.clone())),
         recorder: trace.clone(),
         doors: Doors::new(limits.connections_max, limits.connection_rate_per_minute),
@@ -295,11 +314,13 @@ fn assemble(
         started_ms,
         started_mono_ms,
         org,
+        publishing: Mutex::default(),
+        directories,
         categorizer,
         receiver,
         deliverer,
         kit,
-        certificate,
+        certificate: certificates.clients,
         peers: None,
         copies: None,
         cluster: None,

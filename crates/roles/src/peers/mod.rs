@@ -9,6 +9,7 @@ mod channel;
 mod dial;
 mod hello;
 mod link;
+mod mail_links;
 mod meet;
 mod places;
 mod refusals;
@@ -31,6 +32,7 @@ use crate::listen::accept_until;
 use book::{Book, Entry};
 pub use channel::Channel;
 use hello::{Hello, PROTOCOL};
+pub use mail_links::MailCertificates;
 use places::Places;
 use refusals::Refusals;
 pub use talk::NoAnswer;
@@ -50,7 +52,7 @@ struct Inner {
     node: Arc<str>,
     /// A random number of this life of the process.
     life: u64,
-    tls: LinkTls,
+    tls: Arc<LinkTls>,
     heartbeat_ms: u64,
     missed_max: u32,
     book: Book,
@@ -64,7 +66,13 @@ struct Inner {
 
 impl Peers {
     /// Listens for the links of others and dials those that `settings` names. Call it inside a tokio runtime.
-    pub fn start(world: &World, node: &str, settings: &directory::Peers, tls: LinkTls, listener: TcpListener) -> Peers {
+    pub fn start(
+        world: &World,
+        node: &str,
+        settings: &directory::Peers,
+        tls: Arc<LinkTls>,
+        listener: TcpListener,
+    ) -> Peers {
         let (stop, stopped) = watch::channel(false);
         let inner = Arc::new(Inner {
             world: world.clone(),

@@ -58,7 +58,7 @@ impl Ground {
         }
         let mut settings = self.settings(listener.local_addr().unwrap(), node);
         settings.known = others.iter().map(|(name, at)| peer(name, *at)).collect();
-        let tls = LinkTls::load(&self.world, &settings, node).unwrap();
+        let tls = Arc::new(LinkTls::load(&self.world, &settings, node).unwrap());
         Peers::start(&self.world, node, &settings, tls, listener)
     }
 }

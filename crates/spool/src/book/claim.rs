@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use journal::Extent;
-use mail::{Envelope, MessageId};
+use mail::{Envelope, Journey, MessageId};
 
 use super::message::{LATE_EXPIRY, LATE_NOTICE, LegState, UnderWay};
 use super::{Book, Effects, End};
 use crate::hop::HopId;
-use crate::journey::Journey;
 use crate::slab::NONE;
 use crate::words::Priority;
 

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use journal::{Extent, Position, SegmentNo};
-use mail::{Envelope, MessageId};
+use mail::{Envelope, Journey, MessageId};
 
 use crate::hop::HopKey;
-use crate::journey::Journey;
+use crate::journey;
 use crate::list::{Linked, Links};
 use crate::packed;
 use crate::words::Priority;
@@ -160,12 +160,12 @@ impl Message {
 
     /// When the organization took it first.
     pub fn first_ms(&self) -> u64 {
-        Journey::first_ms(self.packed_journey()).unwrap_or_else(|| self.accepted_ms())
+        journey::first_ms(self.packed_journey()).unwrap_or_else(|| self.accepted_ms())
     }
 
     /// Where it was before it came here.
     pub fn journey(&self) -> Journey {
-        Journey::unpack(self.packed_journey(), self.accepted_ms(), self.size_bytes).unwrap_or_default()
+        journey::unpack(self.packed_journey(), self.accepted_ms(), self.size_bytes).unwrap_or_default()
     }
 
     fn packed_journey(&self) -> &[u8] {

@@ -10,7 +10,7 @@ use mail::MessageId;
 use super::message::{DELAY_TOLD, Extra, POISON, SUSPENDED, UnderWay};
 use super::{Book, Effects, Finished, Message};
 use crate::hop::HopKey;
-use crate::journey::Journey;
+use crate::journey;
 use crate::packed;
 use crate::record::{Accept, CHUNK_HEAD, State, Unknown};
 use crate::settings::Taken;
@@ -93,7 +93,7 @@ impl Rebuild {
         let extent = found.extent;
         let recipients =
             packed::recipients_len(accept.envelope).map_err(|_| Unknown("envelope in an accept record"))?;
-        Journey::unpack(accept.journey, 0, 0).ok_or(Unknown("journey in an accept record"))?;
+        journey::unpack(accept.journey, 0, 0).ok_or(Unknown("journey in an accept record"))?;
         let at = self.place_of(accept.id, found);
         let note = &mut self.notes[at as usize];
         if note.accepted {

@@ -1,12 +1,11 @@
 //! Owns the answers to an operator's questions. Changes nothing.
 
-use mail::MessageId;
+use mail::{Journey, MessageId};
 
 use super::message::{Leg, LegState, Message, POISON, SUSPENDED};
 use super::queue::Queue;
 use super::{ANSWER_BYTES_MAX, Book};
 use crate::hop::{HopId, HopKey};
-use crate::journey::Journey;
 use crate::packed;
 use crate::view::{Filter, Held, MessageView, QueueState, QueueView, RecipientState, RecipientView, Totals};
 

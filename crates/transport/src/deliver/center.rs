@@ -3,6 +3,7 @@
 //! Always holds: a hop that rings is in the list; it leaves the list only when it is idle, under the same lock.
 
 use super::Parts;
+use super::connect::Peer;
 use super::hop::{Hop, Presence};
 use super::metrics::Metrics;
 use super::penalties::Penalties;
@@ -12,6 +13,7 @@ use super::{remote, store};
 use crate::tls_client::TlsClient;
 use spool::{HopId, Spool};
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -24,7 +26,9 @@ pub(super) struct Center {
     pub spool: Spool,
     pub world: World,
     pub tls: TlsClient,
-    pub penalties: Penalties,
+    pub penalties: Penalties<SocketAddr>,
+    /// Servers of the organization that failed a moment ago, by name.
+    pub server_penalties: Penalties<Arc<str>>,
     pub metrics: Metrics,
     /// Connections to all hops together.
     pub slots: Slots,
@@ -44,6 +48,7 @@ impl Center {
             world: parts.world.clone(),
             tls,
             penalties: Penalties::default(),
+            server_penalties: Penalties::default(),
             metrics: Metrics::new(),
             slots: Slots::new(parts.connections_max.max(1)),
             rotation: AtomicUsize::new(0),
@@ -128,6 +133,16 @@ impl Center {
         drop(hops);
         self.tasks.fetch_sub(1, Ordering::AcqRel);
         self.task_ended.notify_waiters();
+    }
+
+    /// Others go before this one for a while.
+    pub fn penalize(&self, peer: &Peer) {
+        let now_ms = self.world.clock.mono_ms();
+        match (&peer.server, peer.address) {
+            (Some(server), _) => self.server_penalties.add(Arc::clone(server), now_ms),
+            (None, Some(address)) => self.penalties.add(address, now_ms),
+            (None, None) => {}
+        }
     }
 
     /// No hop takes anything out of the spool now.

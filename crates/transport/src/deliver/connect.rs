@@ -7,6 +7,7 @@ use super::center::Center;
 use super::line::{Line, Moment, patience_ms};
 use super::parcel::Parcel;
 use super::plan::{Plan, To};
+use super::servers;
 use super::wire::Wire;
 use crate::tls_client::Proof;
 use directory::{Host, HostPort, SendTls};
@@ -38,6 +39,10 @@ pub(super) struct Peer {
     /// TLS, or why there is none.
     pub context: String,
     pub address: Option<SocketAddr>,
+    /// The server of the organization that it is.
+    pub server: Option<Arc<str>>,
+    /// The site that it stands in.
+    pub site: Option<Arc<str>>,
 }
 
 /// Why there is no session.
@@ -48,20 +53,23 @@ pub(super) enum NotOpened {
     Never(Reply),
 }
 
+/// A session that knows its peer.
+pub(super) type Greeted = (Line, Client<Parcel>);
+
 /// Why one address did not do.
-enum Trouble {
+pub(super) enum Trouble {
     /// Only TLS failed: in clear it might do.
     Tls(String),
     Reply(Reply),
 }
 
 impl Peer {
-    fn new(name: &str, address: SocketAddr) -> Peer {
+    pub fn new(name: &str, address: SocketAddr) -> Peer {
         let (label, name) = match address.ip().to_string() == name {
             true => (address.to_string(), format!("[{name}]")),
             false => (format!("{name}[{}]:{}", address.ip(), address.port()), name.to_owned()),
         };
-        Peer { label, name, context: String::new(), address: Some(address) }
+        Peer { label, name, address: Some(address), ..Peer::default() }
     }
 
     /// The peer as the spool wants to know it.
@@ -71,10 +79,11 @@ impl Peer {
     }
 }
 
-/// Opens a session with the first host of the plan that will have one.
-pub(super) async fn open(center: &Center, plan: &Plan) -> Result<Opened, NotOpened> {
+/// Opens a session with the first host of the plan that will have one. `attempt` turns the rotation of servers.
+pub(super) async fn open(center: &Center, plan: &Plan, attempt: usize) -> Result<Opened, NotOpened> {
     let hosts = match &plan.to {
         To::Unix(path) => return open_unix(center, plan, path).await,
+        To::Servers(ladder) => return servers::open(center, plan, ladder, attempt).await,
         To::Hosts(hosts) => {
             let mut hosts = hosts.clone();
             let first = center.rotation.fetch_add(1, Ordering::Relaxed) % hosts.len().max(1);
@@ -115,7 +124,7 @@ async fn open_first(center: &Center, plan: &Plan, hosts: Vec<HostPort>) -> Resul
         };
         certain = false;
         for address in addresses.into_iter().map(|ip| SocketAddr::new(ip, port)) {
-            if center.penalties.has(address, center.world.clock.mono_ms()) {
+            if center.penalties.has(&address, center.world.clock.mono_ms()) {
                 postponed.push((name.clone(), address));
             } else if tried < ADDRESSES_TRIED_MAX {
                 tried += 1;
@@ -158,7 +167,7 @@ async fn open_address(center: &Center, plan: &Plan, name: &str, address: SocketA
         };
         match opened {
             Ok((line, client)) => {
-                center.penalties.forgive(address);
+                center.penalties.forgive(&address);
                 note_tls(center, &line, &client, &mut peer);
                 return Ok(Opened { line, client, peer: Arc::new(peer) });
             }
@@ -195,7 +204,7 @@ async fn open_unix(center: &Center, plan: &Plan, path: &Path) -> Result<Opened, 
     }
 }
 
-async fn connect(plan: &Plan, address: SocketAddr) -> io::Result<TcpStream> {
+pub(super) async fn connect(plan: &Plan, address: SocketAddr) -> io::Result<TcpStream> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     if let Some(source) = plan.source.filter(|source: &IpAddr| source.is_ipv4() == address.is_ipv4()) {
         socket.bind(SocketAddr::new(source, 0))?;
@@ -206,13 +215,13 @@ async fn connect(plan: &Plan, address: SocketAddr) -> io::Result<TcpStream> {
 }
 
 /// Everything before the first message.
-async fn greet(
+pub(super) async fn greet(
     center: &Center,
     plan: &Plan,
     start_tls: StartTls,
     host: &str,
     mut line: Line,
-) -> Result<(Line, Client<Parcel>), Trouble> {
+) -> Result<Greeted, Trouble> {
     let mut client: Client<Parcel> = Client::new(Settings {
         protocol: plan.protocol,
         hello: (&*plan.hello).into(),
@@ -261,7 +270,7 @@ fn lost(loss: Loss, stage: Option<Stage>) -> Trouble {
     }
 }
 
-fn note_tls(center: &Center, line: &Line, client: &Client<Parcel>, peer: &mut Peer) {
+pub(super) fn note_tls(center: &Center, line: &Line, client: &Client<Parcel>, peer: &mut Peer) {
     match (line.tls_version(), client.tls_refused()) {
         (Some(version), _) => {
             peer.context = version;
@@ -294,11 +303,11 @@ fn later(why: &str) -> Reply {
     Reply::of(451, Enhanced::new(4, 4, 2), why)
 }
 
-fn unreachable(error: &io::Error) -> Reply {
+pub(super) fn unreachable(error: &io::Error) -> Reply {
     Reply::of(451, Enhanced::new(4, 4, 1), format!("no connection: {error}"))
 }
 
-async fn within<T>(timeout_ms: u64, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+pub(super) async fn within<T>(timeout_ms: u64, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     match tokio::time::timeout(Duration::from_millis(timeout_ms), work).await {
         Ok(done) => done,
         Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "timed out")),

@@ -7,6 +7,7 @@ use super::center::Center;
 use mail::Reply;
 use spool::{Attempt, HopId, HopKey, Outcome, QueueState, Work};
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -15,6 +16,8 @@ pub(super) struct Hop {
     pub id: HopId,
     pub key: HopKey,
     pub center: Arc<Center>,
+    /// Which server of a set comes first for the next connection.
+    turn: AtomicUsize,
     state: Mutex<State>,
 }
 
@@ -62,6 +65,8 @@ impl Hop {
         Hop {
             id,
             key,
+            // A hop is forgotten when it is idle: a cursor that began at 0 each time would favour the first server.
+            turn: AtomicUsize::new(center.world.chance.u64() as usize),
             center,
             state: Mutex::new(State {
                 stash: VecDeque::new(),
@@ -87,6 +92,11 @@ impl Hop {
         let mut state = self.lock();
         state.rung = true;
         self.spread(&mut state);
+    }
+
+    /// The number of the next connection, for rotation. The first one is any.
+    pub fn next_turn(&self) -> usize {
+        self.turn.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The plan says how many connections there may be.

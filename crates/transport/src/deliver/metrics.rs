@@ -13,6 +13,8 @@ pub(super) struct Metrics {
     pub opened_clear: Counter,
     pub not_opened: Counter,
     pub tls_fallbacks: Counter,
+    pub servers_passed_over: Counter,
+    pub wrong_servers: Counter,
 }
 
 impl Metrics {
@@ -31,6 +33,8 @@ impl Metrics {
             opened_clear: opened("clear"),
             not_opened: opened("failed"),
             tls_fallbacks: counter!("posthouse_delivery_tls_fallbacks_total"),
+            servers_passed_over: counter!("posthouse_delivery_servers_passed_over_total"),
+            wrong_servers: counter!("posthouse_delivery_wrong_servers_total"),
         }
     }
 }

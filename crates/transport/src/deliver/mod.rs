@@ -10,7 +10,9 @@ mod center;
 mod connect;
 mod feed;
 mod hop;
+mod ladder;
 mod line;
+mod link;
 mod local;
 mod metrics;
 mod outbox;
@@ -18,6 +20,7 @@ mod parcel;
 mod penalties;
 mod plan;
 mod remote;
+mod servers;
 mod session;
 mod shaping;
 mod slots;
@@ -30,6 +33,7 @@ pub use shaping::Shaping;
 
 use self::center::Center;
 use crate::dns::Resolver;
+use crate::links::LinkCertificates;
 use crate::swap::Swap;
 use crate::tls_client::TlsClient;
 use directory::Org;
@@ -46,6 +50,8 @@ pub struct Parts {
     pub spool: Spool,
     /// The send connectors. A connector that changed counts for connections made from then on.
     pub org: Arc<Swap<Org>>,
+    /// This node's certificate of the organization, for its other servers; `None`: it has none, and gives them nothing.
+    pub links: Option<Arc<dyn LinkCertificates>>,
     /// Asks name servers.
     pub resolver: Resolver,
     /// Takes mail for Maildirs.

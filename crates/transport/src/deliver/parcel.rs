@@ -6,7 +6,7 @@
 
 use super::border::Cuts;
 use mail::header::Scanner;
-use mail::{BodyKind, Recipient, Ret, ReversePath};
+use mail::{BodyKind, Journey, Recipient, Ret, ReversePath};
 use smtp::client::{Done, Outcome as Heard, Outgoing, Protocol};
 use spool::{Outcome, Work};
 use std::sync::Arc;
@@ -19,6 +19,8 @@ pub(super) struct Parcel {
     head: String,
     /// What of the body is not sent.
     cuts: Cuts,
+    /// For a server of the organization.
+    journey: Option<Journey>,
 }
 
 impl Parcel {
@@ -29,7 +31,12 @@ impl Parcel {
             Protocol::Lmtp => format!("X-Posthouse-Id: {}\r\n", work.id()),
             Protocol::Smtp => String::new(),
         };
-        Parcel { work, recipients, head, cuts }
+        Parcel { work, recipients, head, cuts, journey: None }
+    }
+
+    /// The same with the journey that a server of the organization is told.
+    pub fn with_journey(self, journey: Option<Journey>) -> Parcel {
+        Parcel { journey, ..self }
     }
 
     /// What of the body is not sent.
@@ -93,6 +100,10 @@ impl Outgoing for Parcel {
 
     fn envid(&self) -> Option<&str> {
         self.work.envelope().envid.as_deref()
+    }
+
+    fn journey(&self) -> Option<&Journey> {
+        self.journey.as_ref()
     }
 }
 

@@ -3,17 +3,23 @@
 //! Always holds: a penalty never keeps mail from an address that is the only one left, and the memory is bounded.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 
-#[derive(Default)]
-pub(super) struct Penalties {
-    until_ms: Mutex<HashMap<SocketAddr, u64>>,
+/// Of addresses, or of whatever else may fail.
+pub(super) struct Penalties<K> {
+    until_ms: Mutex<HashMap<K, u64>>,
 }
 
-impl Penalties {
+impl<K> Default for Penalties<K> {
+    fn default() -> Penalties<K> {
+        Penalties { until_ms: Mutex::default() }
+    }
+}
+
+impl<K: Eq + Hash> Penalties<K> {
     /// The address has failed.
-    pub fn add(&self, address: SocketAddr, now_ms: u64) {
+    pub fn add(&self, address: K, now_ms: u64) {
         let mut until_ms = self.until_ms.lock().unwrap_or_else(PoisonError::into_inner);
         if until_ms.len() >= PENALTIES_MAX {
             until_ms.retain(|_, until_ms| *until_ms > now_ms);
@@ -24,14 +30,14 @@ impl Penalties {
     }
 
     /// The address works.
-    pub fn forgive(&self, address: SocketAddr) {
-        self.until_ms.lock().unwrap_or_else(PoisonError::into_inner).remove(&address);
+    pub fn forgive(&self, address: &K) {
+        self.until_ms.lock().unwrap_or_else(PoisonError::into_inner).remove(address);
     }
 
     /// Others go first.
-    pub fn has(&self, address: SocketAddr, now_ms: u64) -> bool {
+    pub fn has(&self, address: &K, now_ms: u64) -> bool {
         let until_ms = self.until_ms.lock().unwrap_or_else(PoisonError::into_inner);
-        until_ms.get(&address).is_some_and(|until_ms| *until_ms > now_ms)
+        until_ms.get(address).is_some_and(|until_ms| *until_ms > now_ms)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Owns the reading of send connectors. Knows no sockets. A plan is made for each connection, so that a changed connector counts.
 
+use super::ladder::Ladder;
 use directory::{Host, HostPort, LmtpTarget, Org, SendConnector, SendTls, SendTo, Timeouts};
 use mail::firewall::Drops;
 use mail::{Enhanced, Reply};
@@ -38,6 +39,8 @@ pub(super) enum To {
     Exchangers { domain: Box<str>, port: u16 },
     /// A socket on this machine.
     Unix(PathBuf),
+    /// Servers of our own organization, which prove who they are.
+    Servers(Ladder),
 }
 
 impl Plan {
@@ -74,8 +77,15 @@ impl Plan {
                 };
                 Ok(Plan::by(found, to, Protocol::Smtp))
             }
-            HopKey::Site { .. } | HopKey::Servers { .. } => {
-                Err(misrouted("no server of the organization is known there"))
+            HopKey::Site { site } => {
+                let ladder =
+                    Ladder::to_site(org, site).ok_or_else(|| misrouted("no path leads to that site any more"))?;
+                Ok(Plan::between_servers(ladder, hostname))
+            }
+            HopKey::Servers { of } => {
+                let ladder = Ladder::to_sources(org, of)
+                    .ok_or_else(|| misrouted("no other server of this site delivers it any more"))?;
+                Ok(Plan::between_servers(ladder, hostname))
             }
             HopKey::Maildir { .. } | HopKey::TooLarge { .. } | HopKey::Unreachable { .. } => {
                 Err(misrouted("no connection leads there"))
@@ -100,6 +110,42 @@ impl Plan {
             idle_ms: connector.idle_ms,
             timeouts: connector.timeouts.clone(),
             drops: Drops { organization: true, routing: !connector.routing_headers },
+        }
+    }
+
+    /// For servers of our own organization: they are near, and there is always another one to ask.
+    fn between_servers(ladder: Ladder, hostname: &str) -> Plan {
+        Plan {
+            to: To::Servers(ladder),
+            // It stays inside the organization.
+            drops: Drops::default(),
+            protocol: Protocol::Smtp,
+            tls: SendTls::Require,
+            tls_ca_pem: None,
+            credentials: None,
+            hello: hostname.into(),
+            source: None,
+            connections_max: 20,
+            // So that long-lived sessions do not pin the load to some servers (behaviours 3.6).
+            messages_per_connection: 20,
+            idle_ms: 10_000,
+            timeouts: Timeouts {
+                connect_ms: 5_000,
+                greeting_ms: 30_000,
+                command_ms: 60_000,
+                data_ms: 120_000,
+                data_block_ms: 180_000,
+                data_end_ms: 600_000,
+            },
+        }
+    }
+
+    /// Connections in a row that may open and bring nothing, before the hop has failed: among servers that balance by themselves, each
+    /// gets its chance.
+    pub fn barren_max(&self) -> u32 {
+        match &self.to {
+            To::Servers(ladder) => BARREN_MAX.max(u32::try_from(ladder.len() + 1).unwrap_or(u32::MAX)),
+            To::Hosts(_) | To::Exchangers { .. } | To::Unix(_) => BARREN_MAX,
         }
     }
 
@@ -148,6 +194,8 @@ fn lmtp_target(text: &str) -> Option<LmtpTarget> {
     };
     Some(LmtpTarget::Tcp(HostPort { host, port: port.parse().ok()? }))
 }
+
+const BARREN_MAX: u32 = 3;
 
 #[cfg(test)]
 mod tests {

@@ -23,7 +23,7 @@ pub(super) async fn run(hop: &Arc<Hop>) {
         };
         hop.set_limit_max(plan.connections_max);
         let opened = tokio::select! {
-            opened = connect::open(center, &plan) => opened,
+            opened = connect::open(center, &plan, hop.next_turn()) => opened,
             () = center.stopping() => return,
         };
         let opened = match opened {
@@ -35,19 +35,17 @@ pub(super) async fn run(hop: &Arc<Hop>) {
             }
         };
         center.spool.hop_worked(hop.id);
+        let barren_max = plan.barren_max();
         let peer = Arc::clone(&opened.peer);
         match Session::new(hop, plan, opened).run().await {
             End::Left => return,
             End::Broken { taken, reply } => {
                 tracing::debug!(hop = %hop.key, peer = peer.label, taken, %reply, "connection ended early");
                 barren = if taken == 0 { barren + 1 } else { 0 };
-                if barren >= BARREN_MAX {
+                if barren >= barren_max {
                     return hop.failed(&peer.attempt(), &reply);
                 }
             }
         }
     }
 }
-
-/// Connections in a row that may open and bring nothing.
-const BARREN_MAX: u32 = 3;

@@ -8,6 +8,7 @@ use super::connect::{Opened, Peer, refusal};
 use super::feed::Feed;
 use super::hop::{Hop, Next};
 use super::line::{Line, Moment, patience_ms};
+use super::link;
 use super::parcel::{self, Parcel};
 use super::plan::{Plan, To};
 use mail::Reply;
@@ -34,6 +35,8 @@ pub(super) struct Session<'h> {
     /// Messages that the peer took for some recipient.
     taken: u64,
     leaving: bool,
+    /// What a server of the organization said that takes no mail now.
+    unwilling: Option<Reply>,
 }
 
 /// How a session ended.
@@ -72,6 +75,7 @@ impl<'h> Session<'h> {
             works: Vec::new(),
             taken: 0,
             leaving: false,
+            unwilling: None,
         }
     }
 
@@ -109,24 +113,35 @@ impl<'h> Session<'h> {
 
     /// Hands new work to the machine while it wants more.
     async fn refill(&mut self) -> io::Result<()> {
-        let wanted = (self.client.wants() as u64).min(self.budget) as usize;
-        if self.leaving || wanted == 0 {
-            return Ok(());
-        }
-        match self.hop.next(&self.seat, wanted, &mut self.works) {
-            Next::Work => {
-                // Those that are not reached because one cannot be read go back to the spool.
-                for work in std::mem::take(&mut self.works) {
-                    self.budget -= 1;
-                    let cuts = cuts(&work, self.plan.drops).await?;
-                    self.client.send(Parcel::new(work, self.recipients_max, self.plan.protocol, cuts));
-                }
-                if self.budget == 0 {
-                    self.leave();
-                }
+        while !self.leaving {
+            let wanted = (self.client.wants() as u64).min(self.budget) as usize;
+            if wanted == 0 {
+                break;
             }
-            Next::Wait => {}
-            Next::Leave => self.leave(),
+            match self.hop.next(&self.seat, wanted, &mut self.works) {
+                Next::Work => self.send_works().await?,
+                Next::Wait => break,
+                Next::Leave => self.leave(),
+            }
+        }
+        Ok(())
+    }
+
+    async fn send_works(&mut self) -> io::Result<()> {
+        // Those that are not reached because one cannot be read go back to the spool.
+        for work in std::mem::take(&mut self.works) {
+            if link::has_left(&self.plan, &self.peer, &work) {
+                link::hold(self.hop, &self.peer, work);
+                continue;
+            }
+            self.budget -= 1;
+            let cuts = cuts(&work, self.plan.drops).await?;
+            let journey = link::journey(&self.plan, &self.peer, &work);
+            let parcel = Parcel::new(work, self.recipients_max, self.plan.protocol, cuts).with_journey(journey);
+            self.client.send(parcel);
+        }
+        if self.budget == 0 {
+            self.leave();
         }
         Ok(())
     }
@@ -184,6 +199,12 @@ impl<'h> Session<'h> {
     }
 
     async fn settle(&mut self, done: Done<Parcel>) {
+        if let Some(reply) = link::unwilling(&self.peer, &done) {
+            // Another server may take it at once.
+            self.hop.give_back(done.message.work);
+            self.unwilling = Some(reply);
+            return self.leave();
+        }
         let metrics = &self.hop.center.metrics;
         let uncertain = done.outcomes.iter().filter(|outcome| matches!(outcome, Heard::Uncertain(_))).count();
         metrics.uncertain.increment(uncertain as u64);
@@ -225,6 +246,10 @@ impl<'h> Session<'h> {
     }
 
     fn end(self, ending: &Ending) -> End {
+        if let Some(reply) = self.unwilling {
+            self.hop.center.penalize(&self.peer);
+            return End::Broken { taken: self.taken, reply };
+        }
         let idle_close = matches!(ending, Ending::Lost(Loss::Closed) | Ending::Busy(_)) && self.taken > 0;
         if *ending == Ending::Quit {
             return End::Left;
@@ -233,8 +258,8 @@ impl<'h> Session<'h> {
         if let Ending::Busy(_) = ending {
             self.hop.shrink();
         }
-        if let (false, Some(address)) = (idle_close, self.peer.address) {
-            center.penalties.add(address, center.world.clock.mono_ms());
+        if !idle_close {
+            center.penalize(&self.peer);
         }
         End::Broken { taken: self.taken, reply: refusal(ending) }
     }

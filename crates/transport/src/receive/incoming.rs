@@ -10,7 +10,7 @@ use directory::{Grants, Protocol};
 use mail::firewall::{Drops, Firewall};
 use mail::header::Scanner;
 use mail::trace_header::{self, Received};
-use mail::{Enhanced, Envelope, Protection, Receipt, Reply, WhenShort};
+use mail::{Enhanced, Envelope, Journey, Protection, Receipt, Reply, WhenShort};
 use spool::{AcceptError, Early, Facts, Pending, Push, Source, Spool};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -30,6 +30,8 @@ pub struct Incoming {
     protection: Protection,
     /// When it began, Unix milliseconds.
     wall_ms: u64,
+    /// What a server of the organization has told of it.
+    journey: Option<Box<Journey>>,
 }
 
 /// A message that is in custody, for the trace.
@@ -79,7 +81,23 @@ impl Incoming {
         let held = (visitor.connector.protocol == Protocol::Submission || rules.is_some()).then(Vec::new);
         let hops_max = visitor.connector.limits.hops_max;
         let (firewall, scanner) = (Firewall::new(drops(visitor.grants())), Scanner::new());
-        Ok(Incoming { pending, firewall, scanner, held, rules, received_bytes: 0, hops_max, protection, wall_ms })
+        Ok(Incoming {
+            pending,
+            firewall,
+            scanner,
+            held,
+            rules,
+            received_bytes: 0,
+            hops_max,
+            protection,
+            wall_ms,
+            journey: None,
+        })
+    }
+
+    /// The same for a message that comes from a server of the organization.
+    pub fn after(self, journey: Option<Box<Journey>>) -> Incoming {
+        Incoming { journey, ..self }
     }
 
     /// Takes the next bytes. An error is the reply that the rest of the body is refused with.
@@ -153,7 +171,9 @@ impl Incoming {
         let facts = self.scanner.facts();
         let message_id = facts.message_id.clone().unwrap_or_default();
         let size_bytes = self.pending.size_bytes();
-        let facts = Facts { hops, received_from: visitor.helo.clone(), early, ..Facts::default() };
+        let begins = || Journey { trusted: visitor.grants().has(Grants::INTERNAL), ..Journey::default() };
+        let journey = self.journey.map_or_else(begins, |journey| *journey);
+        let facts = Facts { hops, received_from: visitor.helo.clone(), early, journey, ..Facts::default() };
         let mut accepting = self.pending.accept(envelope, facts);
         let receipt = match self.protection.copies {
             0 => accepting.await?,

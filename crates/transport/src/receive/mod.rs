@@ -9,6 +9,7 @@ mod buffer;
 mod categorized;
 mod handling;
 mod incoming;
+mod link;
 mod logon;
 mod proxy;
 mod report;
@@ -28,6 +29,7 @@ use self::visitor::{TurnedAway, Visitor};
 use self::wire::Wire;
 use crate::auth::Passwords;
 use crate::limits::Doors;
+use crate::links::LinkCertificates;
 use crate::swap::Swap;
 use crate::tls::Certificates;
 use directory::{Org, ReceiveTls};
@@ -52,6 +54,8 @@ pub struct Shared {
     pub org: Arc<Swap<Org>>,
     /// The certificate that new TLS sessions get.
     pub certificates: Arc<Certificates>,
+    /// This node's certificate of the organization, for connectors that are for its servers; `None`: it has none.
+    pub links: Option<Arc<dyn LinkCertificates>>,
     /// Whether the node takes mail now.
     pub readiness: Arc<dyn Readiness>,
     /// Where RECEIVE and REFUSE events go.
@@ -127,7 +131,10 @@ impl Receiver {
         let client = front.client.map_or(peer, canonical);
         let now_ms = self.shared.world.clock.mono_ms();
         match Visitor::enter(org, &self.shared.doors, local, client, now_ms) {
-            Ok(visitor) => self.welcome(Socket::new(stream, front.ahead), local, visitor).await,
+            Ok(mut visitor) => {
+                visitor.behind_proxy = front.client.is_some();
+                self.welcome(Socket::new(stream, front.ahead), local, visitor).await;
+            }
             Err(why) => self.turn_away(stream, client, why).await,
         }
     }
@@ -155,6 +162,10 @@ impl Receiver {
             }
             visitor.under_tls(wire.tls().unwrap_or_default());
             report::handshake(&visitor.tls);
+        }
+        if visitor.connector.tls == ReceiveTls::Organization {
+            let Some(admitted) = link::admit(&self.shared, wire, &mut visitor).await else { return };
+            wire = admitted;
         }
         wire.set_timeouts(idle, session);
         Session::new(&self.shared, local, wire, visitor).run().await;

@@ -37,6 +37,24 @@ pub fn turned_away(recorder: &dyn Recorder, peer: &str, reason: Reason, reply: &
     recorder.record(&Event { peer, reply: &reply, context: reason, ..event });
 }
 
+/// Counts a server of the organization whose certificate is good and that is refused all the same, and records it.
+pub fn server_refused(recorder: &dyn Recorder, visitor: &Visitor, name: &str, reason: Reason, reply: &Reply) {
+    counter!("posthouse_refused_total", "reason" => reason).increment(1);
+    let (reply, context) = (reply.to_string(), format!("{reason} server={name} tls={}", visitor.tls));
+    let (peer, via) = (&visitor.peer_text, &visitor.connector.name);
+    recorder.record(&Event { peer, via, reply: &reply, context: &context, ..Event::new(EventKind::Refuse, None) });
+}
+
+/// A handshake with certificates of the organization was not made. `claimed` is the node of the certificate, which proves nothing.
+pub fn no_handshake(recorder: &dyn Recorder, visitor: &Visitor, claimed: &str, why: &str) {
+    counter!("posthouse_tls_failures_total").increment(1);
+    counter!("posthouse_refused_total", "reason" => "link_certificate").increment(1);
+    let claims = if claimed.is_empty() { String::new() } else { format!(" claims={claimed}") };
+    let context = format!("link_certificate{claims} {why}");
+    let (peer, via) = (&visitor.peer_text, &visitor.connector.name);
+    recorder.record(&Event { peer, via, context: &context, ..Event::new(EventKind::Refuse, None) });
+}
+
 /// A handshake was made; `tls` is what [`crate::tls::describe`] says of it.
 pub fn handshake(tls: &str) {
     let version = if tls.starts_with("TLSv1.3") { "1.3" } else { "1.2" };
@@ -134,7 +152,10 @@ impl Reporter {
     fn describe(&mut self, visitor: &Visitor, reason: Reason) {
         self.context.clear();
         self.context.push_str(reason);
-        for (word, value) in [(" helo=", &*visitor.helo), (" tls=", &visitor.tls), (" user=", visitor.user())] {
+        let (user, server) = (visitor.user(), visitor.server());
+        for (word, value) in
+            [(" helo=", &*visitor.helo), (" tls=", &visitor.tls), (" user=", user), (" server=", server)]
+        {
             if !value.is_empty() {
                 self.context.push_str(word);
                 self.context.push_str(value);

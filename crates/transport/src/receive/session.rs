@@ -179,6 +179,9 @@ impl<'s> Session<'s> {
 
     fn hello(&mut self, greeting: Greeting, name: Box<str>) {
         self.transaction = None;
+        if self.refuses_server(&name) {
+            return;
+        }
         if self.visitor.connector.require_hello_domain && !is_domain_or_literal(&name) {
             let reply =
                 Reply::new(501, Enhanced::new(5, 5, 4), "say your name with its domain, or your address in brackets");

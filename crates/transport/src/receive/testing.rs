@@ -130,6 +130,7 @@ impl Node {
             copies_by_default: 0,
             org: org.clone(),
             certificates: Arc::new(Certificates::from_pem(pem.0.as_bytes(), pem.1.as_bytes()).unwrap()),
+            links: None,
             readiness: ready.clone(),
             recorder: records.clone(),
             doors: Doors::new(100, None),

@@ -9,7 +9,7 @@ use super::session::Session;
 use super::visitor::Visitor;
 use crate::categorize::Decided;
 use directory::{RecipientAnswer, SenderAnswer};
-use mail::{Enhanced, Envelope, Recipient, Reply};
+use mail::{Enhanced, Envelope, Journey, Recipient, Reply};
 use smtp::server::{Answer, MailCommand, RcptCommand};
 use spool::Source;
 
@@ -19,6 +19,8 @@ pub struct Transaction {
     pub envelope: Envelope,
     /// SIZE= of MAIL.
     size: Option<u64>,
+    /// XPOSTHOUSE= of MAIL.
+    journey: Option<Box<Journey>>,
     incoming: Option<Incoming>,
 }
 
@@ -42,9 +44,9 @@ impl Session<'_> {
             self.reporter.refused(&self.visitor, reason, Some(&command.from), &[], &reply);
             return self.say_no(reply);
         }
-        let MailCommand { from, size, body, smtputf8, ret, envid, auth: _, journey: _ } = command;
+        let MailCommand { from, size, body, smtputf8, ret, envid, auth: _, journey } = command;
         let envelope = Envelope { from, ret, envid, body, smtputf8, recipients: Vec::with_capacity(1) };
-        self.transaction = Some(Transaction { envelope, size, incoming: None });
+        self.transaction = Some(Transaction { envelope, size, journey, incoming: None });
         self.machine.answer(Answer::accept());
     }
 
@@ -135,7 +137,7 @@ impl Session<'_> {
         let source = Source { size_bytes, protection };
         match Incoming::begin(&self.shared.spool, &self.visitor, &transaction.envelope, &source, wall_ms) {
             Ok(incoming) => {
-                transaction.incoming = Some(incoming);
+                transaction.incoming = Some(incoming.after(transaction.journey.take()));
                 self.machine.answer(Answer::accept());
             }
             Err(reply) => {

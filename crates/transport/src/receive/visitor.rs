@@ -24,6 +24,8 @@ pub struct Visitor {
     pub protocol: trace_header::Protocol,
     /// TLS version and cipher; empty in the clear.
     pub tls: String,
+    /// Somebody in front of us speaks for it: a balancer with a PROXY header, or a proxy with XCLIENT.
+    pub behind_proxy: bool,
     /// XCLIENT is taken from it.
     pub trusted_xclient: bool,
     principal: Principal,
@@ -59,6 +61,7 @@ impl Visitor {
             helo: Box::default(),
             protocol: trace_header::Protocol { lmtp: connector.protocol == Protocol::Lmtp, ..Default::default() },
             tls: String::new(),
+            behind_proxy: false,
             trusted_xclient: connector.trusted_xclient.contains(peer.ip()),
             grants: connector.grants(&principal),
             principal,
@@ -99,6 +102,14 @@ impl Visitor {
         }
     }
 
+    /// The name of the server of the organization that it has proven to be; empty if it has not.
+    pub fn server(&self) -> &str {
+        match &self.principal {
+            Principal::Server(name) => name,
+            Principal::Peer | Principal::User(_) => "",
+        }
+    }
+
     /// The machine's bounds for it, as it is now.
     pub fn limits(&self) -> server::Limits {
         let is_user = matches!(self.principal, Principal::User(_));
@@ -123,6 +134,7 @@ impl Visitor {
     pub fn machine(&self) -> server::Session {
         let machine = server::Session::new(Arc::new(settings::of(&self.connector, self.limits())));
         let machine = if self.trusted_xclient { machine.trust_xclient() } else { machine };
+        let machine = if self.is_server() { machine.trust_server() } else { machine };
         if self.tls.is_empty() { machine } else { machine.under_tls() }
     }
 
@@ -134,6 +146,12 @@ impl Visitor {
         self.principal = Principal::User(user);
         self.grants = self.connector.grants(&self.principal);
         self.protocol.auth = true;
+    }
+
+    /// It has shown the certificate of this server of the organization.
+    pub fn prove_server(&mut self, name: Arc<str>) {
+        self.principal = Principal::Server(name);
+        self.grants = self.connector.grants(&self.principal);
     }
 
     /// A logon failed. True if that was one too many.
@@ -175,6 +193,7 @@ impl Visitor {
         let port = value(told.port).map_or(self.peer.port(), Option::unwrap_or_default);
         let mut next = Visitor::enter(self.org.clone(), doors, local, SocketAddr::new(ip, port), now_ms)?;
         next.trusted_xclient = self.trusted_xclient;
+        next.behind_proxy = true;
         if !self.tls.is_empty() {
             next.under_tls(std::mem::take(&mut self.tls));
         }

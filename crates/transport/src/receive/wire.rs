@@ -125,10 +125,15 @@ impl Wire {
 
     /// Drops what was read in the clear and makes the handshake.
     pub async fn start_tls(&mut self, acceptor: TlsAcceptor) -> Result<(), End> {
+        self.handshake(acceptor).await?.map_err(|_| End::Lost)
+    }
+
+    /// The same, with what TLS says of a handshake that failed.
+    pub async fn handshake(&mut self, acceptor: TlsAcceptor) -> Result<io::Result<()>, End> {
         self.buffer.clear();
         let mut handshake = pin!(self.socket.start_tls(acceptor));
         let alarms = &mut self.alarms;
-        poll_fn(|cx| alarms.or_late(cx, |cx| handshake.as_mut().poll(cx))).await
+        poll_fn(|cx| alarms.or_late(cx, |cx| handshake.as_mut().poll(cx).map(Ok))).await
     }
 
     /// Version and cipher, if under TLS.

@@ -86,6 +86,7 @@ impl Stage {
             world,
             spool: spool.clone(),
             org,
+            links: None,
             resolver,
             store: seen.clone(),
             own_names: vec!["relay.test".into()],
