@@ -24,7 +24,8 @@ pub fn organization() -> Org {
     let world = world::World::real();
     let text = document();
     let given = OrgText { name: "org.toml", text: &text };
-    let loaded = Loaded::load_for(world.disk.as_ref(), &Start::default(), Some(Given::Elsewhere(given)), Some(&server(0)));
+    let loaded =
+        Loaded::load_for(world.disk.as_ref(), &Start::default(), Some(Given::Elsewhere(given)), Some(&server(0)));
     let loaded = loaded.unwrap_or_else(|problems| panic!("{problems}"));
     Org::clone(&loaded.org)
 }
