@@ -16,6 +16,7 @@
 //! | `CLOSED` | the server closes |
 //! | `HANGUP` | the client goes away |
 //! | `MAIL address: pattern` | a message arrives there, one of whose lines is so |
+//! | `MAIL! address: pattern` | messages have arrived there, and no line of them is so |
 //! | `NOMAIL address` | nothing is there, now and half a second later |
 
 use crate::process::Node;
@@ -111,6 +112,12 @@ fn step(at: &str, line: &str, wire: &mut Wire, node: &Node) {
             let (address, pattern) = rest.split_once(": ").unwrap_or_else(|| panic!("{at}: MAIL address: pattern"));
             let holds = |message: &Vec<u8>| String::from_utf8_lossy(message).lines().any(|l| matches(pattern, l));
             eventually(at, Duration::from_secs(10), || node.mailbox(address).iter().any(holds));
+        }
+        "MAIL!" => {
+            let (address, pattern) = rest.split_once(": ").unwrap_or_else(|| panic!("{at}: MAIL! address: pattern"));
+            eventually(at, Duration::from_secs(10), || !node.mailbox(address).is_empty());
+            let holds = |message: &Vec<u8>| String::from_utf8_lossy(message).lines().any(|l| matches(pattern, l));
+            assert!(!node.mailbox(address).iter().any(holds), "{at}: a line is so");
         }
         "NOMAIL" => {
             std::thread::sleep(Duration::from_millis(500));

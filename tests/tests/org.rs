@@ -406,6 +406,57 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
+fn an_object_is_changed_for_all_nodes_and_of_two_at_once_one_is_told() {
+    let of = Organization::started();
+    let (code, _, err) = of.a.verb(&["org", "set", "retry", "interval=5m"]);
+    assert!(code == 1 && err.contains("etcd has no organization document yet") && err.contains("org apply"), "{err}");
+    let text = format!("# Ours.\n{}", of.document("first", "# The end.\n"));
+    assert_eq!(of.apply(&of.a, &text, "the first one").0, 0);
+    of.both_run(1);
+    let (code, out, err) = of.b.verb(&["org", "set", "receive_connector", "a", "banner=a.test second"]);
+    assert!(code == 0 && out.contains("-banner = \"a.test first\"\n+banner = \"a.test second\""), "{out}{err}");
+    of.both_run(2);
+    assert_eq!(banner(of.a.smtp), "220 a.test second");
+    let (_, shown, _) = of.a.verb(&["org", "show", "--text"]);
+    assert_eq!(shown, text.replace("a.test first", "a.test second"), "all else is as it was written");
+    let why = of.a.json(&["org", "history"])["versions"][0]["why"].clone();
+    assert_eq!(why, "set receive_connector a: banner=a.test second");
+    for (arguments, told) in [
+        (&["set", "receive_connector", "a", "banner=x", "--base", "1"][..], "version 2 is there now"),
+        (&["set", "receive_connector", "a", "errors_max=0"], "org.toml:"),
+        (&["remove", "accepted_domain", "no.test"], "there is no accepted_domain"),
+    ] {
+        let (code, _, err) = of.a.verb(&[&["org"], arguments].concat());
+        assert!(code == 1 && err.contains(told), "{arguments:?}: {err}");
+    }
+
+    // Two who change the same version: one of them is told, and says it again.
+    let codes = std::thread::scope(|scope| {
+        let both = [(&of.a, "user=1"), (&of.b, "user=2")].map(|(node, _)| {
+            scope.spawn(move || {
+                let name = format!("name-{}", node.http);
+                node.verb(&["org", "new", "accepted_domain", &format!("{name}.test"), "--base", "2"])
+            })
+        });
+        both.map(|each| each.join().unwrap())
+    });
+    assert_eq!(codes.iter().filter(|(code, ..)| *code == 0).count(), 1, "{codes:?}");
+    assert!(codes.iter().any(|(code, _, err)| *code == 1 && err.contains("version 3 is there now")), "{codes:?}");
+    of.both_run(3);
+    let (code, out, _) = of.b.verb(&["org", "remove", "receive_connector", "a", "--why", "it moves", "--who", "ann"]);
+    assert!(code == 0 && out.contains("version 4") || out.contains("remove receive_connector a"), "{out}");
+    let entries = of.b.json(&["audit", "--object", "receive_connector a"])["entries"].clone();
+    assert_eq!((&entries[0]["verb"], &entries[0]["after"]["version"]), (&"org remove".into(), &4.into()), "{entries}");
+    assert_eq!(entries[0]["before"]["banner"], "a.test second");
+    // What one node orders another to do is in the logs of both.
+    assert_eq!(of.a.verb(&["node", "drain", "b.test"]).0, 0);
+    for (node, from) in [(&of.a, "127.0.0.1"), (&of.b, "a.test")] {
+        let entry = node.json(&["audit", "--verb", "node drain"])["entries"][0].clone();
+        assert!(entry["result"] == "done" && entry["from"].as_str().unwrap().starts_with(from), "{entry}");
+    }
+}
+
+#[test]
 fn a_node_alone_says_what_to_do_instead() {
     let mut node = Node::new(&[]);
     let org = "[[receive_connector]]\nname = \"in\"\nlisten = [\"127.0.0.1:2525\"]\n";
@@ -414,7 +465,7 @@ fn a_node_alone_says_what_to_do_instead() {
     let file = |name: &str| node.dir.join(name).to_str().unwrap().to_string();
     let (good, bad) = (file("org.toml"), file("bad.toml"));
     let (code, out, _) = node.verb(&["org", "validate", &good]);
-    assert_eq!((code, out.as_str()), (0, "sound\n"));
+    assert!(code == 0 && out.contains("1 receive_connector\n") && out.ends_with("\nsound\n"), "{out}");
     let (code, _, err) = node.verb(&["org", "validate", &bad]);
     assert!(code == 1 && err.contains(":4:1: unknown key \"tpyo\""), "{err}");
     node.start();

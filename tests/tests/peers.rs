@@ -89,6 +89,86 @@ fn msmtp_as_an_application_uses_it() {
     arrives(&node, "msmtp@submit.test", 1);
 }
 
+/// A client program with its own TLS and SASL for each mechanism, on a hub's port for users: with the password, without it, and as
+/// somebody else.
+#[test]
+fn each_mechanism_by_a_client_that_others_wrote() {
+    let (node, _) = dialog::node("hub");
+    let letter = node.dir.join("letter");
+    fs::write(&letter, "From: carol@hub.test\nTo: auth@hub.test\nSubject: msmtp\n\ntext\n").unwrap();
+    let msmtp = |mechanism: &str, from: &str, password: &str| {
+        let config = node.dir.join("msmtprc");
+        let text = format!(
+            "account default\nhost 127.0.0.1\nport {}\nfrom {from}\ntls on\ntls_starttls on\ntls_certcheck off\n\
+             auth {mechanism}\nuser carol@hub.test\npassword {password}\n",
+            node.submission
+        );
+        fs::write(&config, text).unwrap();
+        run(Command::new("chmod").arg("600").arg(&config));
+        let mut command = Command::new("msmtp");
+        command.arg("-C").arg(&config).arg("auth@hub.test").stdin(fs::File::open(&letter).unwrap());
+        let out = command.output().unwrap();
+        (out.status.success(), String::from_utf8_lossy(&out.stderr).into_owned())
+    };
+    for mechanism in ["plain", "login", "scram-sha-256"] {
+        let (sent, said) = msmtp(mechanism, "carol@hub.test", PASSWORD);
+        assert!(sent, "{mechanism}: {said}");
+    }
+    let (sent, said) = msmtp("scram-sha-256", "carol@hub.test", "wrong");
+    assert!(!sent && said.contains("535 5.7.8"), "{said}");
+    let (sent, said) = msmtp("scram-sha-256", "bob@hub.test", PASSWORD);
+    assert!(!sent && said.contains("550 5.7.1"), "{said}");
+    arrives(&node, "auth@hub.test", 3);
+
+    // Port 25 of a hub takes users too, and nobody else.
+    let swaks = |extra: &[&str]| {
+        let mut command = Command::new("swaks");
+        command.args(["--server", &format!("127.0.0.1:{}", node.smtp), "--timeout", "20"]);
+        command.args(["--from", "bob@hub.test", "--to", "swaks@hub.test"]).args(extra);
+        let out = command.output().unwrap();
+        (out.status.code(), String::from_utf8_lossy(&out.stdout).into_owned())
+    };
+    let (code, said) = swaks(&["--tls"]);
+    assert!(code == Some(23) && said.contains("530 5.7.0"), "{said}");
+    for mechanism in ["PLAIN", "LOGIN"] {
+        let (code, said) =
+            swaks(&["--tls", "--auth", mechanism, "--auth-user", "bob@hub.test", "--auth-password", PASSWORD]);
+        assert_eq!(code, Some(0), "{said}");
+    }
+    arrives(&node, "swaks@hub.test", 2);
+}
+
+/// OpenSSL's own client, typed at as a postmaster would.
+#[test]
+fn openssl_s_client_with_auth_plain() {
+    let (node, _) = dialog::node("hub");
+    let server = format!("127.0.0.1:{}", node.submission);
+    let mut command = Command::new("openssl");
+    command.args(["s_client", "-quiet", "-crlf", "-starttls", "smtp", "-connect", &server]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut client = command.spawn().unwrap();
+    let mut typed = client.stdin.take().unwrap();
+    let lines = [
+        "EHLO typed.example",
+        "MAIL FROM:<bob@hub.test>",
+        "AUTH PLAIN AGJvYkBodWIudGVzdAB3cm9uZw==",
+        "AUTH PLAIN AGJvYkBodWIudGVzdABjb3JyZWN0IGhvcnNl",
+        "MAIL FROM:<bob@hub.test>",
+        "RCPT TO:<somebody@elsewhere.example>",
+        "QUIT",
+    ];
+    for line in lines {
+        std::io::Write::write_all(&mut typed, format!("{line}\n").as_bytes()).unwrap();
+        // Nothing is pipelined behind AUTH.
+        std::thread::sleep(Duration::from_millis(400));
+    }
+    drop(typed);
+    let said = String::from_utf8_lossy(&client.wait_with_output().unwrap().stdout).into_owned();
+    let codes: Vec<&str> = said.lines().filter(|l| l.as_bytes().get(3) == Some(&b' ')).map(|l| &l[..3]).collect();
+    let tail = codes.get(codes.len().saturating_sub(7)..).unwrap_or_default();
+    assert_eq!(tail, ["250", "530", "535", "235", "250", "250", "221"], "{said}");
+}
+
 #[test]
 fn nodemailer_with_a_pool() {
     let (node, _) = dialog::node("submission");

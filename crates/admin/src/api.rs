@@ -1,5 +1,6 @@
 //! Owns the words of the API that its server and its client share. Knows neither of them.
 
+use roles::audit::Entry;
 use roles::control::Refusal;
 use roles::trace::TraceEvent;
 use roles::view::{Directory, Kind, Message, Object, Org, OrgText, OrgVersion, Queue};
@@ -186,4 +187,32 @@ pub struct Objects {
 pub struct DryRun {
     /// Nothing is done.
     pub dry_run: bool,
+}
+
+/// What a search of the audit log asks for. All that is given must fit.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuditQuery {
+    /// Not older than `1h`, or than an RFC 3339 time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// A part of the object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
+    /// A part of the verb.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verb: Option<String>,
+    /// A part of who it was, or from where.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub who: Option<String>,
+    /// At most so many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
+
+/// What a search of the audit log found.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Audited {
+    /// Newest first.
+    pub entries: Vec<Entry>,
 }

@@ -10,6 +10,7 @@ mod domain;
 mod dump;
 mod dynamic;
 mod explain;
+pub mod fresh;
 mod handling;
 mod hidden;
 pub mod ldap;

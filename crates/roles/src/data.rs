@@ -148,6 +148,11 @@ impl DataDir {
         root.join("org.cache")
     }
 
+    /// The audit log.
+    pub fn audit(&self) -> PathBuf {
+        self.root.join("audit")
+    }
+
     /// Trace files.
     pub fn trace(&self) -> PathBuf {
         self.root.join("trace")

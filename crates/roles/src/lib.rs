@@ -3,6 +3,7 @@
 //! Owns what only a whole node has. Knows no HTTP pages. What it shows to the floor above are its own words
 //! ([`control`]), never the insides of the floors below.
 
+pub mod audit;
 mod certificates;
 mod cluster;
 mod config;
@@ -28,6 +29,7 @@ pub mod peers;
 pub mod pki;
 mod pressure;
 mod repeats;
+pub mod schema;
 mod spools;
 mod timers;
 pub mod trace;

@@ -47,6 +47,13 @@ impl fmt::Display for BindError {
 
 impl std::error::Error for BindError {}
 
+impl BindError {
+    /// The machine has no such address now; another one of the organization may have it, or this one later.
+    pub fn is_absent_address(&self) -> bool {
+        self.source.kind() == io::ErrorKind::AddrNotAvailable
+    }
+}
+
 impl Bound {
     /// Takes the address. `remedy` says what chooses another one.
     pub fn bind(address: SocketAddr, remedy: &str) -> Result<Bound, BindError> {
@@ -128,7 +135,8 @@ mod tests {
         let error = Bound::bind(address, "--smtp ADDRESS chooses another").map(drop).unwrap_err();
         assert_eq!(error.to_string(), format!("{address}: in use by another program; --smtp ADDRESS chooses another"));
         let nowhere = Bound::bind("192.0.2.1:25000".parse().unwrap(), "x").map(drop).unwrap_err();
-        assert!(nowhere.to_string().contains("no such address"), "{nowhere}");
+        assert!(nowhere.to_string().contains("no such address") && nowhere.is_absent_address(), "{nowhere}");
+        assert!(!error.is_absent_address());
     }
 
     #[tokio::test]

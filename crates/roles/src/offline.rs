@@ -4,7 +4,9 @@
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 
-use directory::{Loaded, Problems, Start};
+use directory::fresh::{self, Role};
+use directory::settings::Section;
+use directory::{Loaded, Problems, Start, objects};
 use serde::Serialize;
 use transport::auth;
 use world::{Open, World};
@@ -28,14 +30,67 @@ pub struct Checked {
     pub problems: Vec<String>,
     /// What is allowed but hardly meant.
     pub warnings: Vec<String>,
+    /// What they say, if they are sound.
+    pub says: Option<Says>,
+}
+
+/// What documents say, in short.
+#[derive(Debug, Serialize)]
+pub struct Says {
+    /// The node's name.
+    pub node: String,
+    /// The organization document: its file, or what it is called.
+    pub org: String,
+    /// How many objects of each kind are written, in order of the reference; kinds without any are left out.
+    pub objects: Vec<(String, usize)>,
+    /// Where mail comes in on this node, and by which connectors.
+    pub listeners: Vec<String>,
+    /// Where the API is.
+    pub http: String,
+    /// The data directory.
+    pub data: String,
+}
+
+/// What [`init`] wrote.
+#[derive(Debug, Serialize)]
+pub struct Initialized {
+    /// The documents: node, organization.
+    pub files: Vec<String>,
+    /// What a check says of them.
+    pub checked: Checked,
 }
 
 /// Reads the documents as a start would.
 pub fn check(documents: Document) -> Checked {
     let lines = |problems: &Problems| problems.0.iter().map(|problem| problem.to_string()).collect();
+    let org = documents.org.as_ref().map_or("the built-in organization".into(), |file| file.display().to_string());
     match load(documents) {
-        Ok(loaded) => Checked { problems: certificates(&loaded), warnings: lines(&loaded.warnings) },
-        Err(problems) => Checked { problems: lines(&problems), warnings: Vec::new() },
+        Ok(loaded) => Checked {
+            problems: certificates(&loaded),
+            warnings: lines(&loaded.warnings),
+            says: Some(says(&loaded, org)),
+        },
+        Err(problems) => Checked { problems: lines(&problems), warnings: Vec::new(), says: None },
+    }
+}
+
+fn says(loaded: &Loaded, org: String) -> Says {
+    let count = |section: &'static Section| {
+        let found = objects::objects(&loaded.org_text, section).unwrap_or_default();
+        let written = found.iter().filter(|object| object.line.is_some()).count();
+        (written > 0).then(|| (objects::kind_word(section).to_string(), written))
+    };
+    let listener = |listener: directory::Listener| {
+        let names: Vec<&str> = listener.connectors.iter().map(|name| &**name).collect();
+        format!("{} ({})", listener.address, names.join(", "))
+    };
+    Says {
+        node: loaded.node.name.clone(),
+        org,
+        objects: directory::settings::ORG.iter().filter_map(count).collect(),
+        listeners: loaded.org.listeners().into_iter().map(listener).collect(),
+        http: loaded.node.http.listen.to_string(),
+        data: loaded.node.data.display().to_string(),
     }
 }
 
@@ -51,8 +106,41 @@ fn certificates(loaded: &Loaded) -> Vec<String> {
 pub fn explain(documents: Document, case: &Case) -> Result<String, String> {
     let question = case.question().map_err(|refusal| refusal.to_string())?;
     let start = Start { config: documents.config, org: documents.org, ..Start::default() };
-    let loaded = Loaded::load_for(World::real().disk.as_ref(), &start, None, case.server.as_deref());
-    Ok(loaded.map_err(|problems| problems.to_string())?.org.explain(&question))
+    let disk = World::real().disk;
+    let load = |server: Option<&str>| {
+        Loaded::load_for(disk.as_ref(), &start, None, server).map_err(|problems| problems.to_string())
+    };
+    let loaded = load(case.server.as_deref())?;
+    match case.other_server(&loaded.org_text).map_err(|refusal| refusal.to_string())? {
+        Some(server) if case.server.is_none() => Ok(load(Some(&server))?.org.explain(&question)),
+        _ => Ok(loaded.org.explain(&question)),
+    }
+}
+
+/// Writes the documents of a fresh server into `dir`, and says what a check of them finds. A document that is there already is left
+/// alone, and nothing is written. The error says what to do.
+pub fn init(dir: &Path, role: &str, name: &str, domain: &str) -> Result<Initialized, String> {
+    let known = || Role::WORDS.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(" or ");
+    let role = Role::WORDS.iter().find(|(word, _)| *word == role);
+    let (_, role) = role.ok_or_else(|| format!("--role is {}", known()))?;
+    let fresh = fresh::documents(*role, name, domain)?;
+    let (node, org) = (dir.join("posthouse.toml"), dir.join("org.toml"));
+    let disk = World::real().disk;
+    let failed = |path: &Path, error: io::Error| format!("{}: {error}", path.display());
+    disk.create_dir_all_durable(dir).map_err(|error| failed(dir, error))?;
+    for path in [&node, &org] {
+        if disk.exists(path).map_err(|error| failed(path, error))? {
+            return Err(format!(
+                "{} is there already; choose another directory with --dir, or move it away",
+                path.display()
+            ));
+        }
+    }
+    for (path, text) in [(&node, &fresh.node), (&org, &fresh.org)] {
+        disk.replace_durable(path, text.as_bytes()).map_err(|error| failed(path, error))?;
+    }
+    let checked = check(Document { config: Some(node.clone()), org: Some(org.clone()) });
+    Ok(Initialized { files: [node, org].map(|path| path.display().to_string()).into(), checked })
 }
 
 /// What org.toml keeps of a password.

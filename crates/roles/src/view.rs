@@ -107,6 +107,9 @@ pub struct Listener {
     pub protocol: String,
     /// The receive connectors on it.
     pub connectors: Vec<String>,
+    /// Why nobody listens there, and what to do, if the machine does not have the address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unbound: Option<String>,
 }
 
 /// Another node of the organization.

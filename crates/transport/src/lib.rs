@@ -10,6 +10,7 @@ pub mod dns;
 pub mod ldap;
 pub mod limits;
 pub mod links;
+pub mod probe;
 pub mod receive;
 pub mod swap;
 pub mod tls;

@@ -2,10 +2,12 @@
 //!
 //! Exit codes: 0 done, 1 not done (the reason is on standard error), 2 not understood, 3 no node answers.
 
+mod audit;
 mod client;
 mod cluster;
 mod dev;
 mod directories;
+mod familiar;
 mod journals;
 mod json;
 mod messages;
@@ -30,7 +32,17 @@ use words::{Cli, Verb};
 
 /// The whole program.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match words_as_ours() {
+        Ok(familiar::Read::Ours(words)) => Cli::parse_from(words),
+        Ok(familiar::Read::Say(text)) => {
+            print!("{text}");
+            return ExitCode::SUCCESS;
+        }
+        Err(trouble) => {
+            eprintln!("posthouse: {trouble}");
+            return ExitCode::from(trouble.exit_code());
+        }
+    };
     let json = cli.json;
     end_quietly_without_a_reader();
     let done = match cli.verb {
@@ -39,9 +51,11 @@ pub fn main() -> ExitCode {
             println!("posthouse {}", env!("CARGO_PKG_VERSION"));
             Ok(())
         }
+        Verb::Init(asked) => offline::init(asked, json),
         Verb::Check(asked) => offline::check(asked, json),
         Verb::Pki(asked) => pki::run(asked, json),
         Verb::Dev(asked) => dev::run(asked, json),
+        Verb::Schema { node } => offline::schema(node),
         Verb::HashPassword { scram } => offline::hash_password(scram),
         Verb::Explain(asked) if asked.documents.any() => offline::explain(asked),
         Verb::Org(OrgWords::Validate { file, config }) => org::validate(file, config, json),
@@ -54,6 +68,13 @@ pub fn main() -> ExitCode {
             ExitCode::from(trouble.exit_code())
         }
     }
+}
+
+/// The command line, familiar verbs in the words of ours.
+fn words_as_ours() -> Result<familiar::Read, Trouble> {
+    let words: Result<Vec<String>, _> = std::env::args_os().map(std::ffi::OsString::into_string).collect();
+    let not_text = |word: std::ffi::OsString| Trouble::Usage(format!("{} is not UTF-8", word.display()));
+    familiar::read(words.map_err(not_text)?)
 }
 
 /// `posthouse queue list | head`: the reader has seen enough. `println!` knows no other way than a panic to say so.
@@ -78,6 +99,8 @@ fn over_the_api(url: Option<String>, verb: Verb, json: bool) -> Result<(), Troub
     runtime.block_on(async {
         match verb {
             Verb::Status => node::status(&client, json).await,
+            Verb::Audit(words) => audit::run(&client, words, json).await,
+            Verb::Fields(words) => familiar::fields::run(&client, words, json).await,
             Verb::Trace(query) => node::trace(&client, query.into(), json).await,
             Verb::Explain(asked) => node::explain(&client, asked, json).await,
             Verb::Config => node::config(&client, json).await,
@@ -90,9 +113,11 @@ fn over_the_api(url: Option<String>, verb: Verb, json: bool) -> Result<(), Troub
             Verb::Org(verb) => org::run(&client, verb, json).await,
             Verb::Journal(verb) => journals::run(&client, verb, json).await,
             Verb::Start(_)
+            | Verb::Init(_)
             | Verb::Check(_)
             | Verb::Pki(_)
             | Verb::Dev(_)
+            | Verb::Schema { .. }
             | Verb::HashPassword { .. }
             | Verb::Version => Ok(()),
         }

@@ -20,7 +20,9 @@ pub async fn status(client: &Client, json: bool) -> Result<(), Trouble> {
     println!("{}: {}, {takes}, up {}", status.name, status.phase, duration(status.uptime_s));
     status.reasons.iter().for_each(|reason| println!("  {reason}"));
     for listener in &status.listeners {
-        println!("listens    {} {} ({})", listener.address, listener.protocol, listener.connectors.join(", "));
+        let word = if listener.unbound.is_some() { "UNBOUND    " } else { "listens    " };
+        println!("{word}{} {} ({})", listener.address, listener.protocol, listener.connectors.join(", "));
+        listener.unbound.iter().for_each(|why| println!("  {why}"));
     }
     println!("page, API  http://{}/", status.http);
     println!("data       {}", status.data);

@@ -1,8 +1,8 @@
 //! `posthouse org get`, `new`, `set`, `remove`, `test`: single objects of the organization document.
 
 use clap::{Args, Subcommand};
-use roles::control::ObjectOrder;
-use roles::view::{Field, Object, ObjectChanged};
+use roles::control::{ObjectOrder, ObjectTest};
+use roles::view::{Field, Object, ObjectChanged, Tested};
 use serde_json::Value;
 
 use super::client::{Client, Trouble, segment};
@@ -31,7 +31,21 @@ pub enum ObjectWords {
     /// Remove an object
     #[command(after_help = EXAMPLES)]
     Remove(ChangeWords),
+    /// See whether an object does what it is for: its listeners or next hops answer, its user could log on
+    #[command(after_help = TEST)]
+    Test {
+        /// send_connector, receive_connector, accepted_domain, user, ...
+        kind: String,
+        /// Its name; without one, all of the kind
+        name: Option<String>,
+        /// For a send connector that delivers to MX hosts: those of this domain
+        #[arg(long)]
+        domain: Option<String>,
+    },
 }
+
+const TEST: &str = "A receive connector's bindings and a send connector's hosts are greeted (EHLO, STARTTLS, QUIT): success, unable to connect,
+transient (4xx), permanent (5xx) or external error. No message is sent and nothing is changed. Exit code 1 if anything failed.";
 
 /// Which object, and what it gets.
 #[derive(Args, Clone, Debug, Default)]
@@ -76,6 +90,7 @@ pub async fn run(client: &Client, words: ObjectWords, json: bool) -> Result<(), 
         ObjectWords::New(words) => change(client, "new", words, json).await,
         ObjectWords::Set(words) => change(client, "set", words, json).await,
         ObjectWords::Remove(words) => change(client, "remove", words, json).await,
+        ObjectWords::Test { kind, name, domain } => test(client, &kind, name, domain, json).await,
     }
 }
 
@@ -152,7 +167,7 @@ fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Array(items) => {
-            let items: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
+            let items: Vec<String> = items.iter().map(plain).collect();
             if items.is_empty() { "(empty)".into() } else { items.join(", ") }
         }
         other => other.to_string(),
@@ -181,6 +196,46 @@ pub async fn change(client: &Client, verb: &str, words: ChangeWords, json: bool)
         changed.after_restart.iter().for_each(|line| println!("  {line}"));
     }
     Ok(())
+}
+
+/// Tests one object, or all of a kind; the trouble says how many failed.
+pub async fn test(
+    client: &Client,
+    kind: &str,
+    name: Option<String>,
+    domain: Option<String>,
+    json: bool,
+) -> Result<(), Trouble> {
+    let names = match name {
+        Some(name) => vec![name],
+        None => {
+            let Objects { objects } = client.get(&format!("/org/objects/{}", segment(kind)), &()).await?;
+            objects.into_iter().map(|object| object.name).collect()
+        }
+    };
+    let mut tested = Vec::new();
+    for name in names {
+        let asked = ObjectTest { name, domain: domain.clone() };
+        let of: Tested = client.post(&format!("/org/objects/{}/test", segment(kind)), &asked).await?;
+        tested.push(of);
+    }
+    match json {
+        true => print_json(&tested)?,
+        false => print_tested(&tested),
+    }
+    let failed: Vec<&str> = tested.iter().filter(|one| !one.ok).map(|one| one.name.as_str()).collect();
+    if failed.is_empty() { Ok(()) } else { Err(Trouble::Failed(format!("failed: {}", failed.join(", ")))) }
+}
+
+fn print_tested(tested: &[Tested]) {
+    let mut table = Table::new([text("object"), text("looked at"), text("result"), text("seen")]);
+    for of in tested {
+        for finding in &of.findings {
+            let object = if of.name.is_empty() { of.kind.clone() } else { of.name.clone() };
+            table.row(vec![object, finding.what.clone(), finding.result.clone(), finding.detail.clone()]);
+        }
+    }
+    table.print("there is none");
 }
 
 /// From words to an order: a first word without `=` is the name.

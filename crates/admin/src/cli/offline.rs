@@ -3,11 +3,12 @@
 use std::io::BufRead as _;
 use std::path::Path;
 
-use roles::offline::{self, Document};
+use roles::offline::{self, Document, Says};
+use roles::schema;
 
 use super::client::Trouble;
 use super::json::print_json;
-use super::words::{Documents, ExplainWords};
+use super::words::{Documents, ExplainWords, InitWords};
 
 /// `posthouse check`: exit code 0 if a node would start with these documents.
 pub fn check(asked: Documents, json: bool) -> Result<(), Trouble> {
@@ -20,11 +21,40 @@ pub fn check(asked: Documents, json: bool) -> Result<(), Trouble> {
     match checked.problems.is_empty() {
         true if json => Ok(()),
         true => {
+            checked.says.iter().for_each(print_says);
             println!("sound");
             Ok(())
         }
         false => Err(Trouble::Failed(checked.problems.join("\nposthouse: "))),
     }
+}
+
+/// `posthouse init`: writes what a new server starts with, and says what is still missing.
+pub fn init(asked: InitWords, json: bool) -> Result<(), Trouble> {
+    let done = offline::init(&asked.dir, &asked.role, &asked.name, &asked.domain).map_err(Trouble::Failed)?;
+    if json {
+        return print_json(&done);
+    }
+    done.files.iter().for_each(|file| println!("wrote {file}"));
+    match done.checked.problems.is_empty() {
+        true => {
+            println!("sound; what is still to be said:");
+            done.checked.warnings.iter().for_each(|line| println!("  {line}"));
+            Ok(())
+        }
+        false => Err(Trouble::Failed(done.checked.problems.join("\nposthouse: "))),
+    }
+}
+
+/// What sound documents say, in short.
+fn print_says(says: &Says) {
+    let objects = says.objects.iter().map(|(kind, count)| format!("{count} {kind}"));
+    println!("{}: {}", says.org, objects.collect::<Vec<_>>().join(", "));
+    says.listeners.iter().for_each(|listener| println!("{} listens on {listener}", says.node));
+    if says.listeners.is_empty() {
+        println!("{} takes no mail by SMTP", says.node);
+    }
+    println!("{} has its page and API on {}, its data in {}", says.node, says.http, says.data);
 }
 
 /// `posthouse explain --org FILE`
@@ -34,6 +64,11 @@ pub fn explain(asked: ExplainWords) -> Result<(), Trouble> {
     let text = offline::explain(documents, &case);
     println!("{}", text.map_err(Trouble::Failed)?.trim_end());
     Ok(())
+}
+
+/// `posthouse schema`
+pub fn schema(node: bool) -> Result<(), Trouble> {
+    print_json(&schema::schema(if node { schema::Document::Node } else { schema::Document::Org }))
 }
 
 /// `posthouse hash-password`

@@ -97,7 +97,8 @@ fn banner(status: &Status, embedded: bool) -> String {
     let program = std::env::args().next().unwrap_or_else(|| "posthouse".into());
     let mut text = format!("Posthouse {}: {} takes mail (process {})\n\n", status.version, status.name, status.pid);
     for listener in &status.listeners {
-        text += &format!("  {:<12}{}\n", listener.protocol, listener.address);
+        let unbound = if listener.unbound.is_some() { "  NOT YET: this machine has no such address" } else { "" };
+        text += &format!("  {:<12}{}{unbound}\n", listener.protocol, listener.address);
     }
     text += &format!("  {:<12}http://{}/\n", "page, API", status.http);
     text += &format!("  {:<12}{}\n", "data", status.data);
@@ -107,7 +108,11 @@ fn banner(status: &Status, embedded: bool) -> String {
     if embedded {
         text += "  everything else is refused as relay denied\n";
     }
-    let smtp = status.listeners.iter().find(|listener| listener.protocol == "smtp").map(|listener| &listener.address);
+    let smtp = status
+        .listeners
+        .iter()
+        .find(|listener| listener.protocol == "smtp" && listener.unbound.is_none())
+        .map(|listener| &listener.address);
     if let Some(smtp) = smtp {
         let domain = status.domains.first().and_then(|domain| domain.split(' ').next()).unwrap_or("example.org");
         let to = format!("bob@{domain}");

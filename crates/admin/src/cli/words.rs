@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use roles::control::{Case, MessageFilter};
 
+use super::audit::AuditWords;
 use super::cluster::{self, ClusterWords, NodeWords};
 use super::dev::{self, DevWords};
 use super::directories::DirectoryWords;
+use super::familiar::fields::FieldsWords;
 use super::org::{self, OrgWords};
 use super::pki::{self, PkiWords};
 use crate::api::TraceQuery;
@@ -31,6 +33,7 @@ pub struct Cli {
 const EXAMPLES: &str = "Examples:
   posthouse start                                      a node on loopback that keeps mail for *@posthouse.test
   posthouse start --relay-to 10.0.0.5:25,10.0.0.6:25   a relay for this machine
+  posthouse init --role hub --name hub1.example.org --domain example.org
   posthouse start --config posthouse.toml --org org.toml
   posthouse check --config posthouse.toml --org org.toml
   posthouse dev cluster                                three nodes on this machine: kill one and see what happens
@@ -40,6 +43,7 @@ const EXAMPLES: &str = "Examples:
   posthouse trace --to bob@example.org --since 1h      what happened to bob's mail
   posthouse queue retry mx:out:example.org             try it now
   posthouse cluster status                             is the cluster well, and if not, what is to be done?
+  posthouse help verbs                                 familiar verbs (Get-Queue, Set-SendConnector, ...) work too
 
 Exit codes: 0 done, 1 not done, 2 not understood, 3 no node answers.";
 
@@ -48,10 +52,18 @@ Exit codes: 0 done, 1 not done, 2 not understood, 3 no node answers.";
 pub enum Verb {
     /// Start a node; it runs until SIGTERM or Ctrl-C
     Start(StartWords),
+    /// Write the documents of a new server: the receive connectors that a hub or an edge starts with
+    Init(InitWords),
     /// Check documents without starting anything
     Check(Documents),
     /// Say what a connection or an address meets (in a running node, or in documents that are named)
     Explain(ExplainWords),
+    /// Print a JSON Schema of org.toml, or with --node of posthouse.toml, for editors
+    Schema {
+        /// Of the node document
+        #[arg(long)]
+        node: bool,
+    },
     /// Read a password from standard input and print what org.toml keeps of it
     HashPassword {
         /// Keys for SCRAM-SHA-256 (good for every mechanism) and not an argon2id hash (PLAIN and LOGIN only)
@@ -71,6 +83,11 @@ pub enum Verb {
     Status,
     /// What happened to messages, newest first
     Trace(TraceWords),
+    /// Who had the node do what, newest first, and what was there before and after
+    Audit(AuditWords),
+    /// Things field by field, as familiar verbs that begin with Get show them
+    #[command(hide = true)]
+    Fields(FieldsWords),
     /// Queues: one for each next hop
     #[command(subcommand)]
     Queue(QueueWords),
@@ -123,6 +140,23 @@ pub struct StartWords {
     pub http: Option<SocketAddr>,
 }
 
+/// What a new server is.
+#[derive(Args)]
+pub struct InitWords {
+    /// `hub`: users and our own servers, nobody else; `edge`: the Internet
+    #[arg(long, value_name = "ROLE", value_parser = ["hub", "edge"])]
+    pub role: String,
+    /// Host name of the server
+    #[arg(long, value_name = "NAME")]
+    pub name: String,
+    /// The organization's first domain
+    #[arg(long, value_name = "DOMAIN")]
+    pub domain: String,
+    /// Where posthouse.toml and org.toml are written; neither may be there
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+}
+
 /// Documents by name.
 #[derive(Args, Default)]
 pub struct Documents {
@@ -165,6 +199,9 @@ pub struct ExplainWords {
     /// As this server of the organization sees it [default: the node that is asked]
     #[arg(long, value_name = "NAME")]
     pub server: Option<String>,
+    /// As the servers of this site see it
+    #[arg(long, value_name = "NAME", conflicts_with = "server")]
+    pub site: Option<String>,
     /// Documents instead of the running node
     #[command(flatten)]
     pub documents: Documents,
@@ -173,7 +210,7 @@ pub struct ExplainWords {
 impl ExplainWords {
     /// The case that is meant.
     pub fn case(&self) -> Case {
-        let ExplainWords { from, to, mail, rcpt, size, user, server, documents: _ } = self;
+        let ExplainWords { from, to, mail, rcpt, size, user, server, site, documents: _ } = self;
         Case {
             from: from.clone(),
             to: to.clone(),
@@ -182,6 +219,7 @@ impl ExplainWords {
             size: size.clone(),
             user: user.clone(),
             server: server.clone(),
+            site: site.clone(),
         }
     }
 }

@@ -12,12 +12,19 @@ use crate::api;
 /// An error as the API gives it.
 pub struct Failure(StatusCode, api::Error);
 
+/// What an answer that is an error says, for the audit log.
+#[derive(Clone)]
+pub struct Said(pub String);
+
 /// What a handler gives.
 pub type Answer<T> = Result<Json<T>, Failure>;
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        (self.0, Json(self.1)).into_response()
+        let said = Said(format!("{}; {}", self.1.error, self.1.what_to_do));
+        let mut response = (self.0, Json(self.1)).into_response();
+        response.extensions_mut().insert(said);
+        response
     }
 }
 

@@ -9,6 +9,7 @@ use roles::control::Control;
 use roles::view;
 
 use super::answer::Answer;
+use super::audit::Note;
 use super::messages::who;
 use crate::api::{Done, HandOver, RemoveNode};
 
@@ -34,13 +35,25 @@ async fn nodes(State(control): State<Control>) -> Answer<view::Nodes> {
 }
 
 /// `POST /api/v1/nodes/{node}/drain`
-async fn drain(State(control): State<Control>, Path(node): Path<String>, headers: HeaderMap) -> Answer<Done> {
-    Ok(Json(Done { done: control.node_drain(&node, &who(&headers)).await? }))
+async fn drain(
+    State(control): State<Control>,
+    Path(node): Path<String>,
+    headers: HeaderMap,
+    note: Note,
+) -> Answer<Done> {
+    note.before(control.health_of(&node));
+    told(&note, control.node_drain(&node, &who(&headers)).await?)
 }
 
 /// `POST /api/v1/nodes/{node}/resume`
-async fn resume(State(control): State<Control>, Path(node): Path<String>, headers: HeaderMap) -> Answer<Done> {
-    Ok(Json(Done { done: control.node_resume(&node, &who(&headers)).await? }))
+async fn resume(
+    State(control): State<Control>,
+    Path(node): Path<String>,
+    headers: HeaderMap,
+    note: Note,
+) -> Answer<Done> {
+    note.before(control.health_of(&node));
+    told(&note, control.node_resume(&node, &who(&headers)).await?)
 }
 
 /// `POST /api/v1/nodes/{node}/hand-over`: begins it.
@@ -48,10 +61,11 @@ async fn hand_over(
     State(control): State<Control>,
     Path(node): Path<String>,
     headers: HeaderMap,
+    note: Note,
     body: Result<Json<HandOver>, JsonRejection>,
 ) -> Answer<Done> {
     let (Json(asked), who) = (body?, who(&headers));
-    Ok(Json(Done { done: control.node_hand_over(&node, asked.to, &who).await? }))
+    told(&note, control.node_hand_over(&node, asked.to, &who).await?)
 }
 
 /// `GET /api/v1/nodes/{node}/hand-over`: how one goes that was begun here.
@@ -64,8 +78,14 @@ async fn remove(
     State(control): State<Control>,
     Path(node): Path<String>,
     headers: HeaderMap,
+    note: Note,
     body: Result<Json<RemoveNode>, JsonRejection>,
 ) -> Answer<Done> {
     let (Json(asked), who) = (body?, who(&headers));
-    Ok(Json(Done { done: control.node_remove(&node, asked.lose_its_mail, &who).await? }))
+    told(&note, control.node_remove(&node, asked.lose_its_mail, &who).await?)
+}
+
+fn told(note: &Note, done: String) -> Answer<Done> {
+    note.after(done.clone());
+    Ok(Json(Done { done }))
 }

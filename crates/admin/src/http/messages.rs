@@ -9,6 +9,7 @@ use roles::control::{Control, MessageFilter, MessageVerb};
 use roles::view::Message;
 
 use super::answer::{Answer, Failure, blocking};
+use super::audit::Note;
 use crate::api::{self, Done, Messages, Redirect, RemoveQuery};
 
 /// `GET /api/v1/messages`
@@ -40,9 +41,10 @@ pub async fn remove(
     Path(id): Path<String>,
     query: Result<Query<RemoveQuery>, QueryRejection>,
     headers: HeaderMap,
+    note: Note,
 ) -> Answer<Done> {
     let Query(query) = query?;
-    act(control, id, MessageVerb::Remove { tell_sender: !query.no_dsn }, &headers).await
+    act(control, id, MessageVerb::Remove { tell_sender: !query.no_dsn }, &headers, note).await
 }
 
 /// `POST /api/v1/messages/{id}/redirect` with `{"to": "smart-hosts:out"}`
@@ -50,10 +52,11 @@ pub async fn redirect(
     State(control): State<Control>,
     Path(id): Path<String>,
     headers: HeaderMap,
+    note: Note,
     body: Result<Json<Redirect>, JsonRejection>,
 ) -> Answer<Done> {
     let Json(Redirect { to }) = body?;
-    act(control, id, MessageVerb::Redirect { to }, &headers).await
+    act(control, id, MessageVerb::Redirect { to }, &headers, note).await
 }
 
 /// `POST /api/v1/messages/{id}/{retry, suspend, resume}`
@@ -61,6 +64,7 @@ pub async fn verb(
     State(control): State<Control>,
     Path((id, verb)): Path<(String, String)>,
     headers: HeaderMap,
+    note: Note,
 ) -> Answer<Done> {
     let verb = match verb.as_str() {
         "retry" => MessageVerb::Retry,
@@ -72,10 +76,10 @@ pub async fn verb(
             return Err(Failure::new(StatusCode::NOT_FOUND, error, what));
         }
     };
-    act(control, id, verb, &headers).await
+    act(control, id, verb, &headers, note).await
 }
 
-async fn act(control: Control, id: String, verb: MessageVerb, headers: &HeaderMap) -> Answer<Done> {
+async fn act(control: Control, id: String, verb: MessageVerb, headers: &HeaderMap, note: Note) -> Answer<Done> {
     let who = who(headers);
     let done = match &verb {
         MessageVerb::Retry => format!("{id} is tried now"),
@@ -85,8 +89,26 @@ async fn act(control: Control, id: String, verb: MessageVerb, headers: &HeaderMa
         MessageVerb::Remove { tell_sender: false } => format!("{id} is removed, nobody is told"),
         MessageVerb::Redirect { to } => format!("{id} goes to {to}"),
     };
-    blocking(move || control.message_verb(&id, &verb, &who)).await?;
+    note.after(done.clone());
+    blocking(move || {
+        note.before(shown(&control.message(&id)?));
+        control.message_verb(&id, &verb, &who)
+    })
+    .await?;
     Ok(Json(Done { done }))
+}
+
+/// What is noted of a message before something is done to it.
+fn shown(message: &Message) -> serde_json::Value {
+    let recipients: Vec<_> = message.recipients.iter().take(RECIPIENTS_NOTED_MAX).map(|one| &one.address).collect();
+    serde_json::json!({
+        "sender": message.sender,
+        "recipients": recipients,
+        "recipients_in_all": message.recipients.len(),
+        "size_bytes": message.size_bytes,
+        "accepted": message.accepted,
+        "held": message.held,
+    })
 }
 
 /// Who asks, for the trace: what the client says, for there are no passwords on this port.
@@ -95,4 +117,6 @@ pub fn who(headers: &HeaderMap) -> String {
     said.chars().take(WHO_CHARS_MAX).collect()
 }
 
+/// Of a message in the audit log.
+const RECIPIENTS_NOTED_MAX: usize = 50;
 const WHO_CHARS_MAX: usize = 80;

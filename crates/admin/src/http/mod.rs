@@ -1,7 +1,9 @@
 //! Owns the HTTP server: routes, errors as JSON, bounds. Knows no SMTP.
-//! Always holds: an answer that is no page says `error` and `what_to_do`; whatever may read a disk runs where blocking is allowed.
+//! Always holds: an answer that is no page says `error` and `what_to_do`; whatever may read a disk runs where blocking is allowed;
+//! what changes something is in the audit log.
 
 mod answer;
+mod audit;
 mod cluster;
 mod directories;
 mod events;
@@ -23,8 +25,9 @@ use tokio::net::TcpListener;
 
 /// Serves until the process ends.
 pub async fn serve(listener: TcpListener, control: Control) {
+    let service = routes(control).into_make_service_with_connect_info::<audit::Ends>();
     // It ends with the runtime; an error of one connection is that connection's.
-    let _ = axum::serve(socket::Bounded::new(listener), routes(control)).await;
+    let _ = axum::serve(socket::Bounded::new(listener), service).await;
 }
 
 fn routes(control: Control) -> Router {
@@ -41,7 +44,9 @@ fn routes(control: Control) -> Router {
         .route("/messages/{id}/{verb}", post(messages::verb))
         .route("/trace", get(node::trace))
         .route("/events", get(events::stream))
+        .route("/audit", get(audit::search))
         .route("/explain", get(node::explain))
+        .route("/schema/{of}", get(node::schema))
         .route("/config", get(node::config))
         .route("/config/check", get(node::check))
         .route("/config/reload", post(node::reload))
@@ -58,6 +63,7 @@ fn routes(control: Control) -> Router {
         .fallback(answer::no_such_path)
         .method_not_allowed_fallback(answer::no_such_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(control.clone(), audit::audit))
         .layer(middleware::from_fn_with_state(control.clone(), guard::guard))
         .with_state(control)
 }

@@ -6,10 +6,12 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use roles::control::{Case, Control, parse_since};
+use roles::schema::Document;
 use roles::trace::Filter;
 use roles::view::{Config, Status};
 
 use super::answer::{Answer, Failure, blocking};
+use super::audit::Note;
 use super::messages::who;
 use crate::api::{Documents, Done, Events, Explained, Ready, TakeOver, TraceQuery};
 
@@ -56,6 +58,19 @@ pub async fn explain(State(control): State<Control>, query: Result<Query<Case>, 
     Ok(Json(Explained { text }))
 }
 
+/// `GET /api/v1/schema/{org, node}`: a JSON Schema of a document.
+pub async fn schema(Path(of): Path<String>) -> Answer<serde_json::Value> {
+    let of = match of.as_str() {
+        "org" => Document::Org,
+        "node" => Document::Node,
+        other => {
+            let error = format!("there is no document '{other}'");
+            return Err(Failure::new(StatusCode::NOT_FOUND, error, "use org or node"));
+        }
+    };
+    Ok(Json(roles::schema::schema(of)))
+}
+
 /// `GET /api/v1/config`: the documents that say what runs, defaults included.
 pub async fn config(State(control): State<Control>) -> Answer<Documents> {
     let (node, org) = control.config_text();
@@ -68,8 +83,16 @@ pub async fn check(State(control): State<Control>) -> Answer<Config> {
 }
 
 /// `POST /api/v1/config/reload`
-pub async fn reload(State(control): State<Control>) -> Answer<Config> {
-    Ok(Json(blocking(move || control.reload()).await?))
+pub async fn reload(State(control): State<Control>, note: Note) -> Answer<Config> {
+    let reload = move || {
+        let before = control.config();
+        note.before(format!("loaded {}", before.loaded));
+        let config = control.reload()?;
+        // What was written and did not run is what runs now.
+        note.after(serde_json::json!({ "loaded": config.loaded, "difference": before.difference }));
+        Ok(config)
+    };
+    Ok(Json(blocking(reload).await?))
 }
 
 /// `POST /api/v1/journals/{node}/take-over`
@@ -77,12 +100,13 @@ pub async fn take_over(
     State(control): State<Control>,
     Path(node): Path<String>,
     headers: HeaderMap,
+    note: Note,
     body: Result<Json<TakeOver>, JsonRejection>,
 ) -> Answer<Done> {
     let (Json(asked), who) = (body?, who(&headers));
     let said = node.clone();
     let messages = blocking(move || control.take_over(&node, asked.force, &who)).await?;
-    Ok(Json(Done {
-        done: format!("{messages} messages of {said} are delivered from here; {said} is refused from now on"),
-    }))
+    let done = format!("{messages} messages of {said} are delivered from here; {said} is refused from now on");
+    note.after(done.clone());
+    Ok(Json(Done { done }))
 }

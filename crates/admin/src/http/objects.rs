@@ -3,12 +3,14 @@
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
-use roles::control::{Control, ObjectOrder, ObjectVerb};
-use roles::view::{Object, ObjectChanged};
+use roles::control::{Control, ObjectOrder, ObjectTest, ObjectVerb};
+use roles::view::{Object, ObjectChanged, Tested};
+use serde_json::{Value, json};
 
 use super::answer::{Answer, Failure};
+use super::audit::Note;
 use super::messages::who;
 use crate::api::{DryRun, Kinds, Objects};
 
@@ -17,6 +19,7 @@ pub fn routes() -> Router<Control> {
     Router::new()
         .route("/org/objects", get(kinds))
         .route("/org/objects/{kind}", get(list))
+        .route("/org/objects/{kind}/test", post(test))
         .route("/org/objects/{kind}/{name}", get(show).post(change))
 }
 
@@ -41,6 +44,7 @@ async fn change(
     Path((kind, verb)): Path<(String, String)>,
     query: Result<Query<DryRun>, QueryRejection>,
     headers: HeaderMap,
+    note: Note,
     body: Result<Json<ObjectOrder>, JsonRejection>,
 ) -> Answer<ObjectChanged> {
     let (Query(DryRun { dry_run }), Json(mut order)) = (query?, body?);
@@ -56,5 +60,27 @@ async fn change(
     if order.who.is_empty() {
         order.who = who(&headers);
     }
-    Ok(Json(control.object_change(&kind, verb, order, dry_run).await?))
+    if !order.name.is_empty() && verb != ObjectVerb::New {
+        note.before(control.object(&kind, &order.name).map_or(Value::Null, written));
+    }
+    let changed = control.object_change(&kind, verb, order, dry_run).await?;
+    let version = changed.version.as_ref().map(|version| version.version);
+    note.after(json!({ "version": version, "file": changed.file, "difference": changed.difference }));
+    Ok(Json(changed))
+}
+
+/// `POST /api/v1/org/objects/{kind}/test`: changes nothing.
+async fn test(
+    State(control): State<Control>,
+    Path(kind): Path<String>,
+    body: Result<Json<ObjectTest>, JsonRejection>,
+) -> Answer<Tested> {
+    let Json(asked) = body?;
+    Ok(Json(control.object_test(&kind, asked).await?))
+}
+
+/// What an object had written.
+fn written(object: Object) -> Value {
+    let fields = object.fields.into_iter().filter(|field| field.written);
+    Value::Object(fields.map(|field| (field.key, field.value)).collect())
 }

@@ -9,6 +9,7 @@ use roles::control::{Control, OrgComparison, OrgDraft, OrgProposal, OrgRollback,
 use roles::view::{OrgApplied, OrgChecked, OrgDifference, OrgText};
 
 use super::answer::Answer;
+use super::audit::Note;
 use super::messages::who;
 use crate::api::{OrgDocument, OrgHistory};
 
@@ -47,13 +48,15 @@ async fn diff(
 async fn apply(
     State(control): State<Control>,
     headers: HeaderMap,
+    note: Note,
     asked: Result<Json<OrgProposal>, JsonRejection>,
 ) -> Answer<OrgApplied> {
     let Json(mut asked) = asked?;
     if asked.who.is_empty() {
         asked.who = who(&headers);
     }
-    Ok(Json(control.org_apply(asked).await?))
+    let base = asked.base;
+    told(&note, base, control.org_apply(asked).await?)
 }
 
 /// `GET /api/v1/org/history`
@@ -71,13 +74,22 @@ async fn version(State(control): State<Control>, Path(version): Path<String>) ->
 async fn rollback(
     State(control): State<Control>,
     headers: HeaderMap,
+    note: Note,
     asked: Result<Json<OrgRollback>, JsonRejection>,
 ) -> Answer<OrgApplied> {
     let Json(mut asked) = asked?;
     if asked.who.is_empty() {
         asked.who = who(&headers);
     }
-    Ok(Json(control.org_rollback(asked).await?))
+    let base = asked.base;
+    told(&note, base, control.org_rollback(asked).await?)
+}
+
+fn told(note: &Note, base: u64, applied: OrgApplied) -> Answer<OrgApplied> {
+    note.before(format!("version {base}"));
+    let after = serde_json::json!({ "version": applied.version.version, "difference": applied.difference });
+    note.after(after);
+    Ok(Json(applied))
 }
 
 /// A document of the largest size that etcd takes, written as JSON, and what stands beside it.

@@ -7,6 +7,7 @@ use roles::control::{Control, QueueVerb};
 use roles::view::Queue;
 
 use super::answer::{Answer, Failure, blocking};
+use super::audit::Note;
 use super::messages::who;
 use crate::api::Queues;
 
@@ -25,6 +26,7 @@ pub async fn verb(
     State(control): State<Control>,
     Path((name, verb)): Path<(String, String)>,
     headers: HeaderMap,
+    note: Note,
 ) -> Answer<Queue> {
     let verb = match verb.as_str() {
         "retry" => QueueVerb::Retry,
@@ -36,5 +38,12 @@ pub async fn verb(
         }
     };
     let who = who(&headers);
-    Ok(Json(blocking(move || control.queue_verb(&name, verb, &who)).await?))
+    let shown = |queue: &Queue| format!("{}, {} messages", queue.state, queue.messages);
+    let done = move || {
+        note.before(shown(&control.queue(&name)?));
+        let queue = control.queue_verb(&name, verb, &who)?;
+        note.after(shown(&queue));
+        Ok(queue)
+    };
+    Ok(Json(blocking(done).await?))
 }

@@ -209,14 +209,14 @@ impl<'t> Edit<'_, 't> {
         row: &'static Setting,
         table: Option<&Table<'_, 't>>,
     ) -> Result<String, ObjectError> {
-        if !matches!(row.kind, Kind::Texts | Kind::Choices(_)) {
+        if !matches!(row.kind, Kind::Texts | Kind::Choices(_) | Kind::Counts(..)) {
             let error = format!("{} is no list", row.key);
             return Err(ObjectError::bad(error, format!("write {}=...", row.key)));
         }
         let mut texts = effective(row, table).and_then(|value| value.texts()).unwrap_or_default();
         let of = |of: &[(String, Value)]| -> Result<Vec<String>, ObjectError> {
             let mine = of.iter().filter(|(key, _)| key == row.key);
-            let wrong = || ObjectError::bad(format!("{} takes texts", row.key), format!("write {}+=a,b", row.key));
+            let wrong = || ObjectError::bad(format!("{} takes a list", row.key), format!("write {}+=a,b", row.key));
             Ok(mine.map(|(_, value)| value.texts().ok_or_else(wrong)).collect::<Result<Vec<_>, _>>()?.concat())
         };
         for text in of(&change.take)? {
@@ -232,7 +232,8 @@ impl<'t> Edit<'_, 't> {
                 texts.push(text);
             }
         }
-        Ok(super::value::list(&texts))
+        let wrong = || ObjectError::bad(format!("{} takes whole numbers", row.key), format!("write {}+=1,2", row.key));
+        super::value::list(row, &texts).ok_or_else(wrong)
     }
 
     fn row(&self, key: &str) -> Result<&'static Setting, ObjectError> {

@@ -10,7 +10,7 @@ mod read;
 mod value;
 
 pub use edit::{Change, Verb, edited};
-pub use read::{Field, Object, object, objects};
+pub use read::{Field, Object, default_of, object, objects};
 pub use value::Value;
 
 use crate::read::did_you_mean;

@@ -97,12 +97,19 @@ pub(super) fn effective(setting: &Setting, table: Option<&Table<'_, '_>>) -> Opt
     if let Some(value) = written(table, setting.key) {
         return Some(value);
     }
-    let submission = written(table, "protocol") == Some(Value::Text("submission".into()));
+    match setting.default {
+        Default::BySubmission(_, literal) if written(table, "protocol") == Some(Value::Text("submission".into())) => {
+            Value::of_literal(literal)
+        }
+        _ => default_of(setting),
+    }
+}
+
+/// What counts where a setting is not written, on a connector that is none for submission; nothing where that is no value.
+pub fn default_of(setting: &Setting) -> Option<Value> {
     match setting.default {
         Default::Needed | Default::Absent(_) => None,
-        Default::Is(literal) => Value::of_literal(literal),
-        Default::BySubmission(_, literal) if submission => Value::of_literal(literal),
-        Default::BySubmission(literal, _) => Value::of_literal(literal),
+        Default::Is(literal) | Default::BySubmission(literal, _) => Value::of_literal(literal),
     }
 }
 

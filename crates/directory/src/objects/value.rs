@@ -14,6 +14,8 @@ pub enum Value {
     Text(String),
     /// A list of texts.
     Texts(Vec<String>),
+    /// A list of whole numbers.
+    Numbers(Vec<u64>),
     /// Yes or no.
     Flag(bool),
     /// A whole number.
@@ -26,7 +28,10 @@ impl Value {
         Some(match value {
             DeValue::String(text) => Value::Text(text.to_string()),
             DeValue::Boolean(flag) => Value::Flag(*flag),
-            DeValue::Integer(number) => Value::Number(u64::from_str_radix(number.as_str(), number.radix()).ok()?),
+            DeValue::Integer(_) => Value::Number(whole(value)?),
+            DeValue::Array(items) if items.iter().any(|item| whole(item.get_ref()).is_some()) => {
+                Value::Numbers(items.iter().map(|item| whole(item.get_ref())).collect::<Option<_>>()?)
+            }
             DeValue::Array(items) => {
                 let texts = items.iter().map(|item| item.get_ref().as_str().map(String::from));
                 Value::Texts(texts.collect::<Option<_>>()?)
@@ -45,6 +50,7 @@ impl Value {
         match self {
             Value::Text(text) => text.clone(),
             Value::Texts(texts) => texts.join(", "),
+            Value::Numbers(_) => self.texts().unwrap_or_default().join(", "),
             Value::Flag(flag) => flag.to_string(),
             Value::Number(number) => number.to_string(),
         }
@@ -54,7 +60,7 @@ impl Value {
     pub(super) fn literal(&self, setting: &Setting) -> Result<String, ObjectError> {
         let key = setting.key;
         let written = match setting.kind {
-            Kind::Texts | Kind::Choices(_) => self.texts().map(|texts| list(&texts)),
+            Kind::Texts | Kind::Choices(_) | Kind::Counts(..) => self.texts().and_then(|texts| list(setting, &texts)),
             Kind::Flag => self.flag().map(|flag| flag.to_string()),
             Kind::Count(..) => self.number().map(|number| number.to_string()),
             Kind::Bytes(..) => self.size(),
@@ -63,11 +69,12 @@ impl Value {
                 Value::Text(text) => Some(quoted(text)),
                 Value::Number(number) => Some(quoted(number)),
                 Value::Flag(flag) => Some(quoted(flag)),
-                Value::Texts(_) => None,
+                Value::Texts(_) | Value::Numbers(_) => None,
             },
         };
         let wanted = match setting.kind {
             Kind::Texts | Kind::Choices(_) => format!("a list: {key}=a,b, or {key}='[\"a\", \"b\"]'"),
+            Kind::Counts(..) => format!("a list of whole numbers: {key}=1,2"),
             Kind::Flag => format!("{key}=true or {key}=false"),
             Kind::Count(..) => format!("a whole number: {key}=5"),
             Kind::Bytes(..) => format!("a size: {key}=36MB"),
@@ -81,9 +88,10 @@ impl Value {
     pub(super) fn texts(&self) -> Option<Vec<String>> {
         match self {
             Value::Texts(texts) => Some(texts.clone()),
+            Value::Numbers(numbers) => Some(numbers.iter().map(u64::to_string).collect()),
             Value::Text(text) if text.trim_start().starts_with('[') && text.trim_end().ends_with(']') => {
                 match Value::of_literal(text.trim()) {
-                    Some(Value::Texts(texts)) => Some(texts),
+                    Some(list @ (Value::Texts(_) | Value::Numbers(_))) => list.texts(),
                     // An IPv6 socket, and no list.
                     _ => Some(split(text)),
                 }
@@ -128,9 +136,19 @@ impl Value {
     }
 }
 
-/// A list of texts as TOML has it.
-pub(super) fn list(texts: &[String]) -> String {
-    format!("[{}]", texts.iter().map(quoted).collect::<Vec<_>>().join(", "))
+/// A list as TOML has it; nothing where numbers are wanted and something else is there.
+pub(super) fn list(setting: &Setting, items: &[String]) -> Option<String> {
+    let item = |item: &String| match setting.kind {
+        Kind::Counts(..) => item.trim().parse::<u64>().ok().map(|number| number.to_string()),
+        _ => Some(quoted(item)),
+    };
+    let items: Option<Vec<String>> = items.iter().map(item).collect();
+    items.map(|items| format!("[{}]", items.join(", ")))
+}
+
+fn whole(value: &DeValue<'_>) -> Option<u64> {
+    let number = value.as_integer()?;
+    u64::from_str_radix(number.as_str(), number.radix()).ok()
 }
 
 fn split(text: &str) -> Vec<String> {
@@ -162,6 +180,9 @@ mod tests {
             (Kind::Texts, text("[\"a,b\"]"), Some("[\"a,b\"]")),
             (Kind::Texts, text("[::1]:25,[::]"), Some("[\"[::1]:25\", \"[::]\"]")),
             (Kind::Texts, text(""), Some("[]")),
+            (Kind::Counts(0, 9), text("25, 587"), Some("[25, 587]")),
+            (Kind::Counts(0, 9), text("[25]"), Some("[25]")),
+            (Kind::Counts(0, 9), text("smtp"), None),
             (Kind::Flag, text("$False"), Some("false")),
             (Kind::Flag, text("maybe"), None),
             (Kind::Count(0, 9), text("1_000"), Some("1000")),

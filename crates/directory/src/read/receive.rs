@@ -105,15 +105,13 @@ pub fn connector_name(section: &Section<'_, '_>, spaces: Spaces) -> Option<At<St
     let name = section.text("name")?;
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let is_word = |word: &str| !word.is_empty() && word.chars().all(plain);
-    let is_name = match spaces {
-        Spaces::Yes => name.value.split(' ').all(is_word),
-        Spaces::No => is_word(&name.value),
+    let (is_name, bytes_max, and) = match spaces {
+        Spaces::Yes => (name.value.split(' ').all(is_word), WORDS_BYTES_MAX, ", one space between words"),
+        Spaces::No => (is_word(&name.value), NAME_BYTES_MAX, ""),
     };
-    if name.value.len() > NAME_BYTES_MAX || !is_name {
-        section.problem(
-            "name",
-            format!("\"{}\" is no name; use up to {NAME_BYTES_MAX} letters, digits, - _ and .", name.value),
-        );
+    if name.value.len() > bytes_max || !is_name {
+        let text = format!("\"{}\" is no name; use up to {bytes_max} letters, digits, - _ and .{and}", name.value);
+        section.problem("name", text);
     }
     Some(name)
 }
@@ -247,3 +245,5 @@ fn limits(section: &Section<'_, '_>) -> Limits {
 
 /// Longest name of a connector, in bytes.
 const NAME_BYTES_MAX: usize = 64;
+/// The same where it may hold spaces: `Default internal receive connector` and a host name.
+const WORDS_BYTES_MAX: usize = 128;

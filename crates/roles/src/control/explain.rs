@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use directory::objects::{self, ObjectError};
 use directory::{Loaded, Question, parse_bytes};
 use mail::{Mailbox, ReversePath};
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,9 @@ pub struct Case {
     /// As this server of the organization sees it; the one that is asked if none is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
+    /// As the first server of this site sees it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<String>,
 }
 
 impl Case {
@@ -62,13 +66,33 @@ impl Case {
     }
 }
 
+impl Case {
+    /// By whose eyes: the server that is named, or the first one of the site that is named.
+    pub fn other_server(&self, org_text: &str) -> Result<Option<String>, Refusal> {
+        let Some(site) = &self.site else { return Ok(self.server.clone()) };
+        let wrong = |error: ObjectError| Refusal::bad(error.error, &error.what_to_do);
+        let servers = objects::objects(org_text, objects::kind("server").map_err(wrong)?).map_err(wrong)?;
+        let is_there = |server: &objects::Object| {
+            let of =
+                server.fields.iter().find(|field| field.setting.key == "site").and_then(|field| field.value.as_ref());
+            of.is_some_and(|of| of.text().eq_ignore_ascii_case(site))
+        };
+        let found = servers.into_iter().find(is_there).map(|server| Some(server.name));
+        found.ok_or_else(|| {
+            let error = format!("no [[server]] of the document stands in a site {site}");
+            Refusal::missing(error, "posthouse org get server lists them with their sites")
+        })
+    }
+}
+
 impl Control {
     /// What a connection meets, and what becomes of a sender and a recipient on it. Reads the documents again if another server is meant: blocks.
     pub fn explain(&self, case: &Case) -> Result<String, Refusal> {
         let question = case.question()?;
-        let org = match case.server.as_deref().filter(|server| !server.eq_ignore_ascii_case(&self.name())) {
+        let server = case.other_server(&self.node.config.loaded().org_text)?;
+        let org = match server.filter(|server| !server.eq_ignore_ascii_case(&self.name())) {
             None => self.node.org(),
-            Some(server) => self.seen_by(server)?.org,
+            Some(server) => self.seen_by(&server)?.org,
         };
         Ok(org.explain(&question))
     }

@@ -3,6 +3,7 @@
 //! Owns the answers as plain values ([`view`]) and refusals that say what to do. Knows no HTTP. The command line and the page can do
 //! nothing that is not here.
 
+mod audit;
 mod cluster;
 mod directories;
 mod explain;
@@ -29,7 +30,7 @@ use crate::view;
 pub use directories::DirectoryVerb;
 pub use directory::objects::Verb as ObjectVerb;
 pub use explain::Case;
-pub use objects::ObjectOrder;
+pub use objects::{ObjectOrder, ObjectTest};
 pub use org::{OrgComparison, OrgDraft, OrgProposal, OrgRollback};
 pub use verbs::{MessageFilter, MessageVerb, QueueVerb, parse_since};
 

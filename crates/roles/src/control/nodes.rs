@@ -10,8 +10,10 @@ use bytes::Bytes;
 use cluster::record::JournalName;
 use cluster::view::View;
 use serde::{Deserialize, Serialize};
+use tokio::task::spawn_blocking;
 
 use super::{Control, Refusal};
+use crate::audit::Deed;
 use crate::health::Phase;
 use crate::view;
 
@@ -30,6 +32,17 @@ pub(super) enum Order {
         /// To whom; nobody: whoever comes first.
         to: Option<String>,
     },
+}
+
+impl Order {
+    fn verb(&self) -> &'static str {
+        match self {
+            Order::Report => "node report",
+            Order::Drain => "node drain",
+            Order::Resume => "node resume",
+            Order::HandOver { .. } => "node hand-over",
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -71,7 +84,8 @@ impl Control {
             let control = control.clone();
             async move {
                 let answer = match serde_json::from_slice::<Question>(&question) {
-                    Ok(Question { who, order }) => control.carry_out(order, &format!("{who} on {peer}")),
+                    Ok(Question { order: Order::Report, .. }) => Answer::Report(control.report()),
+                    Ok(Question { who, order }) => control.carry_out_for(peer, who, order).await,
                     Err(error) => Answer::Refused(Refusal::bad(
                         format!("{} does not understand this: {error}", control.name()),
                         "upgrade the older of the two nodes",
@@ -81,6 +95,33 @@ impl Control {
                 serde_json::to_vec(&answer).unwrap_or_default().into()
             }
         });
+    }
+
+    /// What another node orders, with its lines in the audit log of this one.
+    async fn carry_out_for(&self, peer: String, who: String, order: Order) -> Answer {
+        let control = self.clone();
+        let carried = spawn_blocking(move || {
+            let deed = Deed {
+                who: who.clone(),
+                from: peer.clone(),
+                verb: order.verb().into(),
+                object: control.name(),
+                asked: serde_json::to_value(&order).unwrap_or_default(),
+                ..Deed::default()
+            };
+            let carry_out = || match control.carry_out(order, &format!("{who} on {peer}")) {
+                Answer::Refused(refusal) => Err(refusal),
+                Answer::Report(report) => Ok(format!("{}, {}", control.name(), report.health)),
+                Answer::Done(done) => Ok(done),
+            };
+            control.audited(&deed, carry_out, |done| done.clone().into())
+        });
+        match carried.await {
+            Ok(Ok(done)) => Answer::Done(done),
+            Ok(Err(refusal)) => Answer::Refused(refusal),
+            // A panic ends the process before this is seen; what is left is a runtime that shuts down.
+            Err(_) => Answer::Refused(Refusal::busy("the node is stopping".into(), "ask again after its start")),
+        }
     }
 
     fn carry_out(&self, order: Order, who: &str) -> Answer {

@@ -236,8 +236,10 @@ impl Control {
         if !checked.problems.is_empty() {
             return Err(Refusal::bad(checked.problems.join("\n"), "nothing was changed; correct it and apply again"));
         }
+        let before = newest.as_ref().map_or(String::new(), |newest| newest.text.clone());
         if let Some(newest) = newest.filter(|newest| newest.text == text) {
-            return Ok(view::OrgApplied { version: (&newest).into(), unchanged: true, warnings: checked.warnings });
+            let (version, warnings) = ((&newest).into(), checked.warnings);
+            return Ok(view::OrgApplied { version, unchanged: true, warnings, ..view::OrgApplied::default() });
         }
         let proposal =
             Proposal { base: asked.base, text: &text, who: &asked.who, why: &asked.why, when_ms: self.now_ms() };
@@ -248,7 +250,8 @@ impl Control {
             why = made.why,
             "a version of the organization document was applied on this node"
         );
-        Ok(view::OrgApplied { version: (&made).into(), unchanged: false, warnings: checked.warnings })
+        let difference = self.compared(&before, &text).await.unwrap_or_default();
+        Ok(view::OrgApplied { version: (&made).into(), unchanged: false, difference, warnings: checked.warnings })
     }
 
     /// Makes an old version's text the version that counts, if it is sound still.

@@ -21,6 +21,7 @@ use transport::receive::{Asker, NotNow, Readiness, Receiver};
 use transport::swap::Swap;
 use world::World;
 
+use crate::audit::Audit;
 use crate::certificates::ServedCertificate;
 use crate::cluster::InCluster;
 use crate::config;
@@ -51,6 +52,8 @@ pub struct Node {
     pub(crate) health: Arc<Health>,
     pub(crate) pressure: Arc<Pressure>,
     pub(crate) trace: Arc<Trace>,
+    /// Who had this node do what.
+    pub(crate) audit: Audit,
     pub(crate) counted: Counted,
     pub(crate) spool: Spool,
     pub(crate) listeners: Listeners,
@@ -85,6 +88,11 @@ impl Node {
     /// The organization that runs.
     pub(crate) fn org(&self) -> Arc<Org> {
         self.org.load()
+    }
+
+    /// What mail is delivered with.
+    pub(crate) fn kit(&self) -> &Kit {
+        &self.kit
     }
 
     /// Makes the organization that was loaded the running one, with those whom its directories know now.

@@ -83,6 +83,10 @@ pub(super) async fn follow(node: Arc<Node>, Asked(mut asked): Asked) {
                 let _ = answer.send(make(&node, wanted, Asker::Person).await);
                 continue;
             }
+            () = sleep(AGAIN), if node.listeners.is_short() => {
+                node.listeners.try_again();
+                continue;
+            }
             heard = news(&mut view, &node) => node.standing.hear(heard, &node.config.source()),
             () = sleep(AGAIN), if is_refused => match node.standing.wanted(&node.config.source()) {
                 Source::Version(document) => Step::Run(document),

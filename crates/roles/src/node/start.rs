@@ -26,6 +26,7 @@ use super::organization::{self, Changes};
 use super::run::{Running, Signals, tell_manager};
 use super::settings::spool_settings;
 use super::{Node, SessionReadiness};
+use crate::audit::Audit;
 use crate::certificates::{CertificateError, CertificateFiles, ServedCertificate};
 use crate::cluster::{Claimed, ClusterError, InCluster, Parts, claim};
 use crate::config;
@@ -264,6 +265,7 @@ fn assemble(
     let (started_ms, started_mono_ms) = (world.clock.wall_ms(), world.clock.mono_ms());
     let counted = Counted::install();
     let trace = open_trace(&world, &data, loaded)?;
+    let audit = Audit::open(&world, &data.audit()).map_err(|error| StartError::Io("audit log", error))?;
     let directories = Directories::open(&world, &data.directories(), &loaded.org);
     let org = Arc::new(Swap::new(directories.with(&loaded.org)));
     let categorizer = Arc::new(Categorizer::new(org.clone()));
@@ -308,6 +310,7 @@ fn assemble(
         health,
         pressure,
         trace,
+        audit,
         counted,
         spool,
         listeners,

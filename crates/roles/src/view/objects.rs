@@ -110,6 +110,7 @@ fn json(value: Value) -> serde_json::Value {
     match value {
         Value::Text(text) => text.into(),
         Value::Texts(texts) => texts.into(),
+        Value::Numbers(numbers) => numbers.into(),
         Value::Flag(flag) => flag.into(),
         Value::Number(number) => number.into(),
     }

@@ -85,6 +85,9 @@ pub struct OrgApplied {
     pub version: OrgVersion,
     /// It was there before: nothing differed.
     pub unchanged: bool,
+    /// What differs from the version before, as lines of `diff -u`.
+    #[serde(default)]
+    pub difference: Vec<String>,
     /// What is allowed but hardly meant.
     pub warnings: Vec<String>,
 }

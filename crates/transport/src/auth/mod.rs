@@ -12,5 +12,5 @@ mod passwords;
 
 pub use directories::{LOGON_TIMEOUT, LOGONS_AT_ONCE_MAX};
 pub use exchange::{Claim, Exchange, Mechanism, Step};
-pub use hash::{argon2id, scram_sha_256};
+pub use hash::{argon2id, scram_sha_256, verify};
 pub use passwords::{CACHE_MAX, CHECKS_AT_ONCE_MAX, Passwords, Verdict};

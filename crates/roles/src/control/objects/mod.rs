@@ -3,6 +3,9 @@
 //! made from, or nothing happens; a document that cannot run here is not left in the file.
 
 mod file;
+mod test;
+
+pub use test::ObjectTest;
 
 use std::collections::BTreeMap;
 
@@ -180,6 +183,9 @@ fn value(key: &str, json: &serde_json::Value) -> Result<Value, Refusal> {
         String(text) => Some(Value::Text(text.clone())),
         Bool(flag) => Some(Value::Flag(*flag)),
         Number(number) => number.as_u64().map(Value::Number),
+        Array(items) if items.iter().any(serde_json::Value::is_u64) => {
+            items.iter().map(serde_json::Value::as_u64).collect::<Option<_>>().map(Value::Numbers)
+        }
         Array(items) => texts(items).map(Value::Texts),
         _ => None,
     };
