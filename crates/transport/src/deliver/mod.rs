@@ -25,6 +25,7 @@ mod session;
 mod shaping;
 mod slots;
 mod store;
+mod turns;
 mod wire;
 
 pub use bell::Bell;
