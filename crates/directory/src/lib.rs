@@ -34,6 +34,7 @@ mod routing;
 mod rule;
 mod send;
 pub mod settings;
+mod sources;
 mod target;
 pub mod topology;
 mod unit;

@@ -134,9 +134,8 @@ fn ties(document: &Document<'_>, read: &Read, map: &Topology) {
 fn scoped(document: &Document<'_>, org: &Org, connector: &At<SendConnector>) {
     let At { value: connector, at } = connector;
     let map = org.topology();
-    let stands =
-        |name: &Box<str>| map.servers.iter().any(|server| *server.name == **name) && map.site_of(name).is_some();
-    if !connector.servers.iter().flatten().any(stands) {
+    let stands = |name: &str| map.servers.iter().any(|server| *server.name == *name) && map.site_of(name).is_some();
+    if !connector.servers.iter().flatten().any(|name| stands(name)) {
         return;
     }
     let home = |server: &str| {

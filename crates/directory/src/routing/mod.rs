@@ -7,21 +7,19 @@
 mod choose;
 mod fan_out;
 mod servers;
-mod sources;
 
 pub(crate) use choose::{Lost, Place};
 pub use servers::ServersOf;
 
-use crate::domain::{AcceptedDomain, Deliver, DomainMap, DomainType, LocalPreference};
+use crate::domain::{AcceptedDomain, Deliver, DomainType, LocalPreference};
 use crate::org::Org;
 use crate::send::SendConnector;
+use crate::sources::Sources;
 use crate::target::LmtpTarget;
 use crate::topology::{Site, SiteNo, Topology};
 use crate::unit::bytes_text;
 use fan_out::Stops;
 use mail::Mailbox;
-use sources::Sources;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Where mail for an address goes.
@@ -54,20 +52,6 @@ pub struct Trip<'t> {
     pub been_in: &'t [Box<str>],
 }
 
-/// What routes are made from.
-#[derive(Debug)]
-pub(crate) struct Routing {
-    pub topology: Topology,
-    /// This node.
-    pub server: Box<str>,
-    /// Connectors by their number in the document, under each of their address spaces.
-    spaces: DomainMap<Vec<(usize, u32)>>,
-    /// Where each send connector is.
-    connectors: Vec<Sources>,
-    /// Where the accepted domains that name servers are.
-    stores: HashMap<Arc<str>, Sources>,
-}
-
 /// A place in the map that a message is at.
 pub(crate) struct From<'t> {
     server: &'t str,
@@ -81,33 +65,6 @@ pub(crate) struct From<'t> {
 enum Way {
     Known(Route),
     To(SiteNo),
-}
-
-impl Routing {
-    pub fn new(
-        topology: Topology,
-        server: &str,
-        domains: &[Arc<AcceptedDomain>],
-        connectors: &[Arc<SendConnector>],
-    ) -> Routing {
-        let mut by_space: HashMap<&str, Vec<(usize, u32)>> = HashMap::new();
-        for (number, connector) in connectors.iter().enumerate() {
-            for space in &connector.domains {
-                by_space.entry(&space.space).or_default().push((number, space.cost));
-            }
-        }
-        let mut spaces = DomainMap::default();
-        by_space.into_iter().for_each(|(space, connectors)| spaces.insert(space, connectors));
-        let sources = |servers: &Option<Vec<Box<str>>>| Sources::new(&topology, servers.as_deref());
-        let stores = domains.iter().filter(|domain| domain.servers.is_some());
-        Routing {
-            spaces,
-            connectors: connectors.iter().map(|connector| sources(&connector.servers)).collect(),
-            stores: stores.map(|domain| (Arc::clone(&domain.name), sources(&domain.servers))).collect(),
-            server: server.to_ascii_lowercase().into(),
-            topology,
-        }
-    }
 }
 
 impl Org {

@@ -1,10 +1,10 @@
 //! What whoever hands mail on to other servers asks: which servers of a site, which sites instead, which servers of a connector.
 
 use super::Trip;
-use super::sources::Sources;
 use crate::domain::{AcceptedDomain, Deliver, LocalPreference};
 use crate::org::Org;
 use crate::send::SendConnector;
+use crate::sources::Sources;
 use crate::topology::{Server, Site, SiteNo};
 use mail::Mailbox;
 use std::fmt;

@@ -106,7 +106,9 @@ fn a_link_that_is_too_small_refuses_and_no_other_path_is_looked_for() {
 
 #[test]
 fn the_choice_of_a_connector() {
-    let table: &[(&str, &[(&str, &str, &str)], &str, u64, &str)] = &[
+    /// What it is about; name, address space and more of each connector; server, bytes and the way.
+    type Choice<'t> = (&'t str, &'t [(&'t str, &'t str, &'t str)], &'t str, u64, &'t str);
+    let table: &[Choice<'_>] = &[
         ("specific beats cheap", &[("all", "*;1", ""), ("one", "y.example;100", "")], "a.test", 0, "out one"),
         ("below beats all", &[("all", "*", ""), ("below", "*.example;9", "")], "a.test", 0, "out below"),
         (
