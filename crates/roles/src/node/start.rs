@@ -279,7 +279,7 @@ fn assemble(
         trace: trace.clone(),
         org: org.clone(),
         categorizer: categorizer.clone(),
-        links: certificates.links.clone(),
+        links: certificates.links,
         resolver: resolver(loaded)?,
         store: Arc::new(maildirs(&world, &data, loaded, org.clone())),
         own_names: own_names(loaded),
@@ -288,24 +288,9 @@ fn assemble(
     };
     let deliverer = Deliverer::start(&bell, kit.parts(&spool));
     let deliverer = deliverer.map_err(|error| StartError::Io("TLS", io::Error::other(error)))?;
-    let limits = &loaded.node.limits;
-    let users = UserBounds {
-        messages_per_minute: limits.user_message_rate_per_minute,
-        recipients_per_hour: limits.user_recipients_per_hour,
-    };
     let pressure = Arc::new(Pressure::new(&loaded.node.back_pressure));
-    let receiver = Receiver::new(Arc::new(Shared {
-        world: world.clone(),
-        spool: spool.clone(),
-        copies_by_default: u8::from(loaded.node.keeps_copies()),
-        org: org.clone(),
-        certificates: certificates.clients.served(),
-        links: certificates.links,
-        readiness: Arc::new(SessionReadiness(health.clone(), pressure.clone())),
-        recorder: trace.clone(),
-        doors: Doors::with_user_bounds(limits.connections_max, limits.connection_rate_per_minute, users),
-        passwords: Passwords::new(&*world.chance),
-    }));
+    let readiness = SessionReadiness(health.clone(), pressure.clone());
+    let receiver = receiver(&kit, loaded, &spool, certificates.clients.served(), readiness);
     let listeners = Listeners::new(receiver.clone());
     Ok(Node {
         world,
@@ -336,6 +321,33 @@ fn assemble(
         changes: Changes::new().0,
         alarm,
     })
+}
+
+/// The receiving side, with the bounds of the documents.
+fn receiver(
+    kit: &Kit,
+    loaded: &Loaded,
+    spool: &Spool,
+    certificates: Arc<transport::tls::Certificates>,
+    readiness: SessionReadiness,
+) -> Receiver {
+    let limits = &loaded.node.limits;
+    let users = UserBounds {
+        messages_per_minute: limits.user_message_rate_per_minute,
+        recipients_per_hour: limits.user_recipients_per_hour,
+    };
+    Receiver::new(Arc::new(Shared {
+        world: kit.world.clone(),
+        spool: spool.clone(),
+        copies_by_default: u8::from(loaded.node.keeps_copies()),
+        org: kit.org.clone(),
+        certificates,
+        links: kit.links.clone(),
+        readiness: Arc::new(readiness),
+        recorder: kit.trace.clone(),
+        doors: Doors::with_user_bounds(limits.connections_max, limits.connection_rate_per_minute, users),
+        passwords: Passwords::new(&*kit.world.chance),
+    }))
 }
 
 /// The Maildirs of this node.
