@@ -268,29 +268,28 @@ fn assemble(
     let audit = Audit::open(&world, &data.audit()).map_err(|error| StartError::Io("audit log", error))?;
     let directories = Directories::open(&world, &data.directories(), &loaded.org);
     let org = Arc::new(Swap::new(directories.with(&loaded.org)));
-    let categorizer = Arc::new(Categorizer::new(org.clone()));
+    let kit = kit(&world, &data, loaded, &trace, &org, certificates.links.clone())?;
+    let categorizer = kit.categorizer.clone();
     let (bell, alarm, health) = (Arc::new(Bell::new()), Arc::new(Alarm::default()), Arc::new(Health::default()));
     let wake = NodeWake::new(bell.clone(), alarm.clone());
     let mut settings = spool_settings(loaded);
     (settings.journal.epoch, settings.taken) = (tenure.epoch, tenure.taken);
     let spool = open_spool(&world, &data, settings, trace.clone(), categorizer.clone(), wake)?;
-    let kit = Kit {
-        world: world.clone(),
-        trace: trace.clone(),
-        org: org.clone(),
-        categorizer: categorizer.clone(),
-        links: certificates.links,
-        resolver: resolver(loaded)?,
-        store: Arc::new(maildirs(&world, &data, loaded, org.clone())),
-        own_names: own_names(loaded),
-        shaping: Shaping::new(world.clock.clone()),
-        connections_max: loaded.node.limits.outbound_connections_max as usize,
-    };
     let deliverer = Deliverer::start(&bell, kit.parts(&spool));
     let deliverer = deliverer.map_err(|error| StartError::Io("TLS", io::Error::other(error)))?;
     let pressure = Arc::new(Pressure::new(&loaded.node.back_pressure));
-    let readiness = SessionReadiness(health.clone(), pressure.clone());
-    let receiver = receiver(&kit, loaded, &spool, certificates.clients.served(), readiness);
+    let receiver = Receiver::new(Arc::new(Shared {
+        world: world.clone(),
+        spool: spool.clone(),
+        copies_by_default: u8::from(loaded.node.keeps_copies()),
+        org: org.clone(),
+        certificates: certificates.clients.served(),
+        links: certificates.links,
+        readiness: Arc::new(SessionReadiness(health.clone(), pressure.clone())),
+        recorder: trace.clone(),
+        doors: doors(&loaded.node.limits),
+        passwords: Passwords::new(&*world.chance),
+    }));
     let listeners = Listeners::new(receiver.clone());
     Ok(Node {
         world,
@@ -323,31 +322,36 @@ fn assemble(
     })
 }
 
-/// The receiving side, with the bounds of the documents.
-fn receiver(
-    kit: &Kit,
+/// What spools are delivered with.
+fn kit(
+    world: &World,
+    data: &DataDir,
     loaded: &Loaded,
-    spool: &Spool,
-    certificates: Arc<transport::tls::Certificates>,
-    readiness: SessionReadiness,
-) -> Receiver {
-    let limits = &loaded.node.limits;
+    trace: &Arc<Trace>,
+    org: &Arc<Swap<Org>>,
+    links: Option<Arc<dyn LinkCertificates>>,
+) -> Result<Kit, StartError> {
+    Ok(Kit {
+        world: world.clone(),
+        trace: trace.clone(),
+        org: org.clone(),
+        categorizer: Arc::new(Categorizer::new(org.clone())),
+        links,
+        resolver: resolver(loaded)?,
+        store: Arc::new(maildirs(world, data, loaded, org.clone())),
+        own_names: own_names(loaded),
+        shaping: Shaping::new(world.clock.clone()),
+        connections_max: loaded.node.limits.outbound_connections_max as usize,
+    })
+}
+
+/// Who may come in, and how much each may send.
+fn doors(limits: &directory::NodeLimits) -> Doors {
     let users = UserBounds {
         messages_per_minute: limits.user_message_rate_per_minute,
         recipients_per_hour: limits.user_recipients_per_hour,
     };
-    Receiver::new(Arc::new(Shared {
-        world: kit.world.clone(),
-        spool: spool.clone(),
-        copies_by_default: u8::from(loaded.node.keeps_copies()),
-        org: kit.org.clone(),
-        certificates,
-        links: kit.links.clone(),
-        readiness: Arc::new(readiness),
-        recorder: kit.trace.clone(),
-        doors: Doors::with_user_bounds(limits.connections_max, limits.connection_rate_per_minute, users),
-        passwords: Passwords::new(&*kit.world.chance),
-    }))
+    Doors::with_user_bounds(limits.connections_max, limits.connection_rate_per_minute, users)
 }
 
 /// The Maildirs of this node.
