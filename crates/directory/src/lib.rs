@@ -6,6 +6,7 @@
 
 mod back_pressure;
 mod base64;
+mod destination;
 mod domain;
 mod dump;
 mod dynamic;
@@ -41,6 +42,7 @@ mod user;
 mod words;
 
 pub use back_pressure::{BackPressure, Tarpit, Thresholds};
+pub use destination::{Destination, Destinations};
 pub use domain::{AcceptedDomain, Deliver, DomainType, LocalPreference};
 pub use dump::Secrets;
 pub use explain::{Answers, Caller, Explained, Question};

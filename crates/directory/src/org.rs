@@ -1,5 +1,6 @@
 //! The organization, compiled: which connector a connection meets, whether a sender and a recipient are welcome, where mail goes.
 
+use crate::destination::Destinations;
 use crate::domain::{AcceptedDomain, DomainMap};
 use crate::dynamic::Dynamic;
 use crate::handling::Handling;
@@ -36,6 +37,8 @@ pub struct Org {
     pub directories: Vec<Arc<Directory>>,
     /// When failed deliveries are tried again.
     pub retry: Retry,
+    /// Bounds of what is sent to providers.
+    pub destinations: Destinations,
     /// What is done with mail before it is taken.
     pub handling: Arc<Handling>,
     /// Everybody whom the document itself names.
@@ -58,6 +61,7 @@ pub struct Parts {
     pub users: Vec<Arc<User>>,
     pub directories: Vec<Arc<Directory>>,
     pub retry: Retry,
+    pub destinations: Destinations,
     pub handling: Arc<Handling>,
     /// Everybody whom the document itself names.
     pub recipients: Recipients,
@@ -134,6 +138,7 @@ impl Org {
             send_connectors: parts.send_connectors,
             users: parts.users,
             retry: parts.retry,
+            destinations: parts.destinations,
             handling: parts.handling,
             recipients: match parts.directories.is_empty() {
                 true => parts.recipients.clone(),

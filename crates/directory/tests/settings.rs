@@ -228,6 +228,17 @@ fn document_with_everything() -> String {
         [[rule]]
         name = "kept"
         copy = "all@ours.example"
+        [[destination]]
+        name = "google"
+        connections_max = 2
+        [[destination]]
+        name = "mine"
+        domains = ["X.example"]
+        mx = ["*.mx.example"]
+        messages_per_connection = 3
+        message_rate_per_minute = 4
+        recipients_per_message = 5
+        cooldown = "6m"
         [retry]
         glitch_count = 1
         delay_notice_after = "0"
@@ -260,6 +271,7 @@ fn the_dump_loads_again_to_the_same() {
         format!("{:?} {entries:?} {:?} {:?}", handling.limits, handling.rules, handling.remote_domains)
     };
     assert_eq!(handling(&first), handling(&again));
+    assert_eq!(first.org.destinations.all(), again.org.destinations.all());
     assert_eq!((&first.org.retry, &first.org.postmaster), (&again.org.retry, &again.org.postmaster));
     assert_eq!((node, org), again.to_toml(Secrets::Show));
     let hidden = first.to_toml(Secrets::Hide).1;

@@ -2,6 +2,7 @@
 //! Knows what the figures mean. Always holds: labels that mail can grow (next hops) are bounded; all others are fixed words.
 
 use spool::QueueView;
+use transport::deliver::DestinationFigures;
 
 use crate::cluster::{InCluster, JOURNAL_STATES, state_of};
 use crate::copies::NodeCopies;
@@ -19,6 +20,7 @@ pub fn page(node: &Node) -> String {
     mail(&mut page, node);
     let views: Vec<QueueView> = node.spools().queues().into_iter().map(|(view, _)| view).collect();
     queues(&mut page, &views);
+    destinations(&mut page, node);
     journal(&mut page, &node.spool.journal_stats());
     if let Some(links) = &node.peers {
         peers(&mut page, links);
@@ -106,6 +108,23 @@ fn queues(page: &mut Exposition, queues: &[QueueView]) {
         failures.sample(&[("hop", &queue.key.to_string())], queue.failures);
     }
     page.one("posthouse_queues", Kind::Gauge, "Next hops that have a queue.", queues.len());
+}
+
+/// Those of the document, and built-in ones: their number is bounded.
+fn destinations(page: &mut Exposition, node: &Node) {
+    let all = node.kit().shaping.destinations();
+    type Figure = (&'static str, &'static str, fn(&DestinationFigures) -> usize);
+    let figures: [Figure; 3] = [
+        ("posthouse_destination_connections", "Connections to a destination.", |of| of.connections),
+        ("posthouse_destination_connections_max", "How many there may be now.", |of| of.connections_max),
+        ("posthouse_destination_waiting_queues", "Queues that are held back for a destination.", |of| of.waiting),
+    ];
+    for (name, help, figure) in figures {
+        let mut family = page.family(name, Kind::Gauge, help);
+        for of in &all {
+            family.sample(&[("destination", &of.name)], figure(of));
+        }
+    }
 }
 
 fn journal(page: &mut Exposition, stats: &journal::Stats) {

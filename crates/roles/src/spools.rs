@@ -76,11 +76,6 @@ impl Spools {
         queues.into_values().collect()
     }
 
-    /// One queue by name.
-    pub fn queue(&self, name: &str) -> Option<(QueueView, Vec<String>)> {
-        self.queues().into_iter().find(|(view, _)| view.key.to_string() == name)
-    }
-
     /// Does something to a queue, wherever there is one of that name.
     pub fn on_queue(&self, name: &str, verb: impl Fn(&Spool, HopId) -> Result<(), VerbError>) -> Result<(), VerbError> {
         let mut done = Err(VerbError::NoQueue);

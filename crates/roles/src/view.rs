@@ -285,6 +285,9 @@ pub struct Queue {
     pub last_attempt: Option<String>,
     /// When it is tried next.
     pub next_retry: Option<String>,
+    /// The bound of a destination for which it waits now, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_back: Option<String>,
     /// Messages in per second, over the last minute.
     pub incoming_per_s: f32,
     /// Messages out per second, over the last minute.
@@ -392,6 +395,7 @@ impl From<(spool::QueueView, Vec<String>)> for Queue {
             last_error: of.last_error,
             last_attempt: of.last_attempt_ms.map(rfc3339),
             next_retry: of.next_retry_ms.map(rfc3339),
+            held_back: None,
             incoming_per_s: of.incoming_per_s,
             outgoing_per_s: of.outgoing_per_s,
             journals,

@@ -2,6 +2,7 @@
 //! [`settings`](crate::settings) rows.
 
 mod back_pressure;
+mod destination;
 mod directory;
 mod node;
 mod org;
@@ -10,6 +11,7 @@ mod rule;
 mod topology;
 
 use self::back_pressure::back_pressure_value;
+use self::destination::destination_value;
 use self::directory::directory_value;
 use self::node::{cluster_value, node_value, peer_value, peers_value};
 use self::org::{domain_value, receive_value, retry_value, send_value, user_value};
@@ -85,6 +87,10 @@ impl Loaded {
                 "remote_domain" => {
                     let remote = &self.org.handling.remote_domains;
                     remote.iter().for_each(|r| write(&mut out, section, |key| remote_value(r, key)))
+                }
+                "destination" => {
+                    let all = self.org.destinations.all().iter();
+                    all.for_each(|d| write(&mut out, section, |key| destination_value(d, key)))
                 }
                 "message_limits" => write(&mut out, section, |key| limits_value(&self.org.handling.limits, key)),
                 "rule" => {

@@ -3,6 +3,7 @@
 mod back_pressure;
 mod checks;
 mod cluster;
+mod destination;
 mod directory;
 mod document;
 mod domain;

@@ -1,6 +1,7 @@
 //! Reads `org.toml` whole.
 
 use super::checks;
+use super::destination::destinations;
 use super::directory::directory;
 use super::document::Document;
 use super::domain::accepted_domain;
@@ -70,6 +71,7 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
     };
     let limits = rule::message_limits(&document.section("message_limits"));
     let retry = retry(&document.section("retry"));
+    let destinations = destinations(document);
     let postmaster = postmaster(&top, &read.domains, name);
     if read.receive.is_empty() && !document.is_bad() {
         document.problem(0, "nothing listens; add a [[receive_connector]] with name and listen");
@@ -88,6 +90,7 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
         users: arcs(read.users.iter().map(|u| u.value.clone())),
         directories: arcs(read.directories.iter().map(|d| d.value.clone())),
         retry,
+        destinations,
         handling: Arc::new(Handling::new(
             limits,
             read.rules.iter().map(|rule| rule.value.clone()).collect(),

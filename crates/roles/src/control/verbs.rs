@@ -87,12 +87,25 @@ pub enum QueueVerb {
 impl Control {
     /// All queues.
     pub fn queues(&self) -> Vec<view::Queue> {
-        self.node.spools().queues().into_iter().map(view::Queue::from).collect()
+        let (shaping, spools) = (&self.node.kit().shaping, self.node.spools());
+        let (held, paused) = (shaping.held_back(), shaping.is_paused());
+        let shown = |queue: (spool::QueueView, Vec<String>)| {
+            let (held, waits) = (held.get(&queue.0.key), queue.0.state == spool::QueueState::Active);
+            let view = view::Queue::from(queue);
+            match held {
+                _ if paused && waits => {
+                    view.held_back("held back: back pressure pauses all deliveries (posthouse status)", None)
+                }
+                Some(held) => view.held_back(&held.why, held.until_ms),
+                None => view,
+            }
+        };
+        spools.queues().into_iter().map(shown).collect()
     }
 
     /// One queue by name.
     pub fn queue(&self, name: &str) -> Result<view::Queue, Refusal> {
-        self.node.spools().queue(name).map(view::Queue::from).ok_or_else(|| no_queue(name))
+        self.queues().into_iter().find(|queue| queue.name == name).ok_or_else(|| no_queue(name))
     }
 
     /// Does something to a queue and shows it.

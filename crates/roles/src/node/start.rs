@@ -15,7 +15,7 @@ use transport::auth::Passwords;
 use transport::categorize::Categorizer;
 use transport::deliver::{Bell, Deliverer, Shaping};
 use transport::dns::{DnsSettings, Resolver};
-use transport::limits::Doors;
+use transport::limits::{Doors, UserBounds};
 use transport::links::LinkCertificates;
 use transport::receive::{Receiver, Shared};
 use transport::swap::Swap;
@@ -283,12 +283,16 @@ fn assemble(
         resolver: resolver(loaded)?,
         store: Arc::new(maildirs(&world, &data, loaded, org.clone())),
         own_names: own_names(loaded),
-        shaping: Shaping::default(),
+        shaping: Shaping::new(world.clock.clone()),
         connections_max: loaded.node.limits.outbound_connections_max as usize,
     };
     let deliverer = Deliverer::start(&bell, kit.parts(&spool));
     let deliverer = deliverer.map_err(|error| StartError::Io("TLS", io::Error::other(error)))?;
     let limits = &loaded.node.limits;
+    let users = UserBounds {
+        messages_per_minute: limits.user_message_rate_per_minute,
+        recipients_per_hour: limits.user_recipients_per_hour,
+    };
     let pressure = Arc::new(Pressure::new(&loaded.node.back_pressure));
     let receiver = Receiver::new(Arc::new(Shared {
         world: world.clone(),
@@ -299,7 +303,7 @@ fn assemble(
         links: certificates.links,
         readiness: Arc::new(SessionReadiness(health.clone(), pressure.clone())),
         recorder: trace.clone(),
-        doors: Doors::new(limits.connections_max, limits.connection_rate_per_minute),
+        doors: Doors::with_user_bounds(limits.connections_max, limits.connection_rate_per_minute, users),
         passwords: Passwords::new(&*world.chance),
     }));
     let listeners = Listeners::new(receiver.clone());

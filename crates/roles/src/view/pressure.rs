@@ -1,6 +1,19 @@
-//! Back pressure as it is shown.
+//! Back pressure, and queues that are held back, as they are shown.
 
+use mail::date::rfc3339;
 use serde::{Deserialize, Serialize};
+
+impl super::Queue {
+    /// The same queue as one that its destination, or a pause of all deliveries, holds back.
+    pub(crate) fn held_back(mut self, why: &str, until_ms: Option<u64>) -> super::Queue {
+        self.held_back = Some(why.into());
+        self.why = why.into();
+        if let Some(at_ms) = until_ms {
+            self.next_retry = Some(rfc3339(at_ms));
+        }
+        self
+    }
+}
 
 /// How short the node is of what it needs, and what it does about it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -163,6 +163,7 @@ impl Center {
     /// No new work; waits until all tasks have ended, for at most `patience`.
     pub async fn stop(&self, patience: Duration) {
         self.stopping.send_replace(true);
+        self.parts.shaping.forget(self);
         let hops: Vec<Arc<Hop>> = self.lock().values().cloned().collect();
         hops.iter().for_each(|hop| hop.ring_all());
         let all_ended = async {

@@ -79,11 +79,10 @@ impl Peer {
     }
 }
 
-/// Opens a session with the first host of the plan that will have one. `attempt` turns the rotation of servers.
-pub(super) async fn open(center: &Center, plan: &Plan, attempt: usize) -> Result<Opened, NotOpened> {
-    let hosts = match &plan.to {
-        To::Unix(path) => return open_unix(center, plan, path).await,
-        To::Servers(ladder) => return servers::open(center, plan, ladder, attempt).await,
+/// The hosts of the plan, in the order in which they are to be tried; none for a socket on this machine, and for servers of ours.
+pub(super) async fn hosts(center: &Center, plan: &Plan) -> Result<Vec<HostPort>, NotOpened> {
+    Ok(match &plan.to {
+        To::Unix(_) | To::Servers(_) => Vec::new(),
         To::Hosts(hosts) => {
             let mut hosts = hosts.clone();
             let first = center.rotation.fetch_add(1, Ordering::Relaxed) % hosts.len().max(1);
@@ -100,8 +99,21 @@ pub(super) async fn open(center: &Center, plan: &Plan, attempt: usize) -> Result
                 Err(reply) => return Err(NotOpened::Later(Peer::default(), reply)),
             }
         }
-    };
-    open_first(center, plan, hosts).await
+    })
+}
+
+/// Opens a session with the first of these hosts that will have one. `attempt` turns the rotation of servers.
+pub(super) async fn open(
+    center: &Center,
+    plan: &Plan,
+    hosts: Vec<HostPort>,
+    attempt: usize,
+) -> Result<Opened, NotOpened> {
+    match &plan.to {
+        To::Unix(path) => open_unix(center, plan, path).await,
+        To::Servers(ladder) => servers::open(center, plan, ladder, attempt).await,
+        To::Hosts(_) | To::Exchangers { .. } => open_first(center, plan, hosts).await,
+    }
 }
 
 async fn open_first(center: &Center, plan: &Plan, hosts: Vec<HostPort>) -> Result<Opened, NotOpened> {

@@ -4,10 +4,11 @@
 //! the hop is on its way to look; work that no task holds lies in the stash.
 
 use super::center::Center;
+use super::shaping::Call;
 use mail::Reply;
 use spool::{Attempt, HopId, HopKey, Outcome, QueueState, Work};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -16,6 +17,8 @@ pub(super) struct Hop {
     pub id: HopId,
     pub key: HopKey,
     pub center: Arc<Center>,
+    /// It stands in line for its destination: no more tasks until it is called.
+    in_line: AtomicBool,
     /// Which server of a set comes first for the next connection.
     turn: AtomicUsize,
     state: Mutex<State>,
@@ -40,6 +43,8 @@ struct State {
     seats: Vec<Arc<Notify>>,
     /// Somebody will look soon whether work still waits.
     nudged: bool,
+    /// The place that its destination has for its next task.
+    call: Option<Call>,
 }
 
 impl State {
@@ -68,6 +73,7 @@ impl Hop {
             // A hop is forgotten when it is idle: a cursor that began at 0 each time would favour the first server.
             turn: AtomicUsize::new(center.world.chance.u64() as usize),
             center,
+            in_line: AtomicBool::new(false),
             state: Mutex::new(State {
                 stash: VecDeque::new(),
                 rung: false,
@@ -78,6 +84,7 @@ impl Hop {
                 waiting: Vec::new(),
                 seats: Vec::new(),
                 nudged: false,
+                call: None,
             }),
         }
     }
@@ -218,7 +225,8 @@ impl Hop {
     fn leave(self: &Arc<Hop>) {
         let mut state = self.lock();
         state.live -= 1;
-        if self.center.is_stopping() {
+        // Nobody is left to send what was taken.
+        if self.center.is_stopping() || state.live == 0 && self.is_in_line() {
             let works = std::mem::take(&mut state.stash);
             drop(state);
             drop(works);
@@ -260,6 +268,51 @@ impl Hop {
         }
     }
 
+    /// It is going to stand in line for its destination; says whether it does already.
+    pub fn line_up(&self) -> bool {
+        self.in_line.swap(true, Ordering::AcqRel)
+    }
+
+    /// It need not.
+    pub fn out_of_line(&self) {
+        self.in_line.store(false, Ordering::Release);
+    }
+
+    fn is_in_line(&self) -> bool {
+        self.in_line.load(Ordering::Acquire)
+    }
+
+    /// Its destination has a place for one more connection. Gives the call back if there is nothing to do with it.
+    pub fn on_call(self: &Arc<Hop>, call: Call) -> Option<Call> {
+        self.out_of_line();
+        let mut state = self.lock();
+        let has_work = state.rung || !state.stash.is_empty();
+        let can_use = state.waiting.is_empty() && state.live < state.limit;
+        if !has_work || !can_use || self.center.is_stopping() || self.center.is_paused() {
+            return Some(call);
+        }
+        state.live += 1;
+        let unused = state.call.replace(call);
+        drop(state);
+        self.center.start_task(self);
+        unused
+    }
+
+    /// The place that the hop was called for, if it was.
+    pub fn take_call(&self) -> Option<Call> {
+        self.lock().call.take()
+    }
+
+    /// There is no place for the hop now. What was taken for it goes back to the spool, where operators can reach it.
+    pub fn held_back(&self) {
+        let mut state = self.lock();
+        if state.live <= 1 {
+            let works = std::mem::take(&mut state.stash);
+            drop(state);
+            drop(works);
+        }
+    }
+
     /// All connections look up from what they wait for.
     pub fn ring_all(&self) {
         self.lock().seats.iter().for_each(|seat| seat.notify_one());
@@ -281,7 +334,7 @@ impl Hop {
         let busy = state.live - state.waiting.len();
         if busy == 0 || busy < state.stash.len().div_ceil(WORKS_PER_TASK) {
             self.set_to_work(state);
-        } else if state.could_do_more() && !state.nudged {
+        } else if state.could_do_more() && !state.nudged && !self.is_in_line() {
             state.nudged = true;
             // While nobody is connected yet, the first one is given time to be.
             let after = if state.seats.is_empty() { NUDGE_CONNECTING_AFTER } else { NUDGE_AFTER };
@@ -306,7 +359,7 @@ impl Hop {
         }
         if let Some(seat) = state.waiting.pop() {
             seat.notify_one();
-        } else if state.live < state.limit {
+        } else if state.live < state.limit && !self.is_in_line() {
             state.live += 1;
             self.center.start_task(self);
         }

@@ -29,7 +29,7 @@ mod wire;
 
 pub use bell::Bell;
 pub use local::{Letter, LetterBody, LocalStore};
-pub use shaping::Shaping;
+pub use shaping::{DestinationFigures, HeldBack, Shaping};
 
 use self::center::Center;
 use crate::dns::Resolver;

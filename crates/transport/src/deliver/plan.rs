@@ -3,7 +3,7 @@
 //! Owns the reading of send connectors. Knows no sockets. A plan is made for each connection, so that a changed connector counts.
 
 use super::ladder::Ladder;
-use directory::{Host, HostPort, LmtpTarget, Org, SendConnector, SendTls, SendTo, Timeouts};
+use directory::{Destination, Host, HostPort, LmtpTarget, Org, SendConnector, SendTls, SendTo, Timeouts};
 use mail::firewall::Drops;
 use mail::{Enhanced, Reply};
 use smtp::client::{Credentials, Protocol};
@@ -24,6 +24,8 @@ pub(super) struct Plan {
     pub source: Option<IpAddr>,
     pub connections_max: usize,
     pub messages_per_connection: u32,
+    /// Recipients in one transaction.
+    pub recipients_max: u32,
     pub idle_ms: u64,
     pub timeouts: Timeouts,
     /// What the next hop must not see of a header.
@@ -93,6 +95,14 @@ impl Plan {
         }
     }
 
+    /// The bounds of a destination count beside those of the connector.
+    pub fn narrow(&mut self, to: &Destination) {
+        let narrower = |own: u32, other: Option<u32>| other.map_or(own, |other| own.min(other.max(1)));
+        self.messages_per_connection = narrower(self.messages_per_connection, to.messages_per_connection);
+        self.recipients_max = narrower(self.recipients_max, to.recipients_per_message);
+        self.idle_ms = self.idle_ms.min(SHARED_IDLE_MS);
+    }
+
     fn by(connector: &SendConnector, to: To, protocol: Protocol) -> Plan {
         Plan {
             tls: if matches!(to, To::Unix(_)) { SendTls::Off } else { connector.tls },
@@ -107,6 +117,7 @@ impl Plan {
             source: connector.source,
             connections_max: connector.connections_max.max(1) as usize,
             messages_per_connection: connector.messages_per_connection.unwrap_or(u32::MAX).max(1),
+            recipients_max: u32::MAX,
             idle_ms: connector.idle_ms,
             timeouts: connector.timeouts.clone(),
             drops: Drops { organization: true, routing: !connector.routing_headers },
@@ -128,6 +139,7 @@ impl Plan {
             connections_max: 20,
             // So that long-lived sessions do not pin the load to some servers (behaviours 3.6).
             messages_per_connection: 20,
+            recipients_max: u32::MAX,
             idle_ms: 10_000,
             timeouts: Timeouts {
                 connect_ms: 5_000,
@@ -161,6 +173,7 @@ impl Plan {
             source: None,
             connections_max: 20,
             messages_per_connection: u32::MAX,
+            recipients_max: u32::MAX,
             idle_ms: 5_000,
             // RFC 5321 4.5.3.2, apart from the connection.
             timeouts: Timeouts {
@@ -175,6 +188,9 @@ impl Plan {
         }
     }
 }
+
+/// So long a place that other queues may need is kept for the next message.
+const SHARED_IDLE_MS: u64 = 2_000;
 
 /// Mail that the next change of configuration will route anew.
 fn misrouted(why: &'static str) -> Reply {

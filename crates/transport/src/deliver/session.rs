@@ -11,6 +11,7 @@ use super::line::{Line, Moment, patience_ms};
 use super::link;
 use super::parcel::{self, Parcel};
 use super::plan::{Plan, To};
+use super::shaping::{Permit, asks_for_less};
 use mail::Reply;
 use mail::firewall::Drops;
 use smtp::client::{Client, Done, Ending, Event, Loss, Outcome as Heard, Output, Protocol, Stage};
@@ -32,6 +33,10 @@ pub(super) struct Session<'h> {
     /// Messages that may still be begun.
     budget: u64,
     recipients_max: usize,
+    /// The place at the destination, if it is one of the document's.
+    permit: Option<Permit>,
+    /// Messages that were begun.
+    begun: u64,
     /// Messages that the peer took for some recipient.
     taken: u64,
     leaving: bool,
@@ -53,11 +58,11 @@ pub(super) enum End {
 }
 
 impl<'h> Session<'h> {
-    pub fn new(hop: &'h Arc<Hop>, plan: Arc<Plan>, opened: Opened) -> Session<'h> {
+    pub fn new(hop: &'h Arc<Hop>, plan: Arc<Plan>, opened: Opened, permit: Option<Permit>) -> Session<'h> {
         let Opened { line, client, peer } = opened;
         let offers = client.capabilities();
         let bound = |max: u64| if max == 0 { u64::MAX } else { max };
-        let mut recipients_max = bound(offers.rcpt_max);
+        let mut recipients_max = bound(offers.rcpt_max).min(plan.recipients_max.into());
         // All recipients of a domain's own exchangers are of one domain.
         if !matches!(plan.to, To::Exchangers { .. }) {
             recipients_max = recipients_max.min(bound(offers.rcpt_domain_max));
@@ -73,6 +78,8 @@ impl<'h> Session<'h> {
             seat: Arc::new(Notify::new()),
             feed: None,
             works: Vec::new(),
+            permit,
+            begun: 0,
             taken: 0,
             leaving: false,
             unwilling: None,
@@ -118,10 +125,25 @@ impl<'h> Session<'h> {
             if wanted == 0 {
                 break;
             }
-            match self.hop.next(&self.seat, wanted, &mut self.works) {
+            let allowed = match &self.permit {
+                None => wanted,
+                // Others wait for this place, and have waited long enough.
+                Some(permit) if self.begun >= PLACE_MESSAGES && permit.is_crowded() => 0,
+                Some(permit) => permit.take(wanted),
+            };
+            if allowed == 0 {
+                self.leave();
+                break;
+            }
+            let next = self.hop.next(&self.seat, allowed, &mut self.works);
+            self.begun += self.works.len() as u64;
+            if let Some(permit) = &self.permit {
+                permit.put_back(allowed - self.works.len());
+            }
+            match next {
                 Next::Work => self.send_works().await?,
-                Next::Wait => break,
-                Next::Leave => self.leave(),
+                Next::Wait if !self.permit.as_ref().is_some_and(Permit::is_crowded) => break,
+                Next::Wait | Next::Leave => self.leave(),
             }
         }
         Ok(())
@@ -209,6 +231,8 @@ impl<'h> Session<'h> {
         let uncertain = done.outcomes.iter().filter(|outcome| matches!(outcome, Heard::Uncertain(_))).count();
         metrics.uncertain.increment(uncertain as u64);
         let (work, told) = parcel::outcomes(done, self.plan.protocol);
+        let slow =
+            told.iter().any(|(_, outcome)| matches!(outcome, Outcome::Deferred { reply } if asks_for_less(reply)));
         let (mut taken, mut failed) = (0, 0);
         for (_, outcome) in &told {
             match outcome {
@@ -223,6 +247,11 @@ impl<'h> Session<'h> {
         }
         metrics.failed.increment(failed);
         metrics.deferred.increment(told.len() as u64 - taken - failed);
+        match &self.permit {
+            Some(permit) if slow => permit.asked_for_less(),
+            Some(permit) if taken > 0 => permit.went_well(),
+            _ => {}
+        }
         if taken > 0 {
             self.taken += 1;
             self.hop.grow();
@@ -255,7 +284,8 @@ impl<'h> Session<'h> {
             return End::Left;
         }
         let center = &self.hop.center;
-        if let Ending::Busy(_) = ending {
+        if let Ending::Busy(reply) = ending {
+            self.permit.iter().filter(|_| asks_for_less(reply)).for_each(Permit::asked_for_less);
             self.hop.shrink();
         }
         if !idle_close {
@@ -265,6 +295,8 @@ impl<'h> Session<'h> {
     }
 }
 
+/// Messages that one may send over a connection while others wait for its place.
+const PLACE_MESSAGES: u64 = 10;
 /// What of a body the next hop must not see; read on another thread if it is not in memory.
 async fn cuts(work: &Work, drops: Drops) -> io::Result<Cuts> {
     if is_quick(work.body(), drops) {

@@ -1,6 +1,7 @@
 //! Who may come in: one count of connections in all, one per connector, one per source on a connector.
 
-use super::rate::Rate;
+use super::rate::{MINUTE_S, Rate};
+use super::users::{Allowance, UserBounds, Users};
 use directory::{Limits, ReceiveConnector};
 use std::collections::HashMap;
 use std::fmt;
@@ -57,6 +58,7 @@ struct Shared {
     connections_max: u32,
     connections_per_minute: Option<u32>,
     arrivals: Rate,
+    users: Users,
     counts: Mutex<Counts>,
 }
 
@@ -91,8 +93,13 @@ pub struct Pass {
 impl Doors {
     /// Counters for a node that may have `connections_max` connections at once and `connections_per_minute` new ones.
     pub fn new(connections_max: u32, connections_per_minute: Option<u32>) -> Doors {
-        let (arrivals, counts) = (Rate::default(), Mutex::default());
-        Doors { shared: Arc::new(Shared { connections_max, connections_per_minute, arrivals, counts }) }
+        Doors::with_user_bounds(connections_max, connections_per_minute, UserBounds::default())
+    }
+
+    /// The same where users have bounds of their own.
+    pub fn with_user_bounds(connections_max: u32, connections_per_minute: Option<u32>, users: UserBounds) -> Doors {
+        let (arrivals, counts, users) = (Rate::default(), Mutex::default(), Users::new(users));
+        Doors { shared: Arc::new(Shared { connections_max, connections_per_minute, arrivals, users, counts }) }
     }
 
     /// Lets a connection from `peer` in on `connector`, or says why not. `now_ms` is monotonic.
@@ -149,7 +156,7 @@ impl Connector {
 
     /// Makes room: first those whose minute is over, and if that was not enough, all that have no connection.
     fn forget(&mut self, now_ms: u64) {
-        self.sources.retain(|_, source| source.open > 0 || !source.messages.is_idle(now_ms));
+        self.sources.retain(|_, source| source.open > 0 || !source.messages.is_idle(now_ms, MINUTE_S));
         if self.sources.len() >= SOURCES_KEPT_MAX {
             self.sources.retain(|_, source| source.open > 0);
         }
@@ -170,6 +177,13 @@ impl Pass {
             return rate.clone();
         }
         door.users.entry(user.into()).or_default().clone()
+    }
+}
+
+impl Pass {
+    /// What a user may still send, over all connectors together. `now_ms` is monotonic.
+    pub fn allowance(&self, user: &str, now_ms: u64) -> Allowance {
+        self.shared.users.allowance(user, now_ms)
     }
 }
 

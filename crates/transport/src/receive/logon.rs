@@ -62,7 +62,7 @@ impl Session<'_> {
     fn logged_on(&mut self, user: Arc<User>) {
         counter!("posthouse_logons_total").increment(1);
         tracing::debug!(user = &*user.name, peer = self.visitor.peer_text, "logged on");
-        self.visitor.log_on(user);
+        self.visitor.log_on(user, self.shared.world.clock.mono_ms());
         self.machine.set_limits(self.visitor.limits());
         self.machine.answer(Answer::authenticated());
     }

@@ -116,6 +116,11 @@ pub struct Node {
 impl Node {
     /// Serves by `document`, in which `@LISTEN@` stands for the port.
     pub async fn start(document: &str) -> Node {
+        Node::behind(document, Doors::new(100, None)).await
+    }
+
+    /// The same behind doors of other bounds.
+    pub async fn behind(document: &str, doors: Doors) -> Node {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let org = org(&document.replace("@LISTEN@", &address.to_string()));
@@ -133,7 +138,7 @@ impl Node {
             links: None,
             readiness: ready.clone(),
             recorder: records.clone(),
-            doors: Doors::new(100, None),
+            doors,
             passwords: Passwords::new(&*world.chance),
             world,
         };

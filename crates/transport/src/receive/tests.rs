@@ -87,6 +87,21 @@ async fn pressure_refuses_strangers_at_mail_and_slows_the_rest() {
 }
 
 #[tokio::test]
+async fn a_user_who_sends_too_much_is_told_later() {
+    let bounds = crate::limits::UserBounds { messages_per_minute: Some(2), recipients_per_hour: Some(1) };
+    let node = Node::behind(&submission(""), crate::limits::Doors::with_user_bounds(9, None, bounds)).await;
+    for (mail, rcpt) in
+        [("250", "250"), ("250", "451 4.7.1 too many recipients"), ("451 4.7.1 too many messages", "503")]
+    {
+        // Each time over a connection of its own.
+        let mut client = node.client().await;
+        client.asks("AUTH PLAIN AGJvYkBwb3N0aG91c2UudGVzdABwZW5jaWw=\r\n", "235").await;
+        client.asks("MAIL FROM:<bob@posthouse.test>\r\n", mail).await;
+        client.asks("RCPT TO:<bob@posthouse.test>\r\n", rcpt).await;
+    }
+}
+
+#[tokio::test]
 async fn how_the_bytes_were_cut_changes_nothing() {
     let node = Node::start(&relay("")).await;
     let mut client = node.client().await;

@@ -75,11 +75,7 @@ impl Session<'_> {
             };
             return Some((reason, reply));
         }
-        if !visitor.count_message(self.shared.world.clock.mono_ms()) {
-            let reply = Reply::new(451, Enhanced::new(4, 7, 1), "too many messages, try again in a minute");
-            return Some(("message_rate", reply));
-        }
-        None
+        visitor.count_message(self.shared.world.clock.mono_ms()).err()
     }
 
     /// RCPT: whether the recipient is ours, or may be relayed to.
@@ -104,6 +100,12 @@ impl Session<'_> {
                 let sender = Some(&transaction.envelope.from);
                 self.reporter.refused(visitor, reason, sender, &[address.as_str()], &reply);
                 self.hold_back();
+                self.say_no(reply);
+            }
+            _ if !visitor.count_recipient(self.shared.world.clock.mono_ms()) => {
+                let reply = Reply::new(451, Enhanced::new(4, 7, 1), "too many recipients in an hour, try again later");
+                let sender = Some(&transaction.envelope.from);
+                self.reporter.refused(visitor, "user_recipient_rate", sender, &[address.as_str()], &reply);
                 self.say_no(reply);
             }
             _ => self.known_rcpt(Recipient { address, notify, orcpt }),

@@ -1,9 +1,10 @@
 //! Who is at the other end of a session, and what that allows: the connector, the principal, the address that counts.
 
+use super::report::Reason;
 use super::{Asker, settings};
-use crate::limits::{Doors, Pass, Rate, Refusal};
+use crate::limits::{Allowance, Doors, Pass, Rate, Refusal};
 use directory::{Grants, Org, Principal, Protocol, ReceiveConnector, SizeLimits, User};
-use mail::{ReversePath, trace_header};
+use mail::{Enhanced, Reply, ReversePath, trace_header};
 use smtp::server::{self, Told, XclientCommand};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -33,6 +34,8 @@ pub struct Visitor {
     logon_failures: u32,
     pass: Pass,
     rate: Arc<Rate>,
+    /// Of the user that has authenticated.
+    allowance: Option<Allowance>,
 }
 
 /// Why a connection is turned away.
@@ -67,6 +70,7 @@ impl Visitor {
             principal,
             logon_failures: 0,
             rate: pass.source_rate(),
+            allowance: None,
             pass,
             org,
             connector,
@@ -88,7 +92,7 @@ impl Visitor {
     pub fn asker(&self) -> Asker {
         match &self.principal {
             Principal::User(_) => Asker::User,
-            _ if self.grants.has(Grants::TRUSTED) => Asker::Server,
+            _ if self.grants.has(Grants::INTERNAL) => Asker::Server,
             _ if self.grants.has(Grants::ANY_RECIPIENT) => Asker::User,
             _ => Asker::Stranger,
         }
@@ -139,7 +143,9 @@ impl Visitor {
     }
 
     /// It has authenticated.
-    pub fn log_on(&mut self, user: Arc<User>) {
+    /// `now_ms` is monotonic.
+    pub fn log_on(&mut self, user: Arc<User>, now_ms: u64) {
+        self.allowance = Some(self.pass.allowance(&user.name, now_ms));
         if self.connector.protocol == Protocol::Submission {
             self.rate = self.pass.user_rate(&user.name);
         }
@@ -160,9 +166,23 @@ impl Visitor {
         self.connector.limits.logon_failures_max.is_some_and(|most| most > 0 && self.logon_failures >= most)
     }
 
-    /// Counts a message. False if its source or user has sent too many in this minute. `now_ms` is monotonic.
-    pub fn count_message(&self, now_ms: u64) -> bool {
-        self.rate.take(now_ms, self.connector.limits.message_rate_per_minute)
+    /// Counts a message. The error says why it is one too many: of its source or user on this connector, or of its user everywhere. `now_ms`
+    /// is monotonic, here and below.
+    pub fn count_message(&self, now_ms: u64) -> Result<(), (Reason, Reply)> {
+        let too_many =
+            |reason| Err((reason, Reply::new(451, Enhanced::new(4, 7, 1), "too many messages, try again in a minute")));
+        if !self.rate.take(now_ms, self.connector.limits.message_rate_per_minute) {
+            return too_many("message_rate");
+        }
+        match &self.allowance {
+            Some(allowance) if !allowance.message(now_ms) => too_many("user_message_rate"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts a recipient. False if it is one too many of its user.
+    pub fn count_recipient(&self, now_ms: u64) -> bool {
+        self.allowance.as_ref().is_none_or(|allowance| allowance.recipient(now_ms))
     }
 
     /// The session is under TLS from now on, and nobody has authenticated (RFC 3207 4.2).
@@ -177,6 +197,7 @@ impl Visitor {
         self.grants = self.connector.grants(&self.principal);
         self.protocol.auth = false;
         self.rate = self.pass.source_rate();
+        self.allowance = None;
     }
 
     /// A trusted peer speaks for somebody else from now on, whose connector is chosen anew. On an error the session must end.
@@ -200,7 +221,7 @@ impl Visitor {
         next.helo = value(told.helo).map_or(std::mem::take(&mut self.helo), Option::unwrap_or_default);
         let user = value(told.login).flatten().and_then(|name| next.org.user(&name).cloned());
         if let Some(user) = user {
-            next.log_on(user);
+            next.log_on(user, now_ms);
         }
         *self = next;
         Ok(())

@@ -83,6 +83,7 @@ impl Stage {
         let spool = open(&world, &dir.path().join("spool"), &seen, &org, &bell);
         let resolver = Resolver::new(&DnsSettings { servers: Vec::new(), timeout: Duration::from_secs(1) }).unwrap();
         let parts = Parts {
+            shaping: transport::deliver::Shaping::new(world.clock.clone()),
             world,
             spool: spool.clone(),
             org,
@@ -90,7 +91,6 @@ impl Stage {
             resolver,
             store: seen.clone(),
             own_names: vec!["relay.test".into()],
-            shaping: Default::default(),
             connections_max: 100,
         };
         let deliverer = Deliverer::start(&bell, parts).unwrap();

@@ -1,5 +1,6 @@
 //! The sections of `org.toml`; the rows of each are in a file of their own.
 
+mod destination;
 mod directory;
 mod domain;
 mod receive;
@@ -48,6 +49,7 @@ pub static ORG: &[Section] = &[
                space, and none stands in for one whose next hop is down.",
         settings: send::ROWS,
     },
+    Section { name: "destination", repeated: true, what: destination::WHAT, settings: destination::ROWS },
     Section {
         name: "site",
         repeated: true,
