@@ -187,6 +187,13 @@ struct Tenure {
 }
 
 impl Tenure {
+    /// What the spool is opened with.
+    fn settings(self, loaded: &Loaded) -> spool::Settings {
+        let mut settings = spool_settings(loaded);
+        (settings.journal.epoch, settings.taken) = (self.epoch, self.taken);
+        settings
+    }
+
     /// With copies each start has an epoch of its own: after a power cut, positions that a copy has already may be used again.
     fn of(world: &World, spool: &Path, has_copies: bool, note: Option<TakeNote>) -> Result<Tenure, StartError> {
         let found = journal::identity(world, spool);
@@ -271,23 +278,9 @@ fn assemble(
     let categorizer = Arc::new(Categorizer::new(org.clone()));
     let (bell, alarm, health) = (Arc::new(Bell::new()), Arc::new(Alarm::default()), Arc::new(Health::default()));
     let wake = NodeWake::new(bell.clone(), alarm.clone());
-    let mut settings = spool_settings(loaded);
-    (settings.journal.epoch, settings.taken) = (tenure.epoch, tenure.taken);
-    let spool = open_spool(&world, &data, settings, trace.clone(), categorizer.clone(), wake)?;
-    let kit = Kit {
-        world: world.clone(),
-        trace: trace.clone(),
-        org: org.clone(),
-        categorizer: categorizer.clone(),
-        links: certificates.links.clone(),
-        resolver: resolver(loaded)?,
-        store: Arc::new(maildirs(&world, &data, loaded, org.clone())),
-        own_names: own_names(loaded),
-        shaping: Shaping::new(world.clock.clone()),
-        connections_max: loaded.node.limits.outbound_connections_max as usize,
-    };
-    let deliverer = Deliverer::start(&bell, kit.parts(&spool));
-    let deliverer = deliverer.map_err(|error| StartError::Io("TLS", io::Error::other(error)))?;
+    let spool = open_spool(&world, &data, tenure.settings(loaded), trace.clone(), categorizer.clone(), wake)?;
+    let kit = kit(&world, &data, loaded, (org.clone(), categorizer.clone()), &trace, &certificates)?;
+    let deliverer = Deliverer::start(&bell, kit.parts(&spool)).map_err(no_tls)?;
     let limits = &loaded.node.limits;
     let users = UserBounds {
         messages_per_minute: limits.user_message_rate_per_minute,
@@ -335,6 +328,33 @@ fn assemble(
         standing: Standing::default(),
         changes: Changes::new().0,
         alarm,
+    })
+}
+
+fn no_tls(error: rustls::Error) -> StartError {
+    StartError::Io("TLS", io::Error::other(error))
+}
+
+/// What spools are delivered with.
+fn kit(
+    world: &World,
+    data: &DataDir,
+    loaded: &Loaded,
+    (org, categorizer): (Arc<Swap<Org>>, Arc<Categorizer>),
+    trace: &Arc<Trace>,
+    certificates: &Certificates,
+) -> Result<Kit, StartError> {
+    Ok(Kit {
+        world: world.clone(),
+        trace: trace.clone(),
+        org: org.clone(),
+        categorizer,
+        links: certificates.links.clone(),
+        resolver: resolver(loaded)?,
+        store: Arc::new(maildirs(world, data, loaded, org)),
+        own_names: own_names(loaded),
+        shaping: Shaping::new(world.clock.clone()),
+        connections_max: loaded.node.limits.outbound_connections_max as usize,
     })
 }
 
