@@ -222,6 +222,10 @@ fn single_permissions_are_given_and_taken() {
         let connector = loaded.org.receive_connector(&format!("c{port}")).unwrap();
         assert_eq!(connector.grants(&Principal::Peer).words().join(" "), *peers, "{document}");
         assert_eq!(connector.grants(&bob).words().join(" "), *bobs, "{document}");
+        // A server that has shown its certificate has everything where servers may send, and nothing elsewhere.
+        let server = connector.grants(&Principal::Server("mx2.ours.example".into()));
+        let all = Grants::WORDS.iter().fold(Grants::NONE, |sum, (_, one)| sum | *one);
+        assert_eq!(server, if document.contains("servers") { all } else { Grants::NONE }, "{document}");
     }
 }
 

@@ -12,6 +12,7 @@ use crate::topology::{SiteNo, Topology};
 pub fn warn(document: &Document<'_>, read: &Read, org: &Org) {
     servers(document, read, org);
     named_servers(document, read, org);
+    shared_names(document, read, org);
     if org.topology().has_sites {
         sites(document, read, org.topology());
         ties(document, read, org.topology());
@@ -53,6 +54,36 @@ fn named_servers(document: &Document<'_>, read: &Read, org: &Org) {
             let hint = did_you_mean(name, read.map.servers.iter().map(|server| &*server.value.name))
                 .unwrap_or_else(|| "; add it, with its address".into());
             document.warning(at, format!("{name} is no [[server]], so the others cannot hand it mail{hint}"));
+        }
+    }
+}
+
+/// A name that several servers share behind a balancer, and one beside them that lacks it.
+fn shared_names(document: &Document<'_>, read: &Read, org: &Org) {
+    let map = org.topology();
+    let of_all = || read.receive.iter().map(|placed| &placed.connector).filter(|at| at.value.enabled);
+    let is_shared = |name: &str| name != org.server() && !map.servers.iter().any(|server| *server.name == *name);
+    let mut told: Vec<&str> = Vec::new();
+    for At { value: connector, at } in of_all() {
+        let name = &*connector.hostname;
+        if connector.servers.is_none() || !is_shared(name) || told.contains(&name) {
+            continue;
+        }
+        told.push(name);
+        let alike = || of_all().filter(|other| other.value.hostname.eq_ignore_ascii_case(name));
+        let has = |server: &str| alike().any(|other| other.value.is_for(server));
+        let stands_beside = |server: &str| {
+            let site = map.site_of(server);
+            site.is_some() && map.servers.iter().any(|other| has(&other.name) && map.site_of(&other.name) == site)
+        };
+        let lacks = map.servers.iter().find(|server| !has(&server.name) && stands_beside(&server.name));
+        if let Some(server) = lacks {
+            let text = format!(
+                "{} has no receive connector for the shared name {name}, other servers of its site have one: a balancer that sends it \
+                 mail for {name} finds another name there; add {} to servers, or a connector for it",
+                server.name, server.name
+            );
+            document.warning(*at, text);
         }
     }
 }
