@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use crate::free_port;
+use crate::eventually;
 use crate::process::Node;
 use crate::two::pki;
 use crate::wire::Wire;
@@ -36,12 +38,13 @@ impl Organization {
             let document = format!(
                 "name = \"{name}\"\n[peers]\nlisten = \"127.0.0.1:{}\"\ncertificate = \"../pki/nodes/{name}/certificate.pem\"\n\
                  key = \"../pki/nodes/{name}/key.pem\"\nca = \"../pki/nodes/{name}/ca.pem\"\n[limits]\nconnection_rate_per_minute = 0\n",
-                free_port()
+                quiet_port()
             );
             fs::write(dir.join("posthouse.toml"), document).unwrap();
-            let node = Node::at(&dir, &["--config", "posthouse.toml", "--org", "../org.toml"]);
+            let mut node = Node::at(&dir, &["--config", "posthouse.toml", "--org", "../org.toml"]);
+            (node.smtp, node.submission, node.http) = (quiet_port(), quiet_port(), quiet_port());
             nodes.insert(name.to_string(), node);
-            links.insert(name.to_string(), free_port());
+            links.insert(name.to_string(), quiet_port());
         }
         let owned = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
         let sites = sites.iter().map(|(site, names)| (site.to_string(), owned(names))).collect();
@@ -54,6 +57,26 @@ impl Organization {
     pub fn misplace(&mut self, server: &str, port: u16) {
         self.elsewhere.insert(server.into(), port);
         self.write();
+    }
+
+    /// The document says this too.
+    pub fn also(&mut self, text: &str) {
+        self.rest.push_str(text);
+        self.write();
+    }
+
+    /// Gives a node a certificate of another authority, which it believes beside the one of the organization. Before its start.
+    pub fn make_foreign(&self, name: &str) {
+        let other = self.keep.path().join("other");
+        fs::create_dir(&other).unwrap();
+        pki(&other, &["init", "--organization", "Another Ltd"]);
+        pki(&other, &["issue", name]);
+        let (theirs, ours) = (other.join("pki/nodes").join(name), self.certificate(name));
+        let both = [fs::read(theirs.join("ca.pem")).unwrap(), fs::read(ours.join("ca.pem")).unwrap()].concat();
+        fs::write(ours.join("ca.pem"), both).unwrap();
+        for file in ["certificate.pem", "key.pem"] {
+            fs::copy(theirs.join(file), ours.join(file)).unwrap();
+        }
     }
 
     /// A server that the document does not name yet, added to a site and not started. Whoever runs does not know of it before a reload.
@@ -100,6 +123,10 @@ impl Organization {
     pub fn start(&mut self, names: &[&str]) {
         for name in names {
             self.nodes.get_mut(*name).unwrap().start();
+            let link = ("127.0.0.1", self.links[*name]);
+            eventually("its connector for servers listens", Duration::from_secs(60), || {
+                TcpStream::connect(link).is_ok()
+            });
         }
     }
 
@@ -134,10 +161,26 @@ impl Organization {
     }
 }
 
+/// A free port that no outgoing connection ever gets: a node that is down for a while finds its ports free again.
+fn quiet_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let step = std::process::id() * 41 + NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = 20_000 + (step % 12_000) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
 /// Hands one message to a node, with a subject; panics if it is not taken.
 pub fn submit(node: &Node, to: &str, subject: &str) {
-    let mut wire = Wire::connect(node.smtp);
-    submit_over(&mut wire, true, to, subject);
+    submit_to(node.smtp, to, subject);
+}
+
+/// The same to a port.
+pub fn submit_to(port: u16, to: &str, subject: &str) {
+    submit_over(&mut Wire::connect(port), true, to, subject);
 }
 
 /// Hands many messages over, on one connection.

@@ -153,6 +153,14 @@ impl Sites {
         }
     }
 
+    /// Messages that a server has taken from others of the organization since its start.
+    pub fn taken(&self, number: usize) -> usize {
+        let (_, page) = self.nodes[&number].get("/metrics").unwrap();
+        let of_servers =
+            |line: &&str| line.starts_with("posthouse_accepted_messages_total") && line.contains("\"servers\"");
+        page.lines().find(of_servers).and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0)
+    }
+
     /// The queues of a server that hold mail, as `queue list` shows them.
     pub fn queues(&self, number: usize) -> Vec<Value> {
         let (code, said) = self.nodes[&number].verb(&["queue", "list", "--json"]);

@@ -2,10 +2,10 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used)] // a test of real processes
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tests::eventually;
-use tests::organization::{Organization, submit, submit_many};
+use tests::organization::{Organization, submit, submit_many, submit_to};
 use tests::wire::Wire;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -21,7 +21,9 @@ fn kept(organization: &Organization, node: &str, address: &str) -> usize {
 /// Rows 2, 33 and 79: the hubs of the target site share the mail; one that is gone costs an attempt and no retry; a new one counts at once.
 #[test]
 fn hubs_of_the_target_site_share_and_stand_in_for_each_other() {
-    let mut organization = Organization::new(&[("a", &["a1.test"]), ("b", &["b1.test", "b2.test"])], REST);
+    let names: &[&str] = &["b1.test", "b2.test", "b3.test"];
+    let mut organization = Organization::new(&[("a", &["a1.test"]), ("b", names)], REST);
+    organization.forget("b3.test");
     organization.start(&["a1.test", "b1.test", "b2.test"]);
     submit(organization.node("a1.test"), "first@b.test", "first");
     let arrived = || {
@@ -51,6 +53,22 @@ fn hubs_of_the_target_site_share_and_stand_in_for_each_other() {
     let deferred = organization.traced("a1.test", "DEFER");
     assert!(deferred.iter().all(|line| line.contains("many@b.test") || line.contains("one@b.test")), "{deferred:?}");
     assert!(deferred.iter().all(|line| !line.contains("takes mail")), "the queue was never in Retry: {deferred:?}");
+
+    // One more hub, which does not deliver the domain itself: it hands on within its site.
+    organization.add("b", "b3.test");
+    organization.start(&["b3.test"]);
+    assert_eq!(organization.node("a1.test").verb(&["reload"]).0, 0);
+    assert_eq!(organization.node("b2.test").verb(&["reload"]).0, 0);
+    submit_many(organization.node("a1.test"), "new@b.test", "new", 160);
+    eventually("all arrive", SOON, || kept(&organization, "b2.test", "new@b.test") == 160);
+    eventually("the new hub takes its share", SOON, || {
+        let sent = organization.traced("b3.test", "\tSEND\t");
+        sent.iter().filter(|line| line.contains("new@b.test") && line.contains("b2.test[127.0.0.1]")).count() >= 20
+    });
+
+    assert_eq!(organization.node("b3.test").verb(&["node", "drain"]).0, 0);
+    submit_many(organization.node("a1.test"), "drained@b.test", "drained", 60);
+    eventually("a hub that drains is passed over", SOON, || kept(&organization, "b2.test", "drained@b.test") == 60);
 }
 
 /// Behaviours 3.4: a site that is gone as a whole; its mail waits as near to it as somebody takes it.
@@ -79,12 +97,41 @@ fn mail_for_a_site_that_is_gone_waits_at_the_point_of_failure() {
     eventually("it waits at its source", SOON, || shown().contains("it waits in site a"));
     assert!(shown().contains("m1.test"), "{}", shown());
 
-    organization.start(&["b2.test", "m1.test"]);
+    // What has been in the middle site does not go back there.
+    organization.start(&["m1.test"]);
+    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let mut known = organization.link("a1.test");
+    known.start_tls_as(&organization.certificate("b1.test"));
+    known.reply();
+    for (command, heard) in [
+        ("EHLO b1.test", "250"),
+        (&*format!("MAIL FROM:<a@x.test> XPOSTHOUSE=1,{now_ms},3,i,m"), "250"),
+        ("RCPT TO:<been@b.test>", "250"),
+        ("DATA", "354"),
+        ("Subject: been\r\n\r\nhello\r\n.", "250"),
+    ] {
+        let said = known.command(command);
+        assert!(said.starts_with(heard), "{command}: {said}");
+    }
+    assert_eq!(organization.node("a1.test").verb(&["queue", "retry", "site:b"]).0, 0);
+    eventually("the others go to the middle", SOON, || {
+        let queue = organization.queue("m1.test", "site:b");
+        queue.is_some_and(|queue| queue["messages"] == 2)
+    });
+    eventually("it waits where it is", SOON, || {
+        let deferred = organization.traced("a1.test", "DEFER");
+        deferred
+            .iter()
+            .any(|line| line.contains("been@b.test") && line.contains("has been in site m and does not go back"))
+    });
+
+    organization.start(&["b2.test"]);
     eventually("both arrive", SOON, || {
         kept(&organization, "b2.test", "waits@b.test") == 1 && kept(&organization, "b2.test", "far@b.test") == 1
     });
     let text = String::from_utf8_lossy(&organization.node("b2.test").mailbox("waits@b.test")[0]).into_owned();
     assert!(text.contains("by m1.test"), "{text}");
+    assert_eq!(organization.traced("m1.test", "been@b.test"), Vec::<String>::new());
 }
 
 /// Who asked for a notice gets it from the server that delivers, and from no other one on the way.
@@ -161,15 +208,26 @@ fn servers_do_not_meet_through_a_balancer() {
     let (right, wrong) = (organization.links["b1.test"], organization.links["b2.test"]);
     assert_ne!(right, wrong);
     organization.misplace("b1.test", wrong);
+    let clients = organization.node("b2.test").smtp;
+    organization.also(&format!(
+        "[[send_connector]]\nname = \"vip\"\ndomains = [\"c.test\"]\nservers = [\"a1.test\"]\nsmart_hosts = [\"127.0.0.1:{clients}\"]\n\
+         [[receive_connector]]\nname = \"relay\"\nlisten = [\"127.0.0.1:{}\"]\nservers = [\"a1.test\"]\npermissions = [\"relay\"]\n",
+        organization.node("a1.test").submission
+    ));
     organization.start(&["a1.test", "b2.test"]);
     submit_many(organization.node("a1.test"), "x@b.test", "x", 1);
     eventually("it arrives by the right address", SOON, || kept(&organization, "b2.test", "x@b.test") == 1);
-    // Each message over a connection of its own, so that the wrong one is met.
-    eventually("the wrong address is met", SOON, || {
-        submit(organization.node("a1.test"), "y@b.test", "y");
-        std::thread::sleep(Duration::from_millis(500));
-        organization.node("b2.test").verb(&["reload"]);
-        organization.node("a1.test").log().contains("a balancer stands between servers")
+    // Several connections, so that the wrong one is met.
+    submit_many(organization.node("a1.test"), "y@b.test", "y", 60);
+    eventually("all arrive by the right address", SOON, || kept(&organization, "b2.test", "y@b.test") == 60);
+    assert!(organization.node("a1.test").log().contains("a balancer stands between servers"));
+
+    // Our own way out leads to a name that clients use.
+    let relay = organization.node("a1.test").submission;
+    submit_to(relay, "z@c.test", "z");
+    eventually("it is refused there, and the queue says why", SOON, || {
+        let queue = organization.queue("a1.test", "smart-hosts:vip").map(|queue| queue.to_string());
+        queue.is_some_and(|queue| queue.contains("servers of the organization do not come through a balancer"))
     });
 
     let mut wire = Wire::connect(organization.node("b2.test").smtp);
@@ -183,6 +241,22 @@ fn servers_do_not_meet_through_a_balancer() {
         organization.traced("b2.test", "REFUSE").iter().any(|line| line.contains("server_through_balancer"))
     });
     assert!(organization.node("b2.test").log().contains("came through a balancer"));
+}
+
+/// A server whose certificate the others do not believe: both ends say so, and its mail waits.
+#[test]
+fn a_certificate_of_another_authority_opens_nothing() {
+    let mut organization = Organization::new(&[("a", &["a1.test"]), ("b", &["b1.test"])], REST_ONE);
+    organization.make_foreign("a1.test");
+    organization.start(&["a1.test", "b1.test"]);
+    submit(organization.node("a1.test"), "x@b.test", "x");
+    let shown = || organization.queue("a1.test", "site:b").map(|queue| queue.to_string()).unwrap_or_default();
+    eventually("the sender says what is wrong", SOON, || shown().contains("it does not take our certificate"));
+    eventually("the receiver too", SOON, || {
+        let refused = organization.traced("b1.test", "REFUSE");
+        refused.iter().any(|line| line.contains("link_certificate claims=a1.test its certificate (of Another Ltd)"))
+    });
+    assert_eq!(kept(&organization, "b1.test", "x@b.test"), 0);
 }
 
 /// A certificate that was renewed on disk is shown on the next link, without a restart.

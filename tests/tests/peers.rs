@@ -361,7 +361,7 @@ fn postfix_is_the_foreign_system_behind_a_send_connector() {
         "postmaster = \"postmaster@ours.test\"\n[[accepted_domain]]\nname = \"ours.test\"\ndeliver = \"maildir\"\nrecipients = [\"alice\"]\n\
          [[receive_connector]]\nname = \"in\"\nlisten = [\"127.0.0.1:{}\"]\npermissions = [\"anonymous\", \"relay\"]\n\
          [[send_connector]]\nname = \"partner\"\ndomains = [\"away.test\"]\nsmart_hosts = [\"127.0.0.1:{}\"]\n\
-         [retry]\nmessage_retry_interval = \"1s\"\nglitch_interval = \"1s\"\n",
+         messages_per_connection = 5\n[retry]\nmessage_retry_interval = \"1s\"\nglitch_interval = \"1s\"\n",
         node.smtp, postfix.port
     );
     fs::write(node.dir.join("org.toml"), org).unwrap();

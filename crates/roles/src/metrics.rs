@@ -18,6 +18,7 @@ pub fn page(node: &Node) -> String {
     health(&mut page, node);
     node.pressure.metrics(&mut page);
     mail(&mut page, node);
+    directories(&mut page, &node.directories.shown());
     let views: Vec<QueueView> = node.spools().queues().into_iter().map(|(view, _)| view).collect();
     queues(&mut page, &views);
     destinations(&mut page, node);
@@ -44,6 +45,19 @@ fn health(page: &mut Exposition, node: &Node) {
     if let Ok(free) = node.world.disk.free_bytes(node.data.root()) {
         page.one("posthouse_disk_free_bytes", Kind::Gauge, "Free space of the data directory's file system.", free);
     }
+}
+
+/// Names of directories are the document's: mail cannot grow them.
+fn directories(page: &mut Exposition, all: &[view::Directory]) {
+    if all.is_empty() {
+        return;
+    }
+    let mut family =
+        page.family("posthouse_directory_recipients", Kind::Gauge, "Recipients whom an LDAP directory told.");
+    all.iter().for_each(|one| family.sample(&[("directory", &one.name)], one.recipients));
+    let what = "1 for the state that an LDAP directory is in: ok, down, held, never-read.";
+    let mut family = page.family("posthouse_directory_state", Kind::Gauge, what);
+    all.iter().for_each(|one| family.sample(&[("directory", &one.name), ("state", &one.state)], 1));
 }
 
 fn mail(page: &mut Exposition, node: &Node) {

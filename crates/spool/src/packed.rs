@@ -27,6 +27,7 @@ pub fn pack(envelope: &Envelope, out: &mut Vec<u8>) {
         text(out, envid);
     }
     out.extend_from_slice(&(envelope.recipients.len() as u16).to_le_bytes());
+    let mut before = None;
     for recipient in &envelope.recipients {
         text(out, recipient.address.as_str());
         let notify = match recipient.notify {
@@ -37,9 +38,15 @@ pub fn pack(envelope: &Envelope, out: &mut Vec<u8>) {
                 ON | bit(success, SUCCESS) | bit(failure, FAILURE) | bit(delay, DELAY)
             }
         };
-        out.push(notify | if recipient.orcpt.is_some() { ORCPT } else { 0 });
-        if let Some(orcpt) = &recipient.orcpt {
-            text(out, orcpt);
+        // Members of a group all have the group's: it is written once.
+        match recipient.orcpt.as_deref() {
+            None => out.push(notify),
+            same if same == before => out.push(notify | SAME),
+            Some(orcpt) => {
+                out.push(notify | ORCPT);
+                text(out, orcpt);
+                before = Some(orcpt);
+            }
         }
     }
 }
@@ -112,6 +119,8 @@ struct Head<'a> {
 struct Parts<'a> {
     rest: &'a [u8],
     left: u16,
+    /// The ORCPT that was read last.
+    orcpt: Option<&'a str>,
 }
 
 struct Part<'a> {
@@ -126,7 +135,12 @@ impl<'a> Head<'a> {
         let sender = take_text(&mut rest)?;
         let envid = if flags & ENVID != 0 { Some(take_text(&mut rest)?) } else { None };
         let (count, rest) = rest.split_first_chunk().ok_or(Malformed)?;
-        Ok(Head { flags: *flags, sender, envid, recipients: Parts { rest, left: u16::from_le_bytes(*count) } })
+        Ok(Head {
+            flags: *flags,
+            sender,
+            envid,
+            recipients: Parts { rest, left: u16::from_le_bytes(*count), orcpt: None },
+        })
     }
 }
 
@@ -144,7 +158,10 @@ impl<'a> Parts<'a> {
         let address = take_text(&mut self.rest)?;
         let (notify, rest) = self.rest.split_first().ok_or(Malformed)?;
         self.rest = rest;
-        let orcpt = if notify & ORCPT != 0 { Some(take_text(&mut self.rest)?) } else { None };
+        if notify & ORCPT != 0 {
+            self.orcpt = Some(take_text(&mut self.rest)?);
+        }
+        let orcpt = if notify & (ORCPT | SAME) != 0 { self.orcpt } else { None };
         Ok(Part { address, notify: *notify, orcpt })
     }
 }
@@ -198,6 +215,8 @@ const ON: u8 = 2;
 const SUCCESS: u8 = 4;
 const FAILURE: u8 = 8;
 const DELAY: u8 = 16;
+/// ORCPT is that of the last recipient that had one.
+const SAME: u8 = 64;
 const ORCPT: u8 = 128;
 
 #[cfg(test)]
@@ -220,6 +239,8 @@ mod tests {
                 Recipient::new(mailbox("b@example.net")),
                 Recipient { address: mailbox("grün@example.net"), notify: on, orcpt: Some("rfc822;b@x".into()) },
                 Recipient { address: mailbox("c@example.net"), notify: Notify::Never, orcpt: None },
+                Recipient { address: mailbox("d@example.net"), notify: on, orcpt: Some("rfc822;b@x".into()) },
+                Recipient { address: mailbox("e@example.net"), notify: on, orcpt: Some("rfc822;c@x".into()) },
             ],
         }
     }
@@ -244,6 +265,21 @@ mod tests {
                 envelope.recipients.iter().map(|r| r.address.as_str()).collect::<Vec<_>>()
             );
         }
+    }
+
+    #[test]
+    fn members_of_a_group_share_what_the_sender_wrote() {
+        let orcpt: Option<Box<str>> = Some("rfc822;everybody@example.org".into());
+        let member = |n: usize| Recipient {
+            address: mailbox(&format!("member{n:05}@example.org")),
+            notify: Notify::Default,
+            orcpt: orcpt.clone(),
+        };
+        let envelope = Envelope { recipients: (0..20_000).map(member).collect(), ..full() };
+        let mut packed = Vec::new();
+        pack(&envelope, &mut packed);
+        assert!(packed.len() < 640 << 10, "{} bytes", packed.len());
+        assert_eq!(unpack(&packed), Ok(envelope));
     }
 
     #[test]

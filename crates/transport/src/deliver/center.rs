@@ -9,6 +9,7 @@ use super::metrics::Metrics;
 use super::penalties::Penalties;
 use super::shaping::Shaping;
 use super::slots::Slots;
+use super::turns::Turns;
 use super::{remote, store};
 use crate::tls_client::TlsClient;
 use spool::{HopId, Spool};
@@ -34,6 +35,8 @@ pub(super) struct Center {
     pub slots: Slots,
     /// Which smart host comes first next time.
     pub rotation: AtomicUsize,
+    /// Which server of the organization comes first next time.
+    pub turns: Turns,
     runtime: Handle,
     hops: Mutex<HashMap<HopId, Arc<Hop>>>,
     stopping: watch::Sender<bool>,
@@ -52,6 +55,7 @@ impl Center {
             metrics: Metrics::new(),
             slots: Slots::new(parts.connections_max.max(1)),
             rotation: AtomicUsize::new(0),
+            turns: Turns::default(),
             runtime: Handle::current(),
             hops: Mutex::new(HashMap::new()),
             stopping: watch::Sender::new(false),

@@ -60,6 +60,8 @@ pub(super) type Greeted = (Line, Client<Parcel>);
 pub(super) enum Trouble {
     /// Only TLS failed: in clear it might do.
     Tls(String),
+    /// The connection broke before the first message. TLS 1.3 tells only then that our certificate was refused.
+    Broken(io::Error, Reply),
     Reply(Reply),
 }
 
@@ -111,7 +113,7 @@ pub(super) async fn open(
 ) -> Result<Opened, NotOpened> {
     match &plan.to {
         To::Unix(path) => open_unix(center, plan, path).await,
-        To::Servers(ladder) => servers::open(center, plan, ladder, attempt).await,
+        To::Servers(candidates) => servers::open(center, plan, candidates, attempt).await,
         To::Hosts(_) | To::Exchangers { .. } => open_first(center, plan, hosts).await,
     }
 }
@@ -192,7 +194,7 @@ async fn open_address(center: &Center, plan: &Plan, name: &str, address: SocketA
                 center.penalties.add(address, center.world.clock.mono_ms());
                 let reply = match trouble {
                     Trouble::Tls(why) => Reply::of(451, Enhanced::new(4, 7, 5), why),
-                    Trouble::Reply(reply) => reply,
+                    Trouble::Reply(reply) | Trouble::Broken(_, reply) => reply,
                 };
                 tracing::debug!(peer = peer.label, %reply, "no session");
                 return Err((peer, reply));
@@ -212,7 +214,7 @@ async fn open_unix(center: &Center, plan: &Plan, path: &Path) -> Result<Opened, 
     match greet(center, plan, StartTls::Never, &name, line).await {
         Ok((line, client)) => Ok(Opened { line, client, peer: Arc::new(peer) }),
         Err(Trouble::Tls(why)) => Err(NotOpened::Later(peer, later(&why))),
-        Err(Trouble::Reply(reply)) => Err(NotOpened::Later(peer, reply)),
+        Err(Trouble::Reply(reply) | Trouble::Broken(_, reply)) => Err(NotOpened::Later(peer, reply)),
     }
 }
 
@@ -267,10 +269,17 @@ pub(super) async fn greet(
                     Moment::Read(count) => client.receive(line.input(count)),
                     Moment::Room | Moment::Rung => {}
                     Moment::TimedOut => return Err(lost(Loss::TimedOut, Some(stage))),
-                    Moment::Lost(loss) => return Err(lost(loss, Some(stage))),
+                    Moment::Lost(loss) => return Err(broken(line.broken.take(), lost(loss, Some(stage)))),
                 }
             }
         }
+    }
+}
+
+fn broken(why: Option<io::Error>, trouble: Trouble) -> Trouble {
+    match (why, trouble) {
+        (Some(error), Trouble::Reply(reply)) => Trouble::Broken(error, reply),
+        (_, trouble) => trouble,
     }
 }
 

@@ -8,7 +8,7 @@ use super::shaping::Call;
 use mail::Reply;
 use spool::{Attempt, HopId, HopKey, Outcome, QueueState, Work};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -19,8 +19,6 @@ pub(super) struct Hop {
     pub center: Arc<Center>,
     /// It stands in line for its destination: no more tasks until it is called.
     in_line: AtomicBool,
-    /// Which server of a set comes first for the next connection.
-    turn: AtomicUsize,
     state: Mutex<State>,
 }
 
@@ -70,8 +68,6 @@ impl Hop {
         Hop {
             id,
             key,
-            // A hop is forgotten when it is idle: a cursor that began at 0 each time would favour the first server.
-            turn: AtomicUsize::new(center.world.chance.u64() as usize),
             center,
             in_line: AtomicBool::new(false),
             state: Mutex::new(State {
@@ -101,9 +97,9 @@ impl Hop {
         self.spread(&mut state);
     }
 
-    /// The number of the next connection, for rotation. The first one is any.
+    /// The number of the next connection, for rotation.
     pub fn next_turn(&self) -> usize {
-        self.turn.fetch_add(1, Ordering::Relaxed)
+        self.center.turns.next(self.id, &*self.center.world.chance)
     }
 
     /// The plan says how many connections there may be.

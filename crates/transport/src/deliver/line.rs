@@ -21,6 +21,8 @@ use world::Clock;
 pub(super) struct Line {
     wire: Wire,
     pub outbox: Outbox,
+    /// Why nothing could be read any more, once that is so.
+    pub broken: Option<io::Error>,
     input: Box<[u8; INPUT_BYTES]>,
     clock: Arc<dyn Clock>,
     /// When bytes last moved, on the monotonic clock.
@@ -50,6 +52,7 @@ impl Line {
         Line {
             wire,
             outbox: Outbox::default(),
+            broken: None,
             input: Box::new([0; INPUT_BYTES]),
             clock,
             moved_ms: now_ms,
@@ -119,7 +122,10 @@ impl Line {
                 self.moved_ms = self.clock.mono_ms();
                 Poll::Ready(Moment::Read(count))
             }
-            Poll::Ready(_) => Poll::Ready(Moment::Lost(Loss::Closed)),
+            Poll::Ready(read) => {
+                self.broken = read.err();
+                Poll::Ready(Moment::Lost(Loss::Closed))
+            }
             Poll::Pending => Poll::Pending,
         }
     }

@@ -12,9 +12,9 @@ use spool::{Outcome, Work};
 /// What the server is told of the message's journey: our own site is a part of it now. Servers of one site that hand a message on to each
 /// other are counted by that too; on its way to another site once is enough.
 pub(super) fn journey(plan: &Plan, peer: &Peer, work: &Work) -> Option<Journey> {
-    let (To::Servers(ladder), Some(site)) = (&plan.to, &peer.site) else { return None };
+    let (To::Servers(candidates), Some(site)) = (&plan.to, &peer.site) else { return None };
     let mut journey = work.journey().clone();
-    let own = &ladder.own_site;
+    let own = &candidates.own_site;
     if site == own || journey.sites.last().is_none_or(|last| **last != **own) {
         journey.sites.push((&**own).into());
     }
@@ -24,8 +24,8 @@ pub(super) fn journey(plan: &Plan, peer: &Peer, work: &Work) -> Option<Journey> 
 /// The message has been in the site of this server. That can only be a site on the way back, where the target takes no mail: routes never
 /// lead to a site that it has been in.
 pub(super) fn has_left(plan: &Plan, peer: &Peer, work: &Work) -> bool {
-    let (To::Servers(ladder), Some(site)) = (&plan.to, &peer.site) else { return false };
-    **site != *ladder.target() && work.journey().has_been_in(site)
+    let (To::Servers(candidates), Some(site)) = (&plan.to, &peer.site) else { return false };
+    **site != *candidates.target() && work.journey().has_been_in(site)
 }
 
 /// It waits here then.
@@ -59,4 +59,24 @@ pub(super) fn unwilling(peer: &Peer, done: &Done<Parcel>) -> Option<Reply> {
 /// RFC 3463: X.3.X is the state of the mail system, and 4.4.0 is what we say where copies are missing.
 fn is_of_server(reply: &Reply) -> bool {
     reply.enhanced.is_some_and(|code| code.subject == 3 || (code.subject, code.detail) == (4, 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_says_of_itself_is_not_about_the_message() {
+        for (reply, of_server) in [
+            (Reply::new(452, Enhanced::new(4, 3, 1), "no room"), true),
+            (Reply::new(451, Enhanced::new(4, 3, 2), "not now"), true),
+            (Reply::new(451, Enhanced::new(4, 4, 0), "no copies"), true),
+            (Reply::new(451, Enhanced::new(4, 7, 1), "too many messages"), false),
+            (Reply::new(450, Enhanced::new(4, 2, 0), "mailbox busy"), false),
+            (Reply::new(451, Enhanced::new(4, 4, 4), "no route"), false),
+            (Reply::plain(451, "later"), false),
+        ] {
+            assert_eq!(is_of_server(&reply), of_server, "{reply}");
+        }
+    }
 }

@@ -6,11 +6,11 @@
 
 mod bell;
 mod border;
+mod candidates;
 mod center;
 mod connect;
 mod feed;
 mod hop;
-mod ladder;
 mod line;
 mod link;
 mod local;
@@ -25,6 +25,7 @@ mod session;
 mod shaping;
 mod slots;
 mod store;
+mod turns;
 mod wire;
 
 pub use bell::Bell;

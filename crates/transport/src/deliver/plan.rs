@@ -2,7 +2,7 @@
 //!
 //! Owns the reading of send connectors. Knows no sockets. A plan is made for each connection, so that a changed connector counts.
 
-use super::ladder::Ladder;
+use super::candidates::Candidates;
 use directory::{Destination, Host, HostPort, LmtpTarget, Org, SendConnector, SendTls, SendTo, Timeouts};
 use mail::firewall::Drops;
 use mail::{Enhanced, Reply};
@@ -42,7 +42,7 @@ pub(super) enum To {
     /// A socket on this machine.
     Unix(PathBuf),
     /// Servers of our own organization, which prove who they are.
-    Servers(Ladder),
+    Servers(Candidates),
 }
 
 impl Plan {
@@ -80,14 +80,14 @@ impl Plan {
                 Ok(Plan::by(found, to, Protocol::Smtp))
             }
             HopKey::Site { site } => {
-                let ladder =
-                    Ladder::to_site(org, site).ok_or_else(|| misrouted("no path leads to that site any more"))?;
-                Ok(Plan::between_servers(ladder, hostname))
+                let candidates =
+                    Candidates::to_site(org, site).ok_or_else(|| misrouted("no path leads to that site any more"))?;
+                Ok(Plan::between_servers(candidates, hostname))
             }
             HopKey::Servers { of } => {
-                let ladder = Ladder::to_sources(org, of)
+                let candidates = Candidates::to_sources(org, of)
                     .ok_or_else(|| misrouted("no other server of this site delivers it any more"))?;
-                Ok(Plan::between_servers(ladder, hostname))
+                Ok(Plan::between_servers(candidates, hostname))
             }
             HopKey::Maildir { .. } | HopKey::TooLarge { .. } | HopKey::Unreachable { .. } => {
                 Err(misrouted("no connection leads there"))
@@ -125,9 +125,9 @@ impl Plan {
     }
 
     /// For servers of our own organization: they are near, and there is always another one to ask.
-    fn between_servers(ladder: Ladder, hostname: &str) -> Plan {
+    fn between_servers(candidates: Candidates, hostname: &str) -> Plan {
         Plan {
-            to: To::Servers(ladder),
+            to: To::Servers(candidates),
             // It stays inside the organization.
             drops: Drops::default(),
             protocol: Protocol::Smtp,
@@ -156,7 +156,7 @@ impl Plan {
     /// gets its chance.
     pub fn barren_max(&self) -> u32 {
         match &self.to {
-            To::Servers(ladder) => BARREN_MAX.max(u32::try_from(ladder.len() + 1).unwrap_or(u32::MAX)),
+            To::Servers(candidates) => BARREN_MAX.max(u32::try_from(candidates.len() + 1).unwrap_or(u32::MAX)),
             To::Hosts(_) | To::Exchangers { .. } | To::Unix(_) => BARREN_MAX,
         }
     }

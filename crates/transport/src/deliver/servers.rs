@@ -1,20 +1,21 @@
-//! A session with a server of the organization: the ladder from its top, TLS with certificates of the organization at both ends, the
+//! A session with a server of the organization: the candidates in their order, TLS with certificates of the organization at both ends, the
 //! right name, the right extension.
 //!
 //! Always holds: nothing of a message is told to anybody who has not shown the certificate of the very server that was wanted; while one
-//! server of the ladder takes mail the hop has not failed.
+//! of the candidates takes mail the hop has not failed.
 
+use super::candidates::{Candidates, Server, Turn};
 use super::center::Center;
 use super::connect::{self, NotOpened, Opened, Peer, Trouble};
-use super::ladder::{Ladder, Server, Turn};
 use super::line::Line;
 use super::plan::Plan;
 use super::wire::Wire;
-use crate::links::{LinkCertificates, Seldom};
+use crate::links::{LinkCertificates, OtherEnd, Seldom};
 use directory::Host;
 use mail::{Enhanced, Reply};
 use rustls::pki_types::ServerName;
 use smtp::client::StartTls;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use tokio::net::TcpStream;
@@ -22,9 +23,14 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 /// Opens a session with the first server that will have one. `attempt` turns the rotation.
-pub(super) async fn open(center: &Center, plan: &Plan, ladder: &Ladder, attempt: usize) -> Result<Opened, NotOpened> {
+pub(super) async fn open(
+    center: &Center,
+    plan: &Plan,
+    candidates: &Candidates,
+    attempt: usize,
+) -> Result<Opened, NotOpened> {
     let now_ms = center.world.clock.mono_ms();
-    let order = ladder.order(attempt, |server| center.server_penalties.has(&server.name, now_ms));
+    let order = candidates.order(attempt, |server| center.server_penalties.has(&server.name, now_ms));
     let mut last: Option<(Peer, Reply)> = None;
     let mut asked: Vec<&str> = Vec::new();
     for turn in order.into_iter().take(SERVERS_TRIED_MAX) {
@@ -32,13 +38,13 @@ pub(super) async fn open(center: &Center, plan: &Plan, ladder: &Ladder, attempt:
         match open_server(center, plan, turn).await {
             Ok(mut opened) => {
                 center.server_penalties.forgive(&server.name);
-                if *turn.rung.site != *ladder.target() {
-                    note_back_off(&mut opened, ladder, turn);
+                if *turn.stop.site != *candidates.target() {
+                    note_back_off(&mut opened, candidates, turn);
                 }
                 return Ok(opened);
             }
             Err((peer, reply)) => {
-                tracing::debug!(server = &*server.name, site = &*turn.rung.site, %reply, "no session");
+                tracing::debug!(server = &*server.name, site = &*turn.stop.site, %reply, "no session");
                 center.metrics.servers_passed_over.increment(1);
                 center.server_penalties.add(server.name.clone(), center.world.clock.mono_ms());
                 asked.push(&server.name);
@@ -46,7 +52,7 @@ pub(super) async fn open(center: &Center, plan: &Plan, ladder: &Ladder, attempt:
             }
         }
     }
-    let (target, own) = (ladder.target(), &ladder.own_site);
+    let (target, own) = (candidates.target(), &candidates.own_site);
     let Some((peer, reply)) = last else {
         let text = format!("no server of site {target} is in the document: its mail waits in site {own}");
         return Err(NotOpened::Later(Peer::default(), Reply::of(451, Enhanced::new(4, 4, 4), text)));
@@ -64,9 +70,9 @@ fn list(names: &[&str]) -> String {
     if names.len() > NAMES_SHOWN_MAX { format!("{shown} and {} more", names.len() - NAMES_SHOWN_MAX) } else { shown }
 }
 
-fn note_back_off(opened: &mut Opened, ladder: &Ladder, turn: Turn<'_>) {
+fn note_back_off(opened: &mut Opened, candidates: &Candidates, turn: Turn<'_>) {
     if let Some(peer) = Arc::get_mut(&mut opened.peer) {
-        let (site, target) = (&turn.rung.site, ladder.target());
+        let (site, target) = (&turn.stop.site, candidates.target());
         peer.context.push_str(&format!(" back-off to site {site}: no server of {target} takes mail"));
     }
 }
@@ -90,10 +96,10 @@ async fn open_server(center: &Center, plan: &Plan, turn: Turn<'_>) -> Result<Ope
         match open_address(center, plan, turn.server, &mut peer).await {
             Ok((line, client)) => {
                 connect::note_tls(center, &line, &client, &mut peer);
-                peer.site = Some(Arc::clone(&turn.rung.site));
+                peer.site = Some(Arc::clone(&turn.stop.site));
                 return Ok(Opened { line, client, peer: Arc::new(peer) });
             }
-            Err(Trouble::Reply(reply)) => last = Some((peer, reply)),
+            Err(Trouble::Reply(reply) | Trouble::Broken(_, reply)) => last = Some((peer, reply)),
             Err(Trouble::Tls(why)) => last = Some((peer, Reply::of(451, Enhanced::new(4, 7, 5), why))),
         }
     }
@@ -114,15 +120,22 @@ async fn open_address(
     let address = peer.address.unwrap_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
     let stream = connect::connect(plan, address).await.map_err(|error| Trouble::Reply(connect::unreachable(&error)))?;
     let secured = connect::within(plan.timeouts.command_ms, async { Ok(handshake(&**links, stream).await) }).await;
-    let Secured { stream, found } = match secured {
+    let Secured { stream, other } = match secured {
         Ok(done) => done.map_err(Trouble::Tls)?,
         Err(_) => return Err(Trouble::Tls(format!("{} did not finish the TLS handshake in time", server.name))),
     };
+    let found = other.node();
     if found.as_deref() != Some(&*server.name) {
         return Err(Trouble::Tls(wrong_end(center, server, address, found.as_deref())));
     }
     let line = Line::new(Wire::Tls(Box::new(stream)), Arc::clone(&center.world.clock));
-    let (line, client) = connect::greet(center, plan, StartTls::Never, &server.name, line).await?;
+    let greeted = connect::greet(center, plan, StartTls::Never, &server.name, line).await;
+    let (line, client) = greeted.map_err(|trouble| match trouble {
+        Trouble::Broken(error, reply) if is_alert(&error) => {
+            Trouble::Tls(format!("{}; {}", other.sentence(&error), reply.text))
+        }
+        trouble => trouble,
+    })?;
     if !client.capabilities().journey {
         let text = "it does not offer XPOSTHOUSE: is its [[server]] address its connector with tls = \"organization\"?";
         return Err(Trouble::Reply(Reply::of(451, Enhanced::new(4, 7, 0), text)));
@@ -133,7 +146,12 @@ async fn open_address(
 /// A stream to whoever has that certificate.
 struct Secured {
     stream: TlsStream<TcpStream>,
-    found: Option<String>,
+    other: Arc<dyn OtherEnd>,
+}
+
+fn is_alert(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(inner, Some(rustls::Error::AlertReceived(_)))
 }
 
 async fn handshake(links: &dyn LinkCertificates, stream: TcpStream) -> Result<Secured, String> {
@@ -141,7 +159,7 @@ async fn handshake(links: &dyn LinkCertificates, stream: TcpStream) -> Result<Se
     // The name is looked at after the handshake; rustls wants one all the same.
     let nobody = ServerName::from(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST));
     match TlsConnector::from(side.config).connect(nobody, stream).await {
-        Ok(stream) => Ok(Secured { stream, found: side.other.node() }),
+        Ok(stream) => Ok(Secured { stream, other: side.other }),
         Err(error) => Err(side.other.sentence(&error)),
     }
 }

@@ -1,8 +1,7 @@
 //! One connection to a server: whole messages, one after the other, each within its time.
 
-use super::ber;
-use super::message::{self, Answer, Done, MESSAGE_BYTES_MAX};
 use crate::tls_client::{Proof, TlsClient};
+use directory::ldap::wire::{self, Answer, Done, MESSAGE_BYTES_MAX};
 use directory::ldap::{Directory, Server, Transit};
 use std::fmt;
 use std::time::Duration;
@@ -85,12 +84,12 @@ impl Link {
         loop {
             let nonsense = || Trouble("it sent something that is no LDAP".into());
             let waiting = &self.buffer[self.taken..];
-            match ber::length(waiting).map_err(|()| nonsense())? {
+            match wire::length(waiting).map_err(|_| nonsense())? {
                 Some(len) if len > MESSAGE_BYTES_MAX => {
                     return Err(Trouble(format!("it sent a message of {len} bytes, more than {MESSAGE_BYTES_MAX}")));
                 }
                 Some(len) if waiting.len() >= len => {
-                    let (id, answer) = message::answer(&waiting[..len]).ok_or_else(nonsense)?;
+                    let (id, answer) = wire::answer(&waiting[..len]).ok_or_else(nonsense)?;
                     self.taken += len;
                     match id == i64::from(self.last_id) {
                         true => return Ok(answer),
@@ -131,14 +130,14 @@ impl Link {
 /// Asks for TLS; nothing may come behind the answer before the handshake, or somebody put it there.
 async fn asked_for_tls(tcp: TcpStream) -> Result<TcpStream, Trouble> {
     let mut tcp = tcp;
-    let request = message::start_tls(1);
+    let request = wire::start_tls(1);
     let broken = |error| Trouble(format!("the connection broke: {error}"));
     tcp.write_all(&request).await.map_err(broken)?;
     let mut bytes = Vec::new();
     let refused =
         |text: &str| Trouble(format!("it refused STARTTLS: {text}; write ldaps://, or tls = \"off\" on a trusted way"));
     loop {
-        match ber::length(&bytes) {
+        match wire::length(&bytes) {
             Ok(Some(len)) if bytes.len() == len => break,
             Ok(expected) if bytes.len() < expected.unwrap_or(START_TLS_BYTES_MAX).min(START_TLS_BYTES_MAX) => {}
             _ => return Err(refused("its answer is no LDAP")),
@@ -147,7 +146,7 @@ async fn asked_for_tls(tcp: TcpStream) -> Result<TcpStream, Trouble> {
             return Err(refused("it closed the connection"));
         }
     }
-    match message::answer(&bytes) {
+    match wire::answer(&bytes) {
         Some((1, Answer::Done(done))) if done.code == 0 => Ok(tcp),
         Some((_, Answer::Done(done))) => Err(refused(&done.text)),
         _ => Err(refused("its answer is no LDAP")),
@@ -161,3 +160,58 @@ fn silent() -> Trouble {
 const READ_BYTES: usize = 64 << 10;
 /// Of the answer to STARTTLS.
 const START_TLS_BYTES_MAX: usize = 4 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ldap::{Bound, Session};
+    use tokio::net::TcpListener;
+
+    /// What becomes of a bind at a server that answers each request with the next of these.
+    async fn bind_at(answers: &[&[u8]], tls: &str) -> Result<Bound, Trouble> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = format!("ldap://{}", listener.local_addr().unwrap());
+        let answers: Vec<Vec<u8>> = answers.iter().map(|answer| answer.to_vec()).collect();
+        tokio::spawn(async move {
+            let mut stream = listener.accept().await.unwrap().0;
+            let mut request = [0; 1024];
+            for answer in answers {
+                let _ = stream.read(&mut request).await;
+                stream.write_all(&answer).await.unwrap();
+            }
+        });
+        let org = crate::receive::testing::org(&format!(
+            "[[receive_connector]]\nname = \"in\"\nlisten = [\"127.0.0.1:25\"]\n[[directory]]\nname = \"d\"\nbase = \"o=x\"\ntls = \"{tls}\"\nservers = [\"{server}\"]\n"
+        ));
+        let directory = &org.directories[0];
+        let mut session = Session::open(&TlsClient::new().unwrap(), directory, &directory.servers[0]).await?;
+        session.bind("cn=a", b"pw").await
+    }
+
+    #[tokio::test]
+    async fn a_server_that_misbehaves_is_a_trouble_and_no_more() {
+        const RIGHT: &[u8] = &[0x30, 12, 2, 1, 1, 0x61, 7, 10, 1, 0, 4, 0, 4, 0];
+        const WRONG: &[u8] = &[0x30, 12, 2, 1, 1, 0x61, 7, 10, 1, 49, 4, 0, 4, 0];
+        assert_eq!(bind_at(&[RIGHT], "off").await, Ok(Bound::Yes));
+        assert_eq!(bind_at(&[WRONG], "off").await, Ok(Bound::No));
+        let busy: &[u8] = &[0x30, 16, 2, 1, 1, 0x61, 11, 10, 1, 51, 4, 0, 4, 4, b'l', b'a', b't', b'e'];
+        // STARTTLS was answered well, and more stands behind it than the answer.
+        let injected: &[u8] = &[0x30, 12, 2, 1, 1, 0x78, 7, 10, 1, 0, 4, 0, 4, 0, 0x30, 0];
+        let refused: &[u8] = &[0x30, 14, 2, 1, 1, 0x78, 9, 10, 1, 2, 4, 0, 4, 2, b'n', b'o'];
+        for (answers, tls, expected) in [
+            (&[busy][..], "off", "code 51: late"),
+            (&[b"HTTP/1.0 400\r\n\r\n"], "off", "no LDAP"),
+            (&[&[0x30, 0x84, 0x7f, 0xff, 0xff, 0xff]], "off", "more than 33554432"),
+            (&[&[0x30, 0x80]], "off", "no LDAP"),
+            (&[&[0x30, 12, 2, 1, 0, 0x78, 7, 10, 1, 52, 4, 0, 4, 0]], "off", "hung up"),
+            (&[&RIGHT[..9]], "off", "closed"),
+            (&[], "off", ""),
+            (&[refused], "require", "refused STARTTLS: no"),
+            (&[injected], "require", "refused STARTTLS"),
+            (&[b"x"], "require", "refused STARTTLS"),
+        ] {
+            let Err(Trouble(told)) = bind_at(answers, tls).await else { panic!("{answers:?}") };
+            assert!(told.contains(expected), "{answers:?}: {told}");
+        }
+    }
+}

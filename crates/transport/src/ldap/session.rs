@@ -1,8 +1,8 @@
 //! What is asked of a directory on one connection: entries, a user, whether a password is right.
 
 use super::link::{Link, Trouble};
-use super::message::{self, Answer, Done, Search};
 use crate::tls_client::TlsClient;
+use directory::ldap::wire::{self, Answer, Done, Search};
 use directory::ldap::{Directory, Filter, Found, Logon, Server, rest_of_range};
 
 /// A connection on which we are bound as the document says.
@@ -49,7 +49,7 @@ impl<'d> Session<'d> {
             let page = Some((self.directory.page_size, &mark[..]));
             let search =
                 Search { base: &self.directory.base, below: true, filter, attributes: &wanted, entries_max: 0, page };
-            self.link.send(|id| message::search(id, &search)).await?;
+            self.link.send(|id| wire::search(id, &search)).await?;
             let done = loop {
                 match self.link.next().await? {
                     Answer::Entry(found) => {
@@ -100,7 +100,7 @@ impl<'d> Session<'d> {
                 entries_max: 1,
                 page: None,
             };
-            self.link.send(|id| message::search(id, &search)).await?;
+            self.link.send(|id| wire::search(id, &search)).await?;
             loop {
                 match self.link.next().await? {
                     Answer::Entry(piece) => found.attributes.extend(piece.attributes),
@@ -125,7 +125,7 @@ impl<'d> Session<'d> {
             entries_max: 2,
             page: None,
         };
-        self.link.send(|id| message::search(id, &search)).await?;
+        self.link.send(|id| wire::search(id, &search)).await?;
         let mut all = Vec::new();
         let done = loop {
             match self.link.next().await? {
@@ -145,7 +145,7 @@ impl<'d> Session<'d> {
         if password.is_empty() || dn.is_empty() {
             return Ok(Bound::No);
         }
-        self.link.send(|id| message::bind(id, dn, password)).await?;
+        self.link.send(|id| wire::bind(id, dn, password)).await?;
         let done = self.link.done().await?;
         match done.code {
             0 => Ok(Bound::Yes),
@@ -157,7 +157,7 @@ impl<'d> Session<'d> {
     /// Says good-bye.
     pub async fn close(mut self) {
         // The server sees the end anyway.
-        let _ = self.link.send(message::unbind).await;
+        let _ = self.link.send(wire::unbind).await;
     }
 }
 

@@ -72,17 +72,21 @@ impl<'b> Reader<'b> {
     }
 }
 
+/// The bytes are the beginning of no element of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotBer;
+
 /// Bytes of the first element, header included: `Ok(None)` if too few are there to know, an error if they are no element of ours.
-pub fn length(bytes: &[u8]) -> Result<Option<usize>, ()> {
+pub fn length(bytes: &[u8]) -> Result<Option<usize>, NotBer> {
     let Some(second) = bytes.get(1) else { return Ok(None) };
     let head = 2 + if *second < 0x80 { 0 } else { usize::from(second & 0x7F) };
     if *second == 0x80 || head > HEAD_MAX {
-        return Err(());
+        return Err(NotBer);
     }
     if bytes.len() < head {
         return Ok(None);
     }
-    header(bytes).and_then(|(_, head, len)| head.checked_add(len)).map(Some).ok_or(())
+    header(bytes).and_then(|(_, head, len)| head.checked_add(len)).map(Some).ok_or(NotBer)
 }
 
 /// Tag, bytes of the header, bytes of the content.
@@ -127,9 +131,9 @@ mod tests {
     fn what_is_no_element_is_refused() {
         assert_eq!(length(&[0x30]), Ok(None));
         assert_eq!(length(&[0x30, 0x84, 0, 0]), Ok(None));
-        assert_eq!(length(&[0x30, 0x80]), Err(()), "indefinite");
-        assert_eq!(length(&[0x30, 0x89, 1, 1, 1, 1, 1, 1, 1, 1, 1]), Err(()));
-        assert_eq!(length(&[0x30, 0x88, 255, 255, 255, 255, 255, 255, 255, 255]), Err(()));
+        assert_eq!(length(&[0x30, 0x80]), Err(NotBer), "indefinite");
+        assert_eq!(length(&[0x30, 0x89, 1, 1, 1, 1, 1, 1, 1, 1, 1]), Err(NotBer));
+        assert_eq!(length(&[0x30, 0x88, 255, 255, 255, 255, 255, 255, 255, 255]), Err(NotBer));
         assert!(Reader(&[2, 9, 1, 1, 1, 1, 1, 1, 1, 1, 1]).number(2).is_none());
         assert!(Reader(&[2, 0]).number(2).is_none());
     }

@@ -1,7 +1,11 @@
-//! Requests and answers of RFC 4511 4 as bytes.
+//! Requests and answers of RFC 4511 4 as bytes: bind, search in pages (RFC 2696), STARTTLS. Whatever a server sends is an answer or none,
+//! never a panic.
 
-use super::ber::{Reader, element, elements, number};
-use directory::ldap::{Filter, Found};
+use super::ber::{self, Reader, element, elements, number};
+use super::filter::Filter;
+use super::meaning::Found;
+
+pub use super::ber::NotBer;
 
 /// Bytes of one message of a server: a group with some 100,000 members.
 pub const MESSAGE_BYTES_MAX: usize = 32 << 20;
@@ -117,6 +121,15 @@ fn filter(asked: &Filter) -> Vec<u8> {
             let dn = if *dn { element(0x84, &[0xFF]) } else { Vec::new() };
             elements(0xA9, &[named(0x81, rule), named(0x82, attribute), element(0x83, value), dn])
         }
+    }
+}
+
+/// Bytes of the first message: `Ok(None)` if too few are there to know, an error if no message begins so.
+pub fn length(bytes: &[u8]) -> Result<Option<usize>, NotBer> {
+    match bytes.first() {
+        Some(&SEQUENCE) => ber::length(bytes),
+        Some(_) => Err(NotBer),
+        None => Ok(None),
     }
 }
 
