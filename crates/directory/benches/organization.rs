@@ -42,8 +42,6 @@ fn messages() -> Vec<Message> {
 fn ask(org: &Org, local: SocketAddr, message: &Message) -> bool {
     let Some(connector) = org.choose_connector(local, message.peer) else { return false };
     let answer = org.recipient(connector, &Principal::Peer, &message.to);
-    let recipient = org.recipient_of(&message.to);
-    black_box(recipient.map(|recipient| recipient.is()));
     black_box(org.route(&message.to));
     answer == RecipientAnswer::Accept
 }

@@ -4,6 +4,7 @@ mod answers;
 mod question;
 mod route;
 mod sender;
+mod who;
 
 pub use answers::{Answers, Caller, Explained};
 pub use question::Question;
@@ -52,6 +53,7 @@ impl Org {
             for answers in answers {
                 self.explain_recipient(&mut out, answers, rcpt);
             }
+            self.explain_who(&mut out, rcpt);
             self.explain_route(&mut out, rcpt, question.size_bytes.unwrap_or_default());
         }
         out
@@ -68,6 +70,7 @@ impl Org {
         };
         let why = match answer {
             RecipientAnswer::UnknownUser => ", where it is not among the recipients",
+            RecipientAnswer::Restricted => ", and its senders are \"trusted\"",
             RecipientAnswer::NotKnownYet => ", whose recipients no directory has told yet",
             RecipientAnswer::NoSuchDomain => ", and of a form that the connector refuses",
             RecipientAnswer::Accept | RecipientAnswer::RelayDenied => "",

@@ -8,7 +8,7 @@ use crate::ldap::Directory;
 use crate::permission::{Grants, Group, Principal};
 use crate::range::IpRange;
 use crate::receive::{Protocol, ReceiveConnector};
-use crate::recipients::{Recipient, Recipients};
+use crate::recipients::{Recipient, Recipients, Senders};
 use crate::retry::Retry;
 use crate::routing::Routing;
 use crate::send::SendConnector;
@@ -113,6 +113,8 @@ pub enum RecipientAnswer {
     RelayDenied,
     /// The domain is ours and there is no such mailbox.
     UnknownUser,
+    /// The recipient exists, and takes mail from our own senders only.
+    Restricted,
     /// The connector refuses domains of this form.
     NoSuchDomain,
     /// The domain is ours, and a directory that may know the mailbox was never read so far.
@@ -209,10 +211,15 @@ impl Org {
     pub fn recipient(&self, connector: &ReceiveConnector, principal: &Principal, to: &Mailbox) -> RecipientAnswer {
         let grants = connector.grants(principal);
         match self.accepted_domain(to.domain()) {
-            Some(domain) if !domain.refuses_unknown || domain.lists(to.local()) => RecipientAnswer::Accept,
-            Some(_) if self.recipient_of(to).is_some() => RecipientAnswer::Accept,
-            Some(_) if !self.recipients.are_whole() => RecipientAnswer::NotKnownYet,
-            Some(_) => RecipientAnswer::UnknownUser,
+            Some(domain) => match self.recipient_of(to) {
+                Some(known) if known.senders() == Senders::Trusted && !grants.has(Grants::TRUSTED) => {
+                    RecipientAnswer::Restricted
+                }
+                Some(_) => RecipientAnswer::Accept,
+                None if !domain.refuses_unknown || domain.lists(to.local()) => RecipientAnswer::Accept,
+                None if !self.recipients.are_whole() => RecipientAnswer::NotKnownYet,
+                None => RecipientAnswer::UnknownUser,
+            },
             None if connector.refuses_domain(to.domain()) => RecipientAnswer::NoSuchDomain,
             None if grants.has(Grants::ANY_RECIPIENT) => RecipientAnswer::Accept,
             None => RecipientAnswer::RelayDenied,
@@ -327,6 +334,10 @@ impl RecipientAnswer {
             RecipientAnswer::Accept => None,
             RecipientAnswer::RelayDenied => Some(Reply::new(550, Enhanced::new(5, 7, 1), "Relay access denied")),
             RecipientAnswer::UnknownUser => Some(Reply::new(550, Enhanced::new(5, 1, 1), "No such user here")),
+            RecipientAnswer::Restricted => {
+                let text = "This recipient takes mail from our own senders only";
+                Some(Reply::new(550, Enhanced::new(5, 7, 1), text))
+            }
             RecipientAnswer::NoSuchDomain => Some(Reply::new(550, Enhanced::new(5, 1, 2), "No such domain")),
             RecipientAnswer::NotKnownYet => {
                 Some(Reply::new(451, Enhanced::new(4, 3, 0), "Recipients are not known yet, try later"))

@@ -6,7 +6,7 @@ mod common;
 
 use common::{good, load};
 use directory::recipients::{Is, Senders};
-use directory::{Action, AddressPattern};
+use directory::{Action, AddressPattern, Question};
 use mail::Mailbox;
 
 const BASE: &str = "[[receive_connector]]\nname = \"in\"\nlisten = [\"127.0.0.1:25\"]\n\
@@ -126,4 +126,9 @@ fn what_the_document_says_is_what_the_table_has() {
     assert!(handling.rules[0].stops && matches!(handling.rules[0].action, Action::Redirect(_)));
     assert_eq!(handling.rules[0].to, Some(vec![AddressPattern::Below("ours.example".into())]));
     assert!(!handling.wants_header());
+    let connection = || Question::connection("127.0.0.1".parse().unwrap(), "127.0.0.1:25".parse().unwrap());
+    let told = |rcpt: &str| loaded.org.explain(&Question { rcpt: Some(at(rcpt)), ..connection() });
+    assert!(told("b@ours.example").contains("b@ours.example leads to Bob@ours.example."), "{}", told("b@ours.example"));
+    assert!(told("b@ours.example").contains("is refused with 550 5.7.1"));
+    assert!(told("g@ours.example").contains("a group of 0 named members and 1 by attributes"));
 }

@@ -14,7 +14,7 @@ use crate::packed;
 use crate::record::Accept;
 use crate::settler::Notice;
 use crate::shared::Inner;
-use crate::words::{Attempt, Outcome, ToRoute};
+use crate::words::{Attempt, Outcome};
 
 /// A message that something is said about.
 pub struct About {
@@ -212,7 +212,7 @@ fn notice(
     packed::pack(&envelope, &mut packed);
     let word = said.iter().map(|said| said.action).max().unwrap_or(Action::Failed).word();
     let journey = Journey::default().from(id.unix_ms(), body.len() as u64);
-    let hops = inner.route(&ToRoute { envelope: &envelope, size_bytes: body.len() as u64, journey: &journey });
+    let hops = inner.route(&envelope, body.len() as u64, &journey);
     let at_once = inner.book().goes_at_once(&hops);
     (Notice { id, body: Arc::new(body), envelope: Arc::new(envelope), packed, hops, at_once }, word)
 }

@@ -127,7 +127,8 @@ fn open(
 /// One key per recipient of a message, or one for all.
 fn hops(route: &dyn Route, message: &Message) -> Result<Vec<HopKey>, Unknown> {
     let envelope = packed::unpack(message.envelope()).map_err(|_| Unknown("envelope in an accept record"))?;
-    let question = ToRoute { envelope: &envelope, size_bytes: message.size_bytes, journey: &message.journey() };
+    let question =
+        ToRoute { envelope: &envelope, size_bytes: message.size_bytes, journey: &message.journey(), waits: &|_| false };
     Ok(crate::shared::hops(route, &question))
 }
 

@@ -19,7 +19,7 @@ use crate::record::{self, Accept};
 use crate::settings::Canary;
 use crate::settler::{Abandoned, Notice};
 use crate::shared::{Inner, Spool};
-use crate::words::{AcceptError, Facts, Refused, Source, ToRoute};
+use crate::words::{AcceptError, Facts, Refused, Source};
 
 /// A message while it arrives. Dropped before [`Pending::accept`]: forgotten.
 /// Memory is bounded: one buffer of 128 KiB that fills and two on their way to the disk.
@@ -206,7 +206,7 @@ impl Pending {
         let inner = self.inner.clone();
         let journey = std::mem::take(&mut facts.journey).from(self.id.unix_ms(), self.size_bytes);
         let packed_journey = journey::pack(&journey, self.id.unix_ms(), self.size_bytes);
-        let hops = inner.route(&ToRoute { envelope: &envelope, size_bytes: self.size_bytes, journey: &journey });
+        let hops = inner.route(&envelope, self.size_bytes, &journey);
         let at_once = inner.book().goes_at_once(&hops);
         let mark = Accept {
             id: self.id,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use journal::{Extent, Journal, Room};
-use mail::{MessageId, Recorder};
+use mail::{Envelope, Journey, MessageId, Recorder};
 use world::World;
 
 use crate::book::{Book, Effects};
@@ -171,8 +171,9 @@ impl Inner {
     }
 
     /// One key per recipient; one key if it is the same for all.
-    pub fn route(&self, message: &ToRoute<'_>) -> Vec<HopKey> {
-        hops(self.route.as_ref(), message)
+    pub fn route(&self, envelope: &Envelope, size_bytes: u64, journey: &Journey) -> Vec<HopKey> {
+        let waits = |key: &HopKey| self.book().waits(key);
+        hops(self.route.as_ref(), &ToRoute { envelope, size_bytes, journey, waits: &waits })
     }
 
     /// Tells deliverers what the book wants them to know, and the owner of the timer if `due_ms` is earlier than it knows.

@@ -12,7 +12,6 @@ use crate::record::State;
 use crate::settler::Bundle;
 use crate::shared::{Inner, Spool};
 use crate::view::{Filter, MessageView, Notice, QueueView, Totals, VerbError};
-use crate::words::ToRoute;
 
 impl Spool {
     /// The spool in a few numbers.
@@ -206,7 +205,7 @@ impl Spool {
             let mut effects = Effects::default();
             for (place, Rerouted { id, size_bytes, journey, packed }) in waiting {
                 let Ok(envelope) = packed::unpack(&packed) else { continue };
-                let hops = inner.route(&ToRoute { envelope: &envelope, size_bytes, journey: &journey });
+                let hops = inner.route(&envelope, size_bytes, &journey);
                 let mut book = inner.book();
                 if book.message(place).is_some_and(|message| message.id == id) {
                     book.rehop(place, &hops, inner.now_ms(), &mut effects);

@@ -202,7 +202,7 @@ impl std::error::Error for OpenError {
 }
 
 /// A message whose next hops are asked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct ToRoute<'a> {
     /// Its envelope, with all recipients: those that are settled by now too.
     pub envelope: &'a Envelope,
@@ -210,6 +210,8 @@ pub struct ToRoute<'a> {
     pub size_bytes: u64,
     /// Where it was before; complete ([`Journey::from`]).
     pub journey: &'a Journey,
+    /// Whether a hop has failed and waits on its ladder.
+    pub waits: &'a dyn Fn(&HopKey) -> bool,
 }
 
 /// Who knows where mail goes. Asked at accept, at recovery, by [`crate::Spool::reroute`] and for notifications; must not block.

@@ -355,7 +355,8 @@ pub enum MessageWords {
     Redirect {
         /// Its id
         id: String,
-        /// smart-hosts:CONNECTOR, mx:CONNECTOR:DOMAIN, lmtp:TARGET, maildir:DOMAIN, or an address whose route is meant
+        /// smart-hosts:CONNECTOR, mx:CONNECTOR:DOMAIN, lmtp:TARGET, maildir:DOMAIN, site:SITE, servers:connector:CONNECTOR,
+        /// servers:domain:DOMAIN, or an address whose route is meant
         to: String,
     },
 }

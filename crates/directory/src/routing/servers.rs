@@ -1,10 +1,12 @@
 //! What whoever hands mail on to other servers asks: which servers of a site, which sites instead, which servers of a connector.
 
+use super::Trip;
 use super::sources::Sources;
-use crate::domain::AcceptedDomain;
+use crate::domain::{AcceptedDomain, Deliver, LocalPreference};
 use crate::org::Org;
 use crate::send::SendConnector;
 use crate::topology::{Server, Site, SiteNo};
+use mail::Mailbox;
 use std::fmt;
 use std::sync::Arc;
 
@@ -77,6 +79,30 @@ impl Org {
                 sites.push(Arc::clone(stop));
             }
         }
+    }
+
+    /// Which servers take mail for `to` while the store of this server does not answer: the others of its site, if the domain prefers the
+    /// own store and no server of this site has handed the message on here.
+    pub fn instead_of_own_store(&self, trip: &Trip<'_>, to: &Mailbox) -> Option<ServersOf> {
+        let from = self.stands(trip);
+        let domain = self.accepted_domain(to.domain()).filter(|domain| self.can_share(domain))?;
+        (!from.was_handed_on_here()).then(|| ServersOf::Domain(Arc::clone(domain)))
+    }
+
+    /// Whether what waits for this LMTP server, or for other servers because of it, may go another way while it does not answer.
+    pub fn is_shared_store(&self, target: &str) -> bool {
+        let to_it =
+            |domain: &&Arc<AcceptedDomain>| matches!(&domain.deliver, Deliver::Lmtp(of) if of.to_string() == *target);
+        self.accepted_domains.iter().filter(to_it).any(|domain| self.can_share(domain))
+    }
+
+    /// It prefers the own store, this server is one of its servers, and another one stands in this site.
+    fn can_share(&self, domain: &AcceptedDomain) -> bool {
+        let Some(sources) = self.routing.stores.get(&domain.name) else { return false };
+        let site = self.routing.topology.site_of(self.server());
+        domain.local_preference == LocalPreference::Prefer
+            && sources.has(self.server())
+            && site.is_some_and(|site| self.others_deliver(site, sources, self.server()))
     }
 
     /// Whether another server of this site delivers it too.

@@ -78,10 +78,13 @@ impl Paths {
         let start = Distance { cost: 0, hops: 0 };
         self.steps[row + from] = Some(Step { distance: start, before: from, bytes_max: u64::MAX });
         let mut next = BinaryHeap::from([Reverse((start, from))]);
-        let mut done = vec![false; self.sites];
+        let (mut done, mut tied) = (vec![false; self.sites], vec![false; self.sites]);
         while let Some(Reverse((distance, at))) = next.pop() {
             if std::mem::replace(&mut done[at], true) {
                 continue;
+            }
+            if tied[at] {
+                self.tie.get_or_insert((from, at));
             }
             let so_far = self.narrow(row, at, neighbours);
             for edge in &neighbours[at] {
@@ -91,13 +94,14 @@ impl Paths {
                 match known {
                     Some(other) if other.distance < there => {}
                     Some(other) if other.distance == there => {
-                        self.tie.get_or_insert((from, edge.to));
+                        tied[edge.to] = true;
                         if names[at] < names[other.before] {
                             *known = Some(step);
                         }
                     }
                     _ => {
                         *known = Some(step);
+                        tied[edge.to] = false;
                         next.push(Reverse((there, edge.to)));
                     }
                 }

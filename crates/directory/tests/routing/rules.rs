@@ -71,6 +71,13 @@ fn mail_goes_straight_to_its_site_and_stops_at_hub_sites_and_forks() {
         );
         assert_eq!(at(&org, server, &[], 0, to), way, "{server} {to:?}");
     }
+    // At the fork c it has been already, or no server is there: one copy for each branch behind it.
+    let fork = line(&(one_each() + "[[site_link]]\nname = \"cx\"\nsites = [\"c\", \"x\"]\n"));
+    let empty = fork.replace("site = \"c\"\n", "site = \"a\"\n").replace("site = \"C\"\n", "site = \"a\"\n");
+    let (org, empty) = (compiled(&hub_sites(&fork, ""), "a.test"), compiled(&hub_sites(&empty, ""), "a.test"));
+    assert_eq!(at(&org, "a.test", &[], 0, &["x", "e", "g"]), "site c, site c, site c");
+    assert_eq!(at(&org, "a.test", &["c"], 0, &["x", "e", "g"]), "site x, site e, site e");
+    assert_eq!(at(&empty, "a.test", &[], 0, &["x", "e", "g"]), "site x, site e, site e");
     let hubs = compiled(&hub_sites(&line(&one_each()), "ce"), "a.test");
     for (server, been_in, to, way) in [
         ("a.test", &[][..], &["g"][..], "site c"),
@@ -260,4 +267,44 @@ fn without_sites_all_servers_stand_in_one() {
         "waits: the servers of this site hand it to and fro"
     );
     assert_eq!(org.own_site().map(|site| &*site.name), Some("default"));
+}
+
+#[test]
+fn explain_shows_the_path_and_why_each_other_connector_lost() {
+    let written = connector("far", "*.example;2", "servers = [\"e.test\"]")
+        + &connector("all", "*", "")
+        + &connector("off", "y.example", "enabled = false")
+        + &connector("own", "y.example", "servers = [\"c.test\"]\nscoped = true")
+        + &connector("small", "*.example;1", "message_size_max = \"1MB\"")
+        + &connector("farther", "*.example;2", "servers = [\"f.test\"]")
+        + &connector("others", "other.example", "");
+    let org = compiled(
+        &hub_sites(&line(&written).replace("message_size_max = \"1MB\"\n[[site_link]]", "[[site_link]]"), "d"),
+        "a.test",
+    );
+    let explain = |bytes: u64| {
+        let question = directory::Question {
+            rcpt: Some(mailbox("x@y.example")),
+            size_bytes: Some(bytes),
+            ..directory::Question::connection("127.0.0.1".parse().unwrap(), "127.0.0.1:25".parse().unwrap())
+        };
+        org.explain(&question)
+    };
+    let text = explain(2 << 20);
+    for line in [
+        "Mail to x@y.example goes to site d: d.test at d.test:2526.",
+        "  Path: a -[ab 1]-> b -[bc 1]-> c -[cd 1]-> d (hub site) -[de 1]-> e; cost 4 over 4 links.",
+        "  It stops at d, a hub site on that path.",
+        "  If no server there takes it, it waits as near as it gets: c, then b.",
+        "  \"far\" by *.example: cost 6 (path 4, address space 2), 4 links away.",
+        "  Not \"all\" by *: it is less specific.",
+        "  Not \"off\" by y.example: it is not enabled.",
+        "  Not \"own\" by y.example: it is scoped, and none of its servers stands in this site.",
+        "  Not \"small\" by *.example: it takes messages up to 1MB.",
+        "  Not \"farther\" by *.example: it costs 7, more than 6.",
+        "  Not \"others\": it has no address space for y.example.",
+    ] {
+        assert!(text.contains(&format!("{line}\n")), "{line}\nis not in\n{text}");
+    }
+    assert!(explain(1000).contains("  \"small\" by *.example: cost 1 (path 0, address space 1), from this server.\n"));
 }

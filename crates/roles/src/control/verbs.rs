@@ -163,7 +163,8 @@ impl Control {
         let bad = |what: String| {
             Refusal::bad(
                 what,
-                "name a next hop: smart-hosts:CONNECTOR, mx:CONNECTOR:DOMAIN, lmtp:TARGET or maildir:DOMAIN",
+                "name a next hop: smart-hosts:CONNECTOR, mx:CONNECTOR:DOMAIN, lmtp:TARGET, maildir:DOMAIN, site:SITE, \
+                 servers:connector:CONNECTOR or servers:domain:DOMAIN",
             )
         };
         let (kind, rest) = text.split_once(':').ok_or_else(|| bad(format!("'{text}' is not a next hop")))?;
@@ -177,6 +178,12 @@ impl Control {
             ("mx", Some((name, domain))) if mail::address::is_domain(domain) => {
                 Ok(HopKey::Mx { connector: connector(name)?, domain: domain.to_lowercase().into() })
             }
+            ("site", _) if org.hubs_of(&rest.to_lowercase()).next().is_some() => {
+                Ok(HopKey::Site { site: rest.to_lowercase().into() })
+            }
+            ("site", _) => Err(bad(format!("no other server stands in a site '{rest}'"))),
+            ("servers", _) if org.servers_of(rest).next().is_some() => Ok(HopKey::Servers { of: rest.into() }),
+            ("servers", _) => Err(bad(format!("no other server of this site delivers '{rest}'"))),
             ("lmtp", Some(_)) => Ok(HopKey::Lmtp { target: rest.into() }),
             ("maildir", _) if org.accepted_domain(rest).is_some() => {
                 Ok(HopKey::Maildir { domain: rest.to_lowercase().into() })

@@ -187,13 +187,6 @@ struct Tenure {
 }
 
 impl Tenure {
-    /// What the spool is opened with.
-    fn settings(self, loaded: &Loaded) -> spool::Settings {
-        let mut settings = spool_settings(loaded);
-        (settings.journal.epoch, settings.taken) = (self.epoch, self.taken);
-        settings
-    }
-
     /// With copies each start has an epoch of its own: after a power cut, positions that a copy has already may be used again.
     fn of(world: &World, spool: &Path, has_copies: bool, note: Option<TakeNote>) -> Result<Tenure, StartError> {
         let found = journal::identity(world, spool);
@@ -275,17 +268,15 @@ fn assemble(
     let audit = Audit::open(&world, &data.audit()).map_err(|error| StartError::Io("audit log", error))?;
     let directories = Directories::open(&world, &data.directories(), &loaded.org);
     let org = Arc::new(Swap::new(directories.with(&loaded.org)));
-    let categorizer = Arc::new(Categorizer::new(org.clone()));
+    let kit = kit(&world, &data, loaded, &trace, &org, certificates.links.clone())?;
+    let categorizer = kit.categorizer.clone();
     let (bell, alarm, health) = (Arc::new(Bell::new()), Arc::new(Alarm::default()), Arc::new(Health::default()));
     let wake = NodeWake::new(bell.clone(), alarm.clone());
-    let spool = open_spool(&world, &data, tenure.settings(loaded), trace.clone(), categorizer.clone(), wake)?;
-    let kit = kit(&world, &data, loaded, (org.clone(), categorizer.clone()), &trace, &certificates)?;
-    let deliverer = Deliverer::start(&bell, kit.parts(&spool)).map_err(no_tls)?;
-    let limits = &loaded.node.limits;
-    let users = UserBounds {
-        messages_per_minute: limits.user_message_rate_per_minute,
-        recipients_per_hour: limits.user_recipients_per_hour,
-    };
+    let mut settings = spool_settings(loaded);
+    (settings.journal.epoch, settings.taken) = (tenure.epoch, tenure.taken);
+    let spool = open_spool(&world, &data, settings, trace.clone(), categorizer.clone(), wake)?;
+    let deliverer = Deliverer::start(&bell, kit.parts(&spool));
+    let deliverer = deliverer.map_err(|error| StartError::Io("TLS", io::Error::other(error)))?;
     let pressure = Arc::new(Pressure::new(&loaded.node.back_pressure));
     let receiver = Receiver::new(Arc::new(Shared {
         world: world.clone(),
@@ -296,7 +287,7 @@ fn assemble(
         links: certificates.links,
         readiness: Arc::new(SessionReadiness(health.clone(), pressure.clone())),
         recorder: trace.clone(),
-        doors: Doors::with_user_bounds(limits.connections_max, limits.connection_rate_per_minute, users),
+        doors: doors(&loaded.node.limits),
         passwords: Passwords::new(&*world.chance),
     }));
     let listeners = Listeners::new(receiver.clone());
@@ -331,31 +322,36 @@ fn assemble(
     })
 }
 
-fn no_tls(error: rustls::Error) -> StartError {
-    StartError::Io("TLS", io::Error::other(error))
-}
-
 /// What spools are delivered with.
 fn kit(
     world: &World,
     data: &DataDir,
     loaded: &Loaded,
-    (org, categorizer): (Arc<Swap<Org>>, Arc<Categorizer>),
     trace: &Arc<Trace>,
-    certificates: &Certificates,
+    org: &Arc<Swap<Org>>,
+    links: Option<Arc<dyn LinkCertificates>>,
 ) -> Result<Kit, StartError> {
     Ok(Kit {
         world: world.clone(),
         trace: trace.clone(),
         org: org.clone(),
-        categorizer,
-        links: certificates.links.clone(),
+        categorizer: Arc::new(Categorizer::new(org.clone())),
+        links,
         resolver: resolver(loaded)?,
-        store: Arc::new(maildirs(world, data, loaded, org)),
+        store: Arc::new(maildirs(world, data, loaded, org.clone())),
         own_names: own_names(loaded),
         shaping: Shaping::new(world.clock.clone()),
         connections_max: loaded.node.limits.outbound_connections_max as usize,
     })
+}
+
+/// Who may come in, and how much each may send.
+fn doors(limits: &directory::NodeLimits) -> Doors {
+    let users = UserBounds {
+        messages_per_minute: limits.user_message_rate_per_minute,
+        recipients_per_hour: limits.user_recipients_per_hour,
+    };
+    Doors::with_user_bounds(limits.connections_max, limits.connection_rate_per_minute, users)
 }
 
 /// The Maildirs of this node.

@@ -45,6 +45,11 @@ impl Book {
         self.hop(hop).map(|hop| &self.queues[hop].key)
     }
 
+    /// Whether a hop has failed and waits on its ladder.
+    pub fn waits(&self, key: &HopKey) -> bool {
+        self.by_key.get(key).is_some_and(|hop| self.queues[*hop].retry_at_ms.is_some())
+    }
+
     /// The hop whose queue has this name.
     pub fn named(&self, name: &str) -> Option<HopId> {
         self.queues().find(|queue| queue.key.to_string() == name).map(|queue| queue.id)

@@ -5,7 +5,6 @@
 
 use super::expand::{self, Change, Expanded, expand, nobody, too_large};
 use super::rules::{Seen, walk};
-use directory::recipients::Senders;
 use directory::{Org, SizeLimits};
 use mail::{Enhanced, Envelope, Mailbox, Notify, Recipient, Reply, ReversePath};
 use spool::{EARLY_MAX, Early, Settled};
@@ -126,20 +125,15 @@ fn is_told_nothing(org: &Org, from: &ReversePath) -> bool {
     })
 }
 
-/// What is said to RCPT although the recipient exists: it does not take mail from this sender, or none so large. `declared_bytes` is what
-/// MAIL said with SIZE.
+/// What is said to RCPT although the recipient exists: it takes none so large. `declared_bytes` is what MAIL said with SIZE.
 pub fn rcpt_refusal(
     org: &Org,
     to: &Mailbox,
-    is_trusted: bool,
     declared_bytes: Option<u64>,
     limits: SizeLimits,
 ) -> Option<(&'static str, Reply)> {
+    let declared_bytes = declared_bytes?;
     let known = if org.recipients().is_empty() { None } else { org.recipient_of(to) };
-    if known.is_some_and(|known| known.senders() == Senders::Trusted && !is_trusted) {
-        let text = "this recipient takes mail from our own senders only";
-        return Some(("recipient_restricted", Reply::new(550, Enhanced::new(5, 7, 1), text)));
-    }
     let max = limits.to(known.and_then(|known| known.message_bytes_max()))?;
-    (declared_bytes? > max).then(|| ("recipient_size", too_large()))
+    (declared_bytes > max).then(|| ("recipient_size", too_large()))
 }

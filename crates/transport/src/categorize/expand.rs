@@ -16,6 +16,9 @@ pub const RECIPIENTS_MAX: usize = 65_535;
 /// Addresses that are looked at for one message, members of groups and steps of forwarding included.
 pub const LOOKUPS_MAX: usize = 4 * RECIPIENTS_MAX;
 
+/// Members that are no more, and of which the sender is told. A group with more of them still works for the others.
+pub const MISSING_TOLD_MAX: usize = 100;
+
 /// What the expansion of one message came to.
 #[derive(Debug, Default, PartialEq)]
 pub struct Expanded {
@@ -245,7 +248,19 @@ impl<'o> Walk<'o> {
             self.tell(to, too_large());
             return Ok(());
         }
+        if self.is_missing(&to.address) {
+            if self.found.early.len() < MISSING_TOLD_MAX {
+                self.tell(to, Reply::new(550, Enhanced::new(5, 1, 1), "No such user here"));
+            }
+            return Ok(());
+        }
         self.arrive(to)
+    }
+
+    /// A member or a target in a domain of ours that knows everybody of its own, and not this one.
+    fn is_missing(&self, address: &Mailbox) -> bool {
+        let refuses = self.org.accepted_domain(address.domain()).filter(|domain| domain.refuses_unknown);
+        refuses.is_some_and(|domain| !domain.lists(address.local())) && self.org.recipients().are_whole()
     }
 
     fn arrive(&mut self, to: Recipient) -> Result<(), Reply> {

@@ -44,16 +44,24 @@ impl Route for Categorizer {
         let bytes = message.journey.limited_bytes(message.size_bytes);
         let trip = Trip { server: org.server(), bytes, been_in: &message.journey.sites };
         let recipients = message.envelope.recipients.iter().map(|recipient| &recipient.address);
+        let hop = |route, to| own_or_other_store(&org, &trip, message, hop(route, to), to);
         match &message.envelope.recipients[..] {
             [only] => vec![hop(org.route_one(&trip, &only.address), &only.address)],
-            _ => org
-                .route_message(&trip, recipients.clone())
-                .into_iter()
-                .zip(recipients)
-                .map(|(r, to)| hop(r, to))
-                .collect(),
+            _ => {
+                let routes = org.route_message(&trip, recipients.clone());
+                routes.into_iter().zip(recipients).map(|(route, to)| hop(route, to)).collect()
+            }
         }
     }
+}
+
+/// A store of our own that does not answer is passed by, if the domain says so and another server delivers it.
+fn own_or_other_store(org: &Org, trip: &Trip<'_>, message: &ToRoute<'_>, key: HopKey, to: &Mailbox) -> HopKey {
+    if !matches!(key, HopKey::Lmtp { .. }) {
+        return key;
+    }
+    let Some(others) = org.instead_of_own_store(trip, to) else { return key };
+    if (message.waits)(&key) { HopKey::Servers { of: others.to_string().into() } } else { key }
 }
 
 fn hop(route: directory::Route, to: &Mailbox) -> HopKey {

@@ -83,6 +83,21 @@ fn failed(hop: &Arc<Hop>, why: NotOpened, permit: Option<Permit>) {
             hop.center.metrics.not_opened.increment(1);
             permit.iter().filter(|_| asks_for_less(&reply)).for_each(Permit::asked_for_less);
             hop.failed(&peer.attempt(), &reply);
+            go_round_stores(hop);
         }
+    }
+}
+
+/// What waits for a store that other servers deliver to as well may go to them, and what waits for those may come back.
+fn go_round_stores(hop: &Arc<Hop>) {
+    let is_shared = match &hop.key {
+        HopKey::Lmtp { target } => hop.center.parts.org.load().is_shared_store(target),
+        HopKey::Servers { of } => of.starts_with("domain:"),
+        _ => false,
+    };
+    if is_shared {
+        let spool = hop.center.spool.clone();
+        // It asks for every message that waits.
+        tokio::task::spawn_blocking(move || spool.reroute());
     }
 }

@@ -50,11 +50,10 @@ impl HeaderRules {
 }
 
 impl Session<'_> {
-    /// A recipient that exists may still not take mail from this sender, or none of the size that MAIL declared.
+    /// A recipient that exists may still take none of the size that MAIL declared.
     pub(super) fn rcpt_refusal(&self, from: &ReversePath, to: &Mailbox, size: Option<u64>) -> Option<(Reason, Reply)> {
         let visitor = &self.visitor;
-        let is_trusted = visitor.grants().has(directory::Grants::TRUSTED);
-        categorize::rcpt_refusal(&visitor.org, to, is_trusted, size, visitor.size_limits(from))
+        categorize::rcpt_refusal(&visitor.org, to, size, visitor.size_limits(from))
     }
 
     /// Who gets the message: its envelope has the final recipients afterwards. An error is the refusal of all of it.
@@ -89,6 +88,7 @@ async fn prepare(org: &Arc<Org>, recipients: &[Recipient]) {
 /// The label of a refusal at the end of a message.
 pub fn reason(reply: &Reply) -> Reason {
     match reply.enhanced {
+        Some(Enhanced { subject: 1, .. }) => "unknown_user",
         Some(Enhanced { subject: 3, detail: 4, .. }) => "recipient_size",
         Some(Enhanced { subject: 7, .. }) => "rule",
         Some(Enhanced { subject: 5, detail: 3, .. }) => "recipients_expanded",

@@ -95,6 +95,7 @@ impl Session<'_> {
                     RecipientAnswer::RelayDenied => "relay_denied",
                     RecipientAnswer::NoSuchDomain => "no_such_domain",
                     RecipientAnswer::NotKnownYet => "recipients_not_known",
+                    RecipientAnswer::Restricted => "recipient_restricted",
                     RecipientAnswer::UnknownUser | RecipientAnswer::Accept => "unknown_user",
                 };
                 let sender = Some(&transaction.envelope.from);

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used)] // a test of real sockets and files
 
 mod border;
+mod routes;
 mod stage;
 
 use stage::{Manners, Stage, eventually, peer, run, session, tls_peer};

@@ -54,6 +54,8 @@ pub struct Stage {
     pub spool: Spool,
     pub deliverer: Deliverer,
     pub seen: Arc<Seen>,
+    /// The organization that runs.
+    pub org: Arc<Swap<directory::Org>>,
     _dir: tempfile::TempDir,
 }
 
@@ -86,7 +88,7 @@ impl Stage {
             shaping: transport::deliver::Shaping::new(world.clock.clone()),
             world,
             spool: spool.clone(),
-            org,
+            org: org.clone(),
             links: None,
             resolver,
             store: seen.clone(),
@@ -101,7 +103,7 @@ impl Stage {
                 ticking.tick();
             }
         });
-        Stage { spool, deliverer, seen, _dir: dir }
+        Stage { spool, deliverer, seen, org, _dir: dir }
     }
 
     /// A message is accepted.

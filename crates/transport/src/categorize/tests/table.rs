@@ -299,6 +299,25 @@ fn tags_are_known_at_the_end_of_the_header() {
     }
 }
 
+/// A member that is no more gets no mailbox made for it, and is no reason to refuse the others.
+#[test]
+fn members_who_do_not_exist() {
+    let gone = (0..300).map(|n| format!("\"gone{n}@strict.example\"")).collect::<Vec<_>>().join(", ");
+    let org = with(&format!(
+        "[[accepted_domain]]\nname = \"strict.example\"\nunknown_recipients = \"refuse\"\nrecipients = [\"zoe\"]\n\
+         [[group]]\naddress = \"g@ours.example\"\nmembers = [\"gone@strict.example\", \"zoe@strict.example\", \"postmaster@strict.example\"]\n\
+         [[group]]\naddress = \"stale@ours.example\"\nmembers = [\"zoe@strict.example\", {gone}]\n\
+         [[recipient]]\naddress = \"ann@ours.example\"\nforward_to = \"gone@strict.example\"\n"
+    ));
+    let case = Case::of(&org);
+    assert_eq!(
+        case.to(&["g@ours.example"]),
+        "zoe@strict.example, postmaster@strict.example, ! gone@strict.example 5.1.1"
+    );
+    assert_eq!(case.to(&["ann@ours.example"]), "550 5.1.1 No such user here");
+    assert_eq!(case.to(&["stale@ours.example"]).split(", ").count(), 101);
+}
+
 #[test]
 fn the_bounds_have_an_answer() {
     let members = |n: usize| (0..n).map(|i| format!("\"m{i}@away.example\"")).collect::<Vec<_>>().join(", ");
