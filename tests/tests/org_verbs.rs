@@ -97,7 +97,7 @@ fn what_is_not_sound_is_told_with_its_line_and_nothing_is_changed() {
     for (arguments, told) in [
         (
             &["set", "send_connector", "out", "cost=1000"][..],
-            "org.toml:17:8: cost = 1000 is out of range; write 1 to 100; nothing was changed",
+            "org.toml:18:8: cost = 1000 is out of range; write 1 to 100; nothing was changed",
         ),
         (&["set", "send_connector", "out", "tls=sometimes"], "tls knows no \"sometimes\""),
         (&["set", "send_connector", "out", "colour=red"], "a send_connector has no key \"colour\""),
@@ -284,7 +284,7 @@ fn every_change_leaves_who_what_when_before_and_after() {
         Some(String::from_utf8(user).unwrap().trim()),
         "the kernel says whose process it was"
     );
-    assert_eq!((&entries[4]["before"], &entries[3]["before"]), (&"serving".into(), &"draining".into()));
+    assert_eq!((&entries[4]["before"], &entries[3]["before"]), (&"ready".into(), &"draining".into()));
 
     assert_eq!(audited(&node, &["--object", "SEND_CONNECTOR"]).len(), 1);
     assert_eq!(audited(&node, &["--verb", "node", "--limit", "1"]).len(), 1);

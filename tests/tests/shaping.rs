@@ -236,14 +236,18 @@ fn a_rate_is_kept_and_who_waits_holds_no_connection() {
     assert!(!held.is_empty() && held.iter().any(|queue| queue["next_retry"].is_string()), "{queues:#}");
     assert!(stage.node.get("/metrics").1.contains("posthouse_destination_waiting_queues{destination=\"slow\"} "));
     assert!(stage.free_way(&free) < Duration::from_secs(2));
-    let first = slow.lock().unwrap().messages.len();
-    assert!((20..=24).contains(&first), "a token or two came while the first ones went, but not {first}");
     eventually("all arrive", Duration::from_secs(30), || slow.lock().unwrap().messages.len() == 34);
     let seen = slow.lock().unwrap();
     let times: Vec<Instant> = seen.messages.iter().map(|(at, _)| *at).collect();
     let pause = times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
     assert!(pause > Duration::from_secs(4), "ten tokens take six seconds: {pause:?}");
-    assert!(times[33] - times[0] > Duration::from_secs(7), "{:?}", times[33] - times[0]);
+    // A bucket of twenty tokens, filled with 101 a minute; the sink sees them a moment later.
+    for (first, from) in times.iter().enumerate() {
+        for (last, to) in times.iter().enumerate().skip(first) {
+            let most = 20.0 + 101.0 / 60.0 * (*to - *from).as_secs_f64() + 3.0;
+            assert!((last - first + 1) as f64 <= most, "{} in {:?}", last - first + 1, *to - *from);
+        }
+    }
 }
 
 #[test]

@@ -190,6 +190,7 @@ fn a_hub_stops_with_mail_in_its_queue(lab: &Lab) {
     // A hub that was away a moment ago is left alone for some seconds.
     let mut sent = 0;
     eventually("both hubs have a part of it", SOON, || {
+        std::thread::sleep(Duration::from_secs(3));
         lab.send(&["mbx", "127.0.0.1", "alice@lab.example", "carol3@world.example", "20"]);
         sent += 20;
         ["hub1", "hub2"].iter().all(|hub| lab.waiting(hub) >= 8)

@@ -354,6 +354,18 @@ fn the_documentation_has_this_reference() {
     }
 }
 
+/// The page of limits lists the destinations that are built in, as they are.
+#[test]
+fn the_documentation_lists_the_built_in_destinations() {
+    let text = std::fs::read_to_string(root().join("docs/limits.md")).unwrap();
+    let or_any = |bound: Option<u32>| bound.map_or("any".into(), |bound| bound.to_string());
+    for one in good(GOOD_ORG).org.destinations.all() {
+        let (messages, recipients) = (or_any(one.messages_per_connection), or_any(one.recipients_per_message));
+        let row = format!("| {} | {} | {messages} | {recipients} |", one.name, one.connections_max);
+        assert!(text.contains(&row), "docs/limits.md lacks {row}");
+    }
+}
+
 /// Every example loads without a problem or a warning. (That of several nodes makes its certificates when it starts: tests/tests/two_hub_lab.rs
 /// starts it.)
 #[test]

@@ -106,7 +106,11 @@ pub async fn audit(State(control): State<Control>, request: Request, next: Next)
         let response = next.run(request).await;
         let outcome = outcome(&response, &note);
         // It fails only when the node is stopping.
-        let _ = blocking(move || Ok(control.audit_end(number, &outcome))).await;
+        let note = move || {
+            control.audit_end(number, &outcome);
+            Ok(())
+        };
+        let _ = blocking(note).await;
         response
     });
     done.await.unwrap_or_else(|_| {
