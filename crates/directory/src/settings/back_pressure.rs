@@ -58,7 +58,7 @@ pub(super) const ROWS: &[Setting] = &[
     row(
         "queue_length",
         Counts(1, 1_000_000_000),
-        Is("[200000, 999900, 1000000, 1500000]"),
+        Is("[2000000, 9999000, 10000000, 15000000]"),
         "Messages in custody, whatever they wait for.",
     ),
     row(
