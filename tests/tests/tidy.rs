@@ -297,3 +297,13 @@ fn nothing_unfinished_stays() {
 
 const FILE_LINES_MAX: usize = 700;
 const FUNCTION_LINES_MAX: usize = 70;
+
+#[test]
+fn every_test_is_run_by_the_test_command() {
+    let command = fs::read_to_string(root().join("test")).unwrap();
+    for entry in fs::read_dir(root().join("tests/tests")).unwrap().flatten() {
+        let name = entry.path().file_stem().unwrap().to_string_lossy().into_owned();
+        let is_run = command.lines().any(|line| format!("{line} ").contains(&format!("--test {name} ")));
+        assert!(is_run, "./test does not run tests/tests/{name}: name it in one of its parts");
+    }
+}
