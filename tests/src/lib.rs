@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod dialog;
 pub mod etcd;
 pub mod ldap;
+pub mod named;
 pub mod next_hop;
 pub mod organization;
 pub mod process;

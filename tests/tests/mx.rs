@@ -2,13 +2,13 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used)] // a test of real processes
 
 use std::fs;
-use std::net::UdpSocket;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
+use tests::named::Named;
 use tests::process::{Node, Process};
 use tests::wire::Wire;
-use tests::{dialog, eventually, free_port};
+use tests::{dialog, eventually};
 
 const ZONE: &str = "$TTL 60
 @ IN SOA ns.example. root.example. 1 3600 600 86400 60
@@ -39,6 +39,7 @@ alive2 IN A 127.0.0.4
 struct Stage {
     node: Node,
     dump: tempfile::TempDir,
+    _named: Named,
     _servers: Vec<Process>,
 }
 
@@ -46,23 +47,9 @@ fn stage() -> Stage {
     let dump = tempfile::tempdir().unwrap();
     let dir = dump.path();
     Command::new("chmod").arg("777").arg(dir).status().unwrap();
-    let dns = free_port();
-    fs::write(dir.join("zone"), ZONE).unwrap();
-    fs::write(
-        dir.join("named.conf"),
-        format!(
-            "options {{ directory \"{0}\"; listen-on port {dns} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; pid-file none;\n\
-             recursion no; dnssec-validation no; session-keyfile \"{0}/session.key\"; }};\ncontrols {{ }};\n\
-             zone \"example\" {{ type primary; file \"{0}/zone\"; check-names ignore; }};\n",
-            dir.display()
-        ),
-    )
-    .unwrap();
-    let mut named = Command::new("/usr/sbin/named");
-    named.args(["-g", "-n", "1", "-c"]).arg(dir.join("named.conf"));
-    let mut servers = vec![Process::start(&mut named, &dir.join("named.log"))];
-    eventually("the name server answers", Duration::from_secs(20), || answers(dns));
-    let node = dialog::node_with("mx", dns);
+    let named = Named::start(ZONE);
+    let mut servers = Vec::new();
+    let node = dialog::node_with("mx", named.port);
     // `@SUBMISSION@` of the node's document is the port of all next hops: the node itself does not listen there.
     for address in ["127.0.0.3", "127.0.0.4"] {
         let folder = dir.join(address);
@@ -73,17 +60,7 @@ fn stage() -> Stage {
         sink.args([&format!("{address}:{}", node.submission), "50"]);
         servers.push(Process::start(&mut sink, &dir.join(format!("{address}.log"))));
     }
-    Stage { node, dump, _servers: servers }
-}
-
-/// A question about the zone gets an answer.
-fn answers(port: u16) -> bool {
-    let question = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x02ns\x07example\x00\x00\x01\x00\x01";
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-    let sent = socket.send_to(question, ("127.0.0.1", port)).is_ok();
-    let mut answer = [0; 512];
-    sent && socket.recv(&mut answer).is_ok_and(|count| count > 12 && answer[3] & 15 == 0)
+    Stage { node, dump, _named: named, _servers: servers }
 }
 
 impl Stage {

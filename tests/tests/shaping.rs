@@ -5,14 +5,14 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::process::Command;
+use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tests::process::{Node, Process};
+use tests::eventually;
+use tests::named::Named;
+use tests::process::Node;
 use tests::wire::Wire;
-use tests::{eventually, free_port};
 
 const ZONE: &str = "$TTL 60
 @ IN SOA ns.example. root.example. 1 3600 600 86400 60
@@ -125,26 +125,11 @@ fn talk(mut stream: &TcpStream, number: Option<usize>, slowness: Duration, open:
 
 struct Stage {
     node: Node,
-    _named: Process,
-    _dir: tempfile::TempDir,
+    _named: Named,
 }
 
 fn stage() -> Stage {
-    let keep = tempfile::tempdir().unwrap();
-    let (dir, dns) = (keep.path(), free_port());
-    Command::new("chmod").arg("777").arg(dir).status().unwrap();
-    fs::write(dir.join("zone"), ZONE).unwrap();
-    let conf = format!(
-        "options {{ directory \"{0}\"; listen-on port {dns} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; pid-file none;\n\
-         recursion no; dnssec-validation no; session-keyfile \"{0}/session.key\"; }};\ncontrols {{ }};\n\
-         zone \"example\" {{ type primary; file \"{0}/zone\"; check-names ignore; }};\n",
-        dir.display()
-    );
-    fs::write(dir.join("named.conf"), conf).unwrap();
-    let mut named = Command::new("/usr/sbin/named");
-    named.args(["-g", "-n", "1", "-c"]).arg(dir.join("named.conf"));
-    let named = Process::start(&mut named, &dir.join("named.log"));
-    eventually("the name server answers", Duration::from_secs(20), || answers(dns));
+    let named = Named::start(ZONE);
     let mut node = Node::new(&["--config", "posthouse.toml", "--org", "org.toml"]);
     // `@SUBMISSION@` is the port of all next hops: the node itself does not listen there.
     let ports = [("@SMTP@", node.smtp), ("@SUBMISSION@", node.submission)];
@@ -152,21 +137,11 @@ fn stage() -> Stage {
     fs::write(node.dir.join("org.toml"), org).unwrap();
     fs::write(
         node.dir.join("posthouse.toml"),
-        format!("name = \"relay.test\"\n[dns]\nservers = [\"127.0.0.1:{dns}\"]\n"),
+        format!("name = \"relay.test\"\n[dns]\nservers = [\"127.0.0.1:{}\"]\n", named.port),
     )
     .unwrap();
     node.start();
-    Stage { node, _named: named, _dir: keep }
-}
-
-/// A question about the zone gets an answer.
-fn answers(port: u16) -> bool {
-    let question = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x02ns\x07example\x00\x00\x01\x00\x01";
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-    let sent = socket.send_to(question, ("127.0.0.1", port)).is_ok();
-    let mut answer = [0; 512];
-    sent && socket.recv(&mut answer).is_ok_and(|count| count > 12 && answer[3] & 15 == 0)
+    Stage { node, _named: named }
 }
 
 impl Stage {
