@@ -71,6 +71,19 @@ fn lists_grow_and_shrink_from_what_counts() {
 }
 
 #[test]
+fn a_usage_stands_in_for_what_is_not_written() {
+    let text = "[[receive_connector]]\nname = \"c\"\nusage = \"client\"\n";
+    let shown = |key: &str| {
+        let of = objects(text, kind("receive_connector").unwrap()).unwrap().swap_remove(0);
+        of.fields.into_iter().find(|field| field.setting.key == key).unwrap().value.unwrap().text()
+    };
+    assert_eq!(["protocol", "tls", "permissions"].map(shown), ["submission", "require", "users"]);
+    assert_eq!(shown("message_rate_per_minute"), "5", "a submission connector by its usage");
+    let more = Change { add: pairs(&[("permissions", "relay")]), ..change("receive_connector", Verb::Set, "c") };
+    assert!(edited(text, &more).unwrap().contains("permissions = [\"users\", \"relay\"]"), "nobody else comes in");
+}
+
+#[test]
 fn objects_come_and_go_whole() {
     let new = Change { set: pairs(&[("listen", "127.0.0.1:26")]), ..change("receive_connector", Verb::New, "more") };
     let made = edited(TEXT, &new).unwrap();

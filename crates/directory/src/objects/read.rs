@@ -3,6 +3,7 @@
 use super::layout::{Layout, Table};
 use super::{ObjectError, Value, kind_word, naming};
 use crate::settings::{Default, Section, Setting};
+use crate::usage::Usage;
 
 /// One object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,12 +98,24 @@ pub(super) fn effective(setting: &Setting, table: Option<&Table<'_, '_>>) -> Opt
     if let Some(value) = written(table, setting.key) {
         return Some(value);
     }
+    if let Some(value) = preset(table, setting.key) {
+        return Some(value);
+    }
+    let protocol = written(table, "protocol").or_else(|| preset(table, "protocol"));
     match setting.default {
-        Default::BySubmission(_, literal) if written(table, "protocol") == Some(Value::Text("submission".into())) => {
+        Default::BySubmission(_, literal) if protocol == Some(Value::Text("submission".into())) => {
             Value::of_literal(literal)
         }
         _ => default_of(setting),
     }
+}
+
+/// What the usage of a receive connector puts in the place of a key that is not written.
+fn preset(table: Option<&Table<'_, '_>>, key: &str) -> Option<Value> {
+    let Some(Value::Text(word)) = written(table, "usage") else { return None };
+    let (_, usage) = Usage::WORDS.iter().find(|(known, _)| *known == word)?;
+    let (_, literal) = usage.presets().iter().find(|(known, _)| *known == key)?;
+    Value::of_literal(literal)
 }
 
 /// What counts where a setting is not written, on a connector that is none for submission; nothing where that is no value.
