@@ -1,0 +1,1 @@
+//! Services: pools, probes, the data path, virtual addresses, voice.

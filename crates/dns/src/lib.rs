@@ -1,0 +1,1 @@
+//! Answers for the zones of the organization.
