@@ -39,7 +39,9 @@ pub fn run(asked: StartWords) -> ExitCode {
     let ended = runtime.block_on(async {
         let mut node = roles::start(start, asked.succeed, launcher.clone()).await?;
         let control = Control::of(&node);
-        print!("{}", banner(&control.pulse(), embedded));
+        if !asked.succeed {
+            print!("{}", banner(&control.pulse(), embedded));
+        }
         if let Some(listener) = node.take_http() {
             tokio::spawn(http::serve(listener, control));
         }

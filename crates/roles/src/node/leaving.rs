@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::Node;
-use super::run::{GRACE, GRACE_OVER};
+use super::run::{GRACE, GRACE_OVER, Signals};
 use crate::succession::{Left, Succession};
 
 /// Listening sockets that somebody else accepts from, for a successor.
@@ -51,6 +51,21 @@ pub(super) async fn end_sessions(node: &Node) {
     }
 }
 
+/// The runtime that heard signals is gone, and nobody else of this process needs an orderly end: whoever tells it to end, ends it at once.
+fn end_when_told() {
+    let wait = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        runtime.block_on(async { Ok::<(), std::io::Error>(Signals::new()?.end().await) })
+    };
+    let ended = std::thread::Builder::new().name("signals".into()).spawn(move || match wait() {
+        Ok(()) => std::process::exit(0),
+        Err(error) => warn!("this process does not hear signals any more: {error}"),
+    });
+    if let Err(error) = ended {
+        warn!("this process does not hear signals any more: {error}");
+    }
+}
+
 /// A process whose mail has ended. Its runtime has to end before it is [concluded](Leaving::conclude).
 pub struct Leaving {
     node: Arc<Node>,
@@ -68,6 +83,7 @@ impl Leaving {
         let succession: Arc<Succession> = node.succession.clone();
         node.data.release();
         drop(node);
+        end_when_told();
         match succession.leave() {
             Left::To(process) => {
                 info!("process {process} has taken the place of this one");
