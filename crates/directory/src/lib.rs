@@ -41,6 +41,7 @@ mod unit;
 mod usage;
 mod user;
 mod words;
+pub mod zone;
 
 pub use back_pressure::{BackPressure, Tarpit, Thresholds};
 pub use destination::{Destination, Destinations};

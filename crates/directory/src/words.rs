@@ -6,6 +6,7 @@ use crate::permission::Group;
 use crate::receive::{AuthMechanisms, BareNewline, Extension, Protocol, ReceiveTls, RefusedDomains};
 use crate::send::SendTls;
 use crate::usage::Usage;
+use crate::zone::TsigAlgorithm;
 use mail::WhenShort;
 
 macro_rules! words {
@@ -46,6 +47,7 @@ words! {
     SendTls { "off" = Off, "opportunistic" = Opportunistic, "require" = Require, "verify" = Verify }
     LogLevel { "error" = Error, "warn" = Warn, "info" = Info, "debug" = Debug, "trace" = Trace }
     LogFormat { "text" = Text, "json" = Json }
+    TsigAlgorithm { "hmac-sha256" = Sha256, "hmac-sha384" = Sha384, "hmac-sha512" = Sha512 }
     Spread { "any" = Any, "rack" = Rack, "site" = Site }
 }
 

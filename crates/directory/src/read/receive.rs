@@ -172,7 +172,7 @@ pub(super) fn servers(section: &Section<'_, '_>) -> Option<Vec<Box<str>>> {
     Some(written.into_iter().map(|name| name.value.to_ascii_lowercase().into()).collect())
 }
 
-fn ranges(section: &Section<'_, '_>, key: &str) -> Vec<At<IpRange>> {
+pub(super) fn ranges(section: &Section<'_, '_>, key: &str) -> Vec<At<IpRange>> {
     let mut found: Vec<At<IpRange>> = Vec::new();
     for text in section.texts(key).unwrap_or_default() {
         match IpRange::parse(&text.value) {
