@@ -1,1 +1,4 @@
 //! Services: pools, probes, the data path, virtual addresses, voice.
+
+pub mod pool;
+pub mod sip;

@@ -106,6 +106,34 @@ fn what_follows_from_names_and_servers() {
     assert_eq!(lines(naming, "lab.example.org").len(), 4);
 }
 
+/// A service on every address of its nodes follows the nodes; on an address of its own, the service. Programs find it by SRV.
+#[test]
+fn names_of_services() {
+    let service = |name: &str, protocol: &str, listen: &str| {
+        format!(
+            "[[service]]\nname = \"{name}\"\nprotocol = \"{protocol}\"\nlisten = [{listen}]\nservers = [\"edge1.example.org\"]\n[[member]]\nname = \"m-{name}\"\nservice = \"{name}\"\naddress = \"10.0.0.9:2599\"\n"
+        )
+    };
+    let text = format!(
+        "{HEAD}{}{}{}[[dns_name]]\nname = \"mail.example.org\"\nservices = [\"sub\", \"imap\"]\nsrv_for = [\"example.org\"]\n",
+        edges(2),
+        service("sub", "submissions", "\"0.0.0.0:465\", \"0.0.0.0:4650\""),
+        service("imap", "imaps", "\"192.0.2.200:993\""),
+    );
+    assert_eq!(
+        lines(&good(&text).org.naming, "example.org")[2..],
+        [
+            "_imaps._tcp.example.org 300 SRV 0 1 993 mail.example.org.",
+            "_submissions._tcp.example.org 300 SRV 0 1 465 mail.example.org.",
+            "_submissions._tcp.example.org 300 SRV 0 1 4650 mail.example.org.",
+            "edge0.example.org 300 A 192.0.2.0",
+            "edge1.example.org 300 A 192.0.2.1",
+            "mail.example.org 300 A 192.0.2.1 <node edge1.example.org>",
+            "mail.example.org 300 A 192.0.2.200 <service imap>",
+        ]
+    );
+}
+
 proptest! {
     /// Whatever the numbers: a host has a server once, loads differ by one, and a site that is lost takes no host with it if both are as large.
     #[test]

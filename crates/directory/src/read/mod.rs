@@ -23,6 +23,7 @@ mod recipient;
 mod rule;
 mod section;
 mod send;
+mod service;
 mod topology;
 mod user;
 mod zone;

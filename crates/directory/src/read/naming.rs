@@ -5,8 +5,10 @@ use super::dns_name::{PlacedName, dns_name, mx_layout};
 use super::document::{Document, did_you_mean};
 use super::naming_checks;
 use super::section::At;
+use super::service::PlacedService;
 use super::topology::Map;
 use super::zone::{PlacedZone, tsig_key, zone};
+use crate::service::ServiceProtocol;
 use crate::topology::Topology;
 use crate::zone::{Entry, MxLayout, Naming, Origin, Parts, ServiceAt, TsigKey, Type, VirtualAt};
 use mail::Mailbox;
@@ -24,16 +26,54 @@ pub struct Named {
 }
 
 /// Reads everything of DNS. `contact` stands in SOA records that say none.
-pub fn named(document: &Document<'_>, map: &Map, contact: &Mailbox, disk: &dyn Disk) -> Named {
+pub fn named(
+    document: &Document<'_>,
+    map: &Map,
+    services: &[PlacedService],
+    contact: &Mailbox,
+    disk: &dyn Disk,
+) -> Named {
     let keys: Vec<At<TsigKey>> =
         document.repeated("tsig_key").iter().filter_map(|section| tsig_key(section, disk)).collect();
     let zones: Vec<PlacedZone> =
         document.repeated("zone").iter().filter_map(|section| zone(section, &keys, contact)).collect();
     let names = document.repeated("dns_name").iter().filter_map(|section| dns_name(section, map)).collect();
     let layouts = document.repeated("mx_layout").iter().filter_map(|section| mx_layout(section, map)).collect();
-    let named = Named { zones, keys, names, layouts, services: Vec::new(), virtual_addresses: Vec::new() };
+    let named = Named {
+        zones,
+        keys,
+        names,
+        layouts,
+        services: services.iter().map(service_at).collect(),
+        virtual_addresses: Vec::new(),
+    };
     check(document, &named);
     named
+}
+
+fn service_at(placed: &PlacedService) -> ServiceAt {
+    let service = &placed.service.value;
+    ServiceAt {
+        name: Arc::clone(&service.name),
+        labels: labels(service.protocol),
+        listen: service.listen.clone(),
+        servers: service.servers.clone(),
+    }
+}
+
+/// What users' programs look for (RFC 6186, RFC 8314 5.1, RFC 3263 4.1, RFC 2782).
+fn labels(protocol: ServiceProtocol) -> &'static [&'static str] {
+    match protocol {
+        ServiceProtocol::Submission => &["_submission._tcp"],
+        ServiceProtocol::Submissions => &["_submissions._tcp"],
+        ServiceProtocol::Imap => &["_imap._tcp"],
+        ServiceProtocol::Imaps => &["_imaps._tcp"],
+        ServiceProtocol::Pop3 => &["_pop3._tcp"],
+        ServiceProtocol::Pop3s => &["_pop3s._tcp"],
+        ServiceProtocol::Ldap => &["_ldap._tcp"],
+        ServiceProtocol::Sip => &["_sip._udp", "_sip._tcp"],
+        ServiceProtocol::Smtp | ServiceProtocol::Http | ServiceProtocol::Https | ServiceProtocol::Tcp => &[],
+    }
 }
 
 /// Names that are there twice, and names of services and virtual addresses that are not there.

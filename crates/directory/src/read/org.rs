@@ -14,6 +14,7 @@ use super::recipient::{self, PlacedEntry};
 use super::rule;
 use super::section::{At, Section};
 use super::send::send_connector;
+use super::service::{PlacedService, services};
 use super::topology::{Map, map};
 use super::user::user;
 use crate::domain::AcceptedDomain;
@@ -51,33 +52,13 @@ pub struct Read {
     pub rules: Vec<At<Rule>>,
     pub map: Map,
     pub named: Named,
+    pub services: Vec<PlacedService>,
 }
 
 /// Reads the organization document. `None` if there are problems, which are left in `document`.
 pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
-    let top = document.section("");
     let name = context.node_name;
-    let domains: Vec<At<AcceptedDomain>> =
-        document.repeated("accepted_domain").iter().filter_map(|s| accepted_domain(s, context.disk)).collect();
-    let postmaster = postmaster(&top, &domains, name);
-    let map = map(document);
-    let contact = postmaster.clone().unwrap_or_else(|| Mailbox::of_parts("postmaster", name));
-    let read = Read {
-        domains,
-        receive: document.repeated("receive_connector").iter_mut().filter_map(|s| receive_connector(s, name)).collect(),
-        send: document
-            .repeated("send_connector")
-            .iter()
-            .filter_map(|s| send_connector(s, name, context.disk))
-            .collect(),
-        users: document.repeated("user").iter().filter_map(user).collect(),
-        directories: document.repeated("directory").iter().filter_map(|s| directory(s, context.disk)).collect(),
-        entries: entries(document),
-        remote: document.repeated("remote_domain").iter().filter_map(rule::remote_domain).collect(),
-        rules: document.repeated("rule").iter().filter_map(rule::rule).collect(),
-        named: naming::named(document, &map, &contact, context.disk),
-        map,
-    };
+    let (read, postmaster) = parts(document, context);
     let limits = rule::message_limits(&document.section("message_limits"));
     let retry = retry(&document.section("retry"));
     let destinations = destinations(document);
@@ -103,6 +84,7 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
         receive_connectors: arcs(read.receive.iter().map(|c| c.connector.value.clone()).filter(|c| c.is_for(name))),
         send_connectors: arcs(read.send.iter().map(|c| c.value.clone())),
         users: arcs(read.users.iter().map(|u| u.value.clone())),
+        services: arcs(read.services.iter().map(|s| s.service.value.clone())),
         directories: arcs(read.directories.iter().map(|d| d.value.clone())),
         retry,
         destinations,
@@ -124,6 +106,37 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
     lint::warn(document, &read, &org);
     naming_lint::warn(document, &read, &org);
     Some(org)
+}
+
+/// Everything that there may be several of, and who gets mail for `<postmaster>`.
+fn parts(document: &Document<'_>, context: &Context<'_>) -> (Read, Option<Mailbox>) {
+    let name = context.node_name;
+    let domains: Vec<At<AcceptedDomain>> =
+        document.repeated("accepted_domain").iter().filter_map(|s| accepted_domain(s, context.disk)).collect();
+    let postmaster = postmaster(&document.section(""), &domains, name);
+    let map = map(document);
+    let contact = postmaster.clone().unwrap_or_else(|| Mailbox::of_parts("postmaster", name));
+    let receive: Vec<Placed> =
+        document.repeated("receive_connector").iter_mut().filter_map(|s| receive_connector(s, name)).collect();
+    let services = services(document, &map, &receive);
+    let read = Read {
+        domains,
+        receive,
+        send: document
+            .repeated("send_connector")
+            .iter()
+            .filter_map(|s| send_connector(s, name, context.disk))
+            .collect(),
+        users: document.repeated("user").iter().filter_map(user).collect(),
+        directories: document.repeated("directory").iter().filter_map(|s| directory(s, context.disk)).collect(),
+        entries: entries(document),
+        remote: document.repeated("remote_domain").iter().filter_map(rule::remote_domain).collect(),
+        rules: document.repeated("rule").iter().filter_map(rule::rule).collect(),
+        named: naming::named(document, &map, &services, &contact, context.disk),
+        map,
+        services,
+    };
+    (read, postmaster)
 }
 
 /// Mailboxes, groups, contacts.

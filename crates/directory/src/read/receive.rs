@@ -142,7 +142,7 @@ pub fn host_name(section: &Section<'_, '_>, key: &str) -> Option<String> {
     Some(name.value)
 }
 
-fn listen(section: &Section<'_, '_>) -> Vec<At<SocketAddr>> {
+pub(super) fn listen(section: &Section<'_, '_>) -> Vec<At<SocketAddr>> {
     let Some(written) = section.texts("listen") else { return Vec::new() };
     if written.is_empty() {
         section.problem("listen", "listen is empty; write for example listen = [\"0.0.0.0:25\"]");

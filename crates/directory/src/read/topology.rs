@@ -92,7 +92,7 @@ pub fn addresses(section: &Section<'_, '_>, key: &str) -> Vec<IpAddr> {
     found
 }
 
-pub fn site_named(section: &Section<'_, '_>, text: &At<String>, sites: &[At<Site>]) -> Option<Arc<str>> {
+pub(super) fn site_named(section: &Section<'_, '_>, text: &At<String>, sites: &[At<Site>]) -> Option<Arc<str>> {
     let lower = text.value.to_ascii_lowercase();
     let found = sites.iter().find(|site| *site.value.name == *lower);
     if found.is_none() {

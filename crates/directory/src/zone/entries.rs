@@ -104,14 +104,14 @@ pub(super) struct Draft {
 /// All records of all objects, in no order.
 pub(super) fn drafts(parts: &Parts, map: &Topology) -> Vec<Draft> {
     let zones = parts.zones.iter().flat_map(|zone| {
-        let draft = |host: &Box<str>| Draft {
+        let draft = |host: &str| Draft {
             name: Arc::clone(&zone.name),
-            data: Data::Ns(host.clone()),
+            data: Data::Ns(host.into()),
             ttl_s: None,
             when: Vec::new(),
             from: Origin::Zone(Arc::clone(&zone.name)),
         };
-        zone.name_servers.iter().map(draft)
+        zone.name_servers.iter().map(move |host| draft(host))
     });
     let servers = map.servers.iter().filter(|server| parts.zone_of(&server.public_name).is_some()).flat_map(of_server);
     let mut all: Vec<Draft> = zones.chain(servers).collect();

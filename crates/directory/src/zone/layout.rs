@@ -26,15 +26,15 @@ impl MxLayout {
                 _ => by_site || self.servers.contains(&server.name),
             }
         };
-        let mut by_site: Vec<(Option<Arc<str>>, Vec<Arc<Server>>)> = Vec::new();
+        let mut by_site: Vec<Vec<Arc<Server>>> = Vec::new();
         for server in map.servers.iter().filter(is_meant).filter(|server| server.published().next().is_some()) {
-            match by_site.iter_mut().find(|(site, _)| *site == server.site) {
-                Some((_, servers)) => servers.push(Arc::clone(server)),
-                None => by_site.push((server.site.clone(), vec![Arc::clone(server)])),
+            match by_site.iter_mut().find(|servers| servers[0].site == server.site) {
+                Some(servers) => servers.push(Arc::clone(server)),
+                None => by_site.push(vec![Arc::clone(server)]),
             }
         }
-        let longest = by_site.iter().map(|(_, servers)| servers.len()).max().unwrap_or(0);
-        let turn = |turn| by_site.iter().filter_map(move |(_, servers)| servers.get(turn)).map(Arc::clone);
+        let longest = by_site.iter().map(Vec::len).max().unwrap_or(0);
+        let turn = |turn| by_site.iter().filter_map(move |servers| servers.get(turn)).map(Arc::clone);
         (0..longest).flat_map(turn).collect()
     }
 

@@ -8,6 +8,7 @@ mod recipient;
 mod retry;
 mod rule;
 mod send;
+mod service;
 mod topology;
 mod user;
 mod zone;
@@ -98,6 +99,8 @@ pub static ORG: &[Section] = &[
                that among the addresses, spread mail evenly.",
         settings: zone::LAYOUT,
     },
+    Section { name: "service", repeated: true, what: service::SERVICE_WHAT, settings: service::SERVICE },
+    Section { name: "member", repeated: true, what: service::MEMBER_WHAT, settings: service::MEMBER },
     Section { name: "user", repeated: true, what: "Somebody who may authenticate.", settings: user::ROWS },
     Section {
         name: "directory",
