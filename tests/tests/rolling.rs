@@ -41,7 +41,11 @@ impl Applications {
         Applications { stop: Arc::default(), sent: Arc::default(), threads: Vec::new() }
     }
 
-    fn add(mut self, port: u16, session: impl Fn(u16, &AtomicBool, &AtomicUsize) -> Result<(), String> + Send + 'static) -> Self {
+    fn add(
+        mut self,
+        port: u16,
+        session: impl Fn(u16, &AtomicBool, &AtomicUsize) -> Result<(), String> + Send + 'static,
+    ) -> Self {
         let (stop, sent) = (self.stop.clone(), self.sent.clone());
         self.threads.push(std::thread::spawn(move || {
             while !stop.load(Ordering::Relaxed) {

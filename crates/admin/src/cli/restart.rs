@@ -21,7 +21,9 @@ pub async fn run(client: &Client, json: bool) -> Result<(), Trouble> {
         tokio::time::sleep(LOOK_EVERY).await;
         match client.get::<Restart>("/restart", &()).await {
             Ok(now) if now.process != old => return done(client, old, json).await,
-            Ok(Restart { failed: Some(failed), .. }) => return Err(Trouble::Failed(format!("not restarted: {failed}"))),
+            Ok(Restart { failed: Some(failed), .. }) => {
+                return Err(Trouble::Failed(format!("not restarted: {failed}")));
+            }
             Ok(now) if !json && now.stage != said => {
                 println!("  {}", now.stage);
                 said = now.stage;

@@ -90,7 +90,9 @@ impl Leaving {
                 Ok(())
             }
             Left::ToNobody(sockets) => {
-                tracing::error!("no new process could take the place of this one: this program starts again, what it relays is cut off");
+                tracing::error!(
+                    "no new process could take the place of this one: this program starts again, what it relays is cut off"
+                );
                 Err(format!("this program cannot start again by itself: {}", succession.start_again(&sockets)))
             }
         }

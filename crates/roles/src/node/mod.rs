@@ -43,8 +43,8 @@ use crate::trace::Trace;
 
 use hand_over::HandOver;
 use leaving::Kept;
-use organization::Changes;
 pub use leaving::Leaving;
+use organization::Changes;
 pub use run::{Ended, Running};
 pub use start::{StartError, start};
 

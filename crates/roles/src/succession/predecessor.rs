@@ -148,7 +148,9 @@ impl Succession {
                 state.end_child();
                 let Some(rest) = more.checked_sub(1) else { return Left::ToNobody(std::mem::take(&mut state.held)) };
                 (more, silent_ms) = (rest, 0);
-                warn!("the new process ended before it served; another one is started, and nobody is refused meanwhile");
+                warn!(
+                    "the new process ended before it served; another one is started, and nobody is refused meanwhile"
+                );
                 match self.launcher.successor() {
                     Ok(child) => (state.child, state.stage) = (Some(child), Stage::Started),
                     Err(error) => error!("the program cannot be started: {error}"),
@@ -197,7 +199,9 @@ impl Succession {
         if wire.peer_user()? != getuid() {
             return wire.send(&Answer::Refused("another user's process runs on this data directory".into()), &[]);
         }
-        let (Ask::Hello { protocol, process, version }, _) = wire.receive(HELLO_MAX)? else { return Err(out_of_turn()) };
+        let (Ask::Hello { protocol, process, version }, _) = wire.receive(HELLO_MAX)? else {
+            return Err(out_of_turn());
+        };
         if protocol != PROTOCOL {
             let why = format!(
                 "the program that runs (version {}) cannot give its place to version {version}: stop it, then start the other one",
@@ -255,7 +259,8 @@ impl State {
         let Ok(Some(status)) = child.try_wait() else { return };
         self.child = None;
         if self.stage == Stage::Started {
-            self.failed = Some(format!("the new process cannot run ({status}); the log says why, and the old one goes on"));
+            self.failed =
+                Some(format!("the new process cannot run ({status}); the log says why, and the old one goes on"));
             self.stage = if self.is_free { Stage::Lost } else { Stage::Alone };
         }
     }

@@ -57,7 +57,9 @@ impl Successor {
                     }
                 }
                 (Answer::Refused(why), _) => return Err(NoSuccession(why)),
-                (Answer::Yielded, _) => return Err(NoSuccession("the process that runs answers another question".into())),
+                (Answer::Yielded, _) => {
+                    return Err(NoSuccession("the process that runs answers another question".into()));
+                }
             }
         }
     }

@@ -109,9 +109,7 @@ impl<'s> Session<'s> {
         let reply = match self.wire.fill().await {
             Ok(()) => return Ok(()),
             // A message that is arriving may be finished until the grace is over.
-            Err(End::Stop)
-                if (self.machine.in_body() || self.wire.is_stopping_softly()) && !self.wire.is_overdue() =>
-            {
+            Err(End::Stop) if (self.machine.in_body() || self.wire.is_stopping_softly()) && !self.wire.is_overdue() => {
                 return Ok(());
             }
             Err(End::Lost) => return Err(End::Lost),
