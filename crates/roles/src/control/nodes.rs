@@ -205,7 +205,9 @@ impl Control {
         match self.ask(&node.to_ascii_lowercase(), order, who, ORDER_PATIENCE).await? {
             Answer::Done(done) => Ok(done),
             Answer::Refused(refusal) => Err(refusal),
-            Answer::Report(_) | Answer::Services(_) => Err(Refusal::failed(format!("{node} answers another question"), "ask again")),
+            Answer::Report(_) | Answer::Services(_) => {
+                Err(Refusal::failed(format!("{node} answers another question"), "ask again"))
+            }
         }
     }
 

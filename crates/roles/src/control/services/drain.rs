@@ -102,7 +102,8 @@ impl Control {
             ("", false) => format!("{} is in service again", member.name),
             (why, _) => why.to_string(),
         };
-        let order = ObjectOrder { name: member.name.to_string(), set, base, who: order.who, why, ..ObjectOrder::default() };
+        let order =
+            ObjectOrder { name: member.name.to_string(), set, base, who: order.who, why, ..ObjectOrder::default() };
         self.object_change("member", verb, order, false).await
     }
 
@@ -138,7 +139,8 @@ impl Control {
 /// Refuses to take the last member out that takes connections: of two, never both (behaviours 6.5).
 fn may_drain(service: &view::Service, member: &str) -> Result<(), Refusal> {
     let others: Vec<&view::ServiceMember> = service.members.iter().filter(|other| other.name != member).collect();
-    let takes = |other: &&view::ServiceMember| !other.drained && other.standing != "down" && other.standing != "draining";
+    let takes =
+        |other: &&view::ServiceMember| !other.drained && other.standing != "down" && other.standing != "draining";
     if others.iter().any(takes) {
         return Ok(());
     }

@@ -3,6 +3,7 @@
 //! with nothing to do.
 
 mod drain;
+pub(crate) mod seen;
 
 pub use drain::MemberOrder;
 
@@ -33,8 +34,8 @@ impl Control {
     /// What this node says of its services, without asking anybody.
     pub fn own_services(&self) -> Vec<view::Service> {
         let org = self.node.org();
-        let seen = self.node.seen_services();
-        org.services.iter().map(|service| seen.shown(service, &self.name())).collect()
+        let (counted, rates) = (self.node.counted_services(), self.node.member_rates());
+        org.services.iter().map(|service| seen::shown(service, &self.name(), &counted, &rates)).collect()
     }
 
     async fn gathered(&self, only: Option<&str>) -> view::Services {
@@ -99,7 +100,8 @@ impl Control {
 
 fn no_service(name: &str, names: &str) -> Refusal {
     let what = match names {
-        "" => "posthouse org new service NAME listen=ADDRESS:PORT makes one; docs/operating/one-name-for-many-hubs.md".into(),
+        "" => "posthouse org new service NAME listen=ADDRESS:PORT makes one; docs/operating/one-name-for-many-hubs.md"
+            .into(),
         names => format!("there are: {names}"),
     };
     Refusal::missing(format!("there is no service '{name}'"), &what)
