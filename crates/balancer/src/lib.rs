@@ -1,3 +1,4 @@
 //! Services: pools, probes, the data path, virtual addresses, voice.
 
 pub mod sip;
+pub mod voice;
