@@ -96,12 +96,21 @@ mod tests {
 
     #[test]
     fn branches_come_back_as_they_went() {
-        let text = b"INVITE sip:a@h SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKx\r\nCall-ID: i\r\nCSeq: 1 INVITE\r\n\r\n";
+        let text =
+            b"INVITE sip:a@h SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKx\r\nCall-ID: i\r\nCSeq: 1 INVITE\r\n\r\n";
         let request = Message::parse(text).unwrap();
         for branch in [Branch::Call { id: u64::MAX, number: 11 }, Branch::Plain { flow: 3, mark: 7 }] {
             assert_eq!(Branch::parse(branch.written(&request).as_bytes()), Some(branch));
         }
-        for bad in ["", "z9hG4bKph.", "z9hG4bKph.1.c1", "z9hG4bKph.1.x1.1", "z9hG4bKph.1.\u{e9}1.1", "z9hG4bKph.1.c1.-1", "z9hG4bKx.1.c1.1"] {
+        for bad in [
+            "",
+            "z9hG4bKph.",
+            "z9hG4bKph.1.c1",
+            "z9hG4bKph.1.x1.1",
+            "z9hG4bKph.1.\u{e9}1.1",
+            "z9hG4bKph.1.c1.-1",
+            "z9hG4bKx.1.c1.1",
+        ] {
             assert_eq!(Branch::parse(bad.as_bytes()), None, "{bad}");
         }
     }

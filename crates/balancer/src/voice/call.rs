@@ -47,12 +47,20 @@ pub struct Call<P> {
 
 impl<P> Call<P> {
     /// A call that `request` begins, from `source`. Offered to the first host at once.
-    pub fn begin<H: Hosts<Place = P>>(id: u64, now_ms: u64, request: &Message, bytes: &[u8], source: Hop, desk: &mut Desk<H>) -> Option<Call<P>> {
+    pub fn begin<H: Hosts<Place = P>>(
+        id: u64,
+        now_ms: u64,
+        request: &Message,
+        bytes: &[u8],
+        source: Hop,
+        desk: &mut Desk<H>,
+    ) -> Option<Call<P>> {
         let caller = back(source, &top_via(request)?);
         let said = Answer::new(request, source.address, 100).finish();
         desk.send(caller, said.clone());
         let (invite, tries) = (bytes.to_vec(), Vec::new());
-        let mut call = Call { id, source, caller, invite, tries, phase: Phase::Waiting, best: None, said, hung_up: false };
+        let mut call =
+            Call { id, source, caller, invite, tries, phase: Phase::Waiting, best: None, said, hung_up: false };
         call.next_host(now_ms, desk);
         Some(call)
     }
@@ -120,7 +128,14 @@ impl<P> Call<P> {
         }
     }
 
-    fn provisional<H: Hosts<Place = P>>(&mut self, now_ms: u64, number: usize, code: u16, answer: &Message, desk: &mut Desk<H>) {
+    fn provisional<H: Hosts<Place = P>>(
+        &mut self,
+        now_ms: u64,
+        number: usize,
+        code: u16,
+        answer: &Message,
+        desk: &mut Desk<H>,
+    ) {
         let one = &mut self.tries[number];
         let was_open = one.is_open();
         if !was_open || self.hung_up {
@@ -150,7 +165,14 @@ impl<P> Call<P> {
         }
     }
 
-    fn refused<H: Hosts<Place = P>>(&mut self, now_ms: u64, number: usize, code: u16, answer: &Message, desk: &mut Desk<H>) {
+    fn refused<H: Hosts<Place = P>>(
+        &mut self,
+        now_ms: u64,
+        number: usize,
+        code: u16,
+        answer: &Message,
+        desk: &mut Desk<H>,
+    ) {
         let one = &mut self.tries[number];
         let was_open = one.is_open();
         if let (500..600, Some(place)) = (code, &one.place) {
@@ -197,8 +219,12 @@ impl<P> Call<P> {
                 desk.send(one.hop, bytes);
             }
             match one.state {
-                State::Calling { until_ms, .. } if now_ms >= until_ms => self.pass_over(now_ms, number, Outcome::Silent, desk),
-                State::Ringing { until_ms } if now_ms >= until_ms => self.pass_over(now_ms, number, Outcome::Unanswered, desk),
+                State::Calling { until_ms, .. } if now_ms >= until_ms => {
+                    self.pass_over(now_ms, number, Outcome::Silent, desk)
+                }
+                State::Ringing { until_ms } if now_ms >= until_ms => {
+                    self.pass_over(now_ms, number, Outcome::Unanswered, desk)
+                }
                 _ => {}
             }
         }
@@ -263,12 +289,20 @@ impl<P> Call<P> {
     }
 
     /// Sends the INVITE to a host.
-    fn offer<H: Hosts<Place = P>>(&mut self, now_ms: u64, host: Arc<Host>, place: Option<P>, over: Option<Transport>, desk: &mut Desk<H>) {
+    fn offer<H: Hosts<Place = P>>(
+        &mut self,
+        now_ms: u64,
+        host: Arc<Host>,
+        place: Option<P>,
+        over: Option<Transport>,
+        desk: &mut Desk<H>,
+    ) {
         let Ok(request) = Message::parse(&self.invite) else { return };
         let number = self.tries.len();
         let came = self.caller.transport;
         let streams = desk.listener(Transport::Tcp, self.caller.listener).is_some();
-        let is_oversized = over.is_none() && came == Transport::Udp && streams && self.invite.len() > DATAGRAM_BYTES_MAX;
+        let is_oversized =
+            over.is_none() && came == Transport::Udp && streams && self.invite.len() > DATAGRAM_BYTES_MAX;
         let transport = if is_oversized { Transport::Tcp } else { over.unwrap_or(came) };
         let listener = desk.listener(transport, self.caller.listener).unwrap_or(self.caller.listener);
         let Some(sent_by) = desk.listeners.get(listener).map(|listener| listener.sent_by()) else { return };

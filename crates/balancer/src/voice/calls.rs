@@ -71,7 +71,14 @@ impl<P> Calls<P> {
     }
 
     /// Begins a call.
-    pub fn begin<H: Hosts<Place = P>>(&mut self, now_ms: u64, request: &Message, bytes: &[u8], source: Hop, desk: &mut Desk<H>) {
+    pub fn begin<H: Hosts<Place = P>>(
+        &mut self,
+        now_ms: u64,
+        request: &Message,
+        bytes: &[u8],
+        source: Hop,
+        desk: &mut Desk<H>,
+    ) {
         let Some(key) = key(request) else { return };
         let id = loop {
             self.made += 1;

@@ -71,6 +71,8 @@ pub fn ranked(mut offers: Vec<Offer>, call: &[u8]) -> Vec<Offer> {
         let share = (drawn as f64 + 0.5) / (1_u64 << 53) as f64;
         -f64::from(offer.weight.max(1)) / share.ln()
     };
-    offers.sort_by(|a, b| a.priority.cmp(&b.priority).then(score(b).total_cmp(&score(a))).then(a.host.name.cmp(&b.host.name)));
+    offers.sort_by(|a, b| {
+        a.priority.cmp(&b.priority).then(score(b).total_cmp(&score(a))).then(a.host.name.cmp(&b.host.name))
+    });
     offers
 }

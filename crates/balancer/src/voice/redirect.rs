@@ -19,6 +19,7 @@ pub fn redirect<H: Hosts>(now_ms: u64, request: &Message, source: Hop, desk: &mu
         let q = 10 - at.min(9);
         format!("<{}>;q={}.{}", String::from_utf8_lossy(&uri), q / 10, q % 10)
     };
-    let contacts: Vec<String> = order.iter().take(CONTACTS_MAX).map(|offer| &*offer.host.shown).enumerate().map(contact).collect();
+    let contacts: Vec<String> =
+        order.iter().take(CONTACTS_MAX).map(|offer| &*offer.host.shown).enumerate().map(contact).collect();
     desk.answer(request, source, 302, &[("Contact", &contacts.join(", "))]);
 }

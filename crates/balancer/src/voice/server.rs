@@ -40,9 +40,9 @@ impl<H: Hosts> Voice<H> {
         Voice { desk: Desk { settings, listeners, hosts, ready: true, packets, notes }, calls: Calls::new(seed) }
     }
 
-    /// Other settings from now on; calls that are being set up keep theirs.
-    pub fn change(&mut self, settings: Settings, hosts: H) {
-        (self.desk.settings, self.desk.hosts) = (settings, hosts);
+    /// Other settings from now on.
+    pub fn change(&mut self, settings: Settings) {
+        self.desk.settings = settings;
     }
 
     /// Takes something in. What goes out is then in `packets` and `notes`.
@@ -74,6 +74,11 @@ impl<H: Hosts> Voice<H> {
     /// Who takes calls.
     pub fn hosts(&self) -> &H {
         &self.desk.hosts
+    }
+
+    /// The same, to be told of what happens outside.
+    pub fn hosts_mut(&mut self) -> &mut H {
+        &mut self.desk.hosts
     }
 
     fn packet(&mut self, now_ms: u64, from: Hop, bytes: &[u8]) {

@@ -8,7 +8,8 @@ use super::desk::{Desk, Hop, retarget};
 use super::host::{Host, Hosts, ranked};
 use super::note::Note;
 use crate::sip::{
-    Message, Method, Name, PORT, Rewrite, Start, Transport, Uri, host_ip, named, parameter, rewritten, uri, vias, without_top_via,
+    Message, Method, Name, PORT, Rewrite, Start, Transport, Uri, host_ip, named, parameter, rewritten, uri, vias,
+    without_top_via,
 };
 use std::sync::Arc;
 
@@ -50,7 +51,9 @@ pub fn request<H: Hosts>(now_ms: u64, request: &Message, source: Hop, desk: &mut
 pub fn answer<H: Hosts>(message: &Message, came: Hop, flow: u64, desk: &mut Desk<H>) {
     let next = vias(message).nth(1).and_then(|via| Some((via.transport?, via.way_back()?)));
     let Some((transport, address)) = next else { return desk.notes.push(Note::Dropped("no way back")) };
-    let Some(listener) = desk.listener(transport, came.listener) else { return desk.notes.push(Note::Dropped("no way back")) };
+    let Some(listener) = desk.listener(transport, came.listener) else {
+        return desk.notes.push(Note::Dropped("no way back"));
+    };
     desk.send(Hop { transport, listener, flow, address }, without_top_via(message));
 }
 
