@@ -406,3 +406,6 @@ const ALIASES_MAX: usize = 8;
 const ANY_TTL_S: u32 = 86_400;
 const AUTHORITATIVE: u8 = 4;
 const TRUNCATED: u8 = 2;
+
+#[cfg(test)]
+mod tests;

@@ -50,7 +50,12 @@ impl Notices {
     }
 
     /// The messages to send now, and whom nobody hears.
-    pub fn due(&mut self, now_ms: u64, now_s: u64, mut id: impl FnMut() -> u16) -> (Vec<(SocketAddr, Vec<u8>)>, Vec<Told>) {
+    pub fn due(
+        &mut self,
+        now_ms: u64,
+        now_s: u64,
+        mut id: impl FnMut() -> u16,
+    ) -> (Vec<(SocketAddr, Vec<u8>)>, Vec<Told>) {
         let (mut messages, mut lost) = (Vec::new(), Vec::new());
         self.0.retain_mut(|notice| {
             if notice.due_ms > now_ms {
@@ -79,9 +84,7 @@ impl Notices {
         let is_answer = answer.len() >= 12 && answer[2] & 0x80 != 0 && answer[2] >> 3 & 15 == NOTIFY;
         let id = is_answer.then(|| u16::from_be_bytes([answer[0], answer[1]]))?;
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
-        let is_it = |notice: &Notice| {
-            notice.to == from && notice.sent.as_ref().is_some_and(|(sent, _)| *sent == id)
-        };
+        let is_it = |notice: &Notice| notice.to == from && notice.sent.as_ref().is_some_and(|(sent, _)| *sent == id);
         let at = self.0.iter().position(is_it)?;
         let chain = self.0[at].sent.as_ref().and_then(|(_, chain)| chain.clone());
         let verified = chain.map_or(Ok(()), |mut chain| chain.verify_answer(&mut answer.to_vec(), now_s));

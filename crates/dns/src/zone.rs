@@ -206,7 +206,8 @@ impl Zone {
 
 /// The records of `sets` that are not in `others`, nor there with another TTL. Both are in order.
 fn missing(sets: &[Arc<RecordSet>], others: &[Arc<RecordSet>]) -> Vec<RecordSet> {
-    let place = |set: &RecordSet| others.binary_search_by(|other| (&other.owner, other.kind).cmp(&(&set.owner, set.kind)));
+    let place =
+        |set: &RecordSet| others.binary_search_by(|other| (&other.owner, other.kind).cmp(&(&set.owner, set.kind)));
     let rest = |set: &Arc<RecordSet>| {
         let other = place(set).ok().map(|at| &others[at]).filter(|other| other.ttl_s == set.ttl_s);
         let is_new = |data: &&Data| other.is_none_or(|other| !other.data.contains(data));

@@ -8,13 +8,25 @@ use crate::wire::Rcode;
 
 /// Says what the counters mean; once.
 pub fn describe() {
-    describe_counter!("posthouse_dns_answers_total", "Answers of the DNS server, by transport, type and how they were answered.");
-    describe_counter!("posthouse_dns_limited_total", "Answers over UDP above the rate limit: dropped, or sent as 'ask over TCP' (slip).");
+    describe_counter!(
+        "posthouse_dns_answers_total",
+        "Answers of the DNS server, by transport, type and how they were answered."
+    );
+    describe_counter!(
+        "posthouse_dns_limited_total",
+        "Answers over UDP above the rate limit: dropped, or sent as 'ask over TCP' (slip)."
+    );
     describe_counter!("posthouse_dns_tcp_refused_total", "DNS connections over the bounds, closed at once.");
-    describe_counter!("posthouse_dns_transfers_total", "Copies of zones, by what was sent: whole, changes, current; refused, broken.");
+    describe_counter!(
+        "posthouse_dns_transfers_total",
+        "Copies of zones, by what was sent: whole, changes, current; refused, broken."
+    );
     describe_counter!("posthouse_dns_notifies_total", "Secondaries that were told of a change, by result.");
     describe_gauge!("posthouse_dns_zone_serial", "Serial of the zone that is answered from.");
-    describe_gauge!("posthouse_dns_zone_all_down", "1: nothing that a name of the zone hangs on is up, and all of it is answered.");
+    describe_gauge!(
+        "posthouse_dns_zone_all_down",
+        "1: nothing that a name of the zone hangs on is up, and all of it is answered."
+    );
 }
 
 /// Sums of one thread or connection.

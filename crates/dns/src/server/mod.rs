@@ -21,10 +21,10 @@ use world::World;
 use crate::rate::{RateLimit, Rates};
 use crate::zones::Zones;
 pub use count::describe;
-pub use secondaries::Secondary;
 use secondaries::Secondaries;
-use tell::Teller;
+pub use secondaries::Secondary;
 pub use tcp::TcpBounds;
+use tell::Teller;
 use udp::UdpThreads;
 
 /// What a server is made with.

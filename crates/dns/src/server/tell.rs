@@ -80,7 +80,7 @@ impl State {
     /// A socket for each family, on our own address where we have one that reaches beyond this machine.
     async fn sockets(&self) -> (Option<UdpSocket>, Option<UdpSocket>) {
         let from = self.from.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let own = |is_v4: bool| from.iter().copied().find(|ip| ip.is_ipv4() == is_v4 && !ip.is_unspecified());
+        let own = |is_v4: bool| from.iter().copied().filter(|ip| ip.is_ipv4() == is_v4).min_by_key(IpAddr::is_loopback);
         let v4 = own(true).unwrap_or(Ipv4Addr::UNSPECIFIED.into());
         let v6 = own(false).unwrap_or(Ipv6Addr::UNSPECIFIED.into());
         (bind(v4).await.ok(), bind(v6).await.ok())

@@ -176,7 +176,12 @@ mod tests {
         assert!(writer.record_of_question(Section::Answer, 300, &mx));
         let first = writer.len() - asked;
         assert_eq!(first, 12 + 2 + 3 + 4 + 2, "two labels and a pointer");
-        assert!(writer.record(Section::Additional, name("MX.sub.example.org").wire(), 300, &Data::address([192, 0, 2, 1].into())));
+        assert!(writer.record(
+            Section::Additional,
+            name("MX.sub.example.org").wire(),
+            300,
+            &Data::address([192, 0, 2, 1].into())
+        ));
         assert_eq!(writer.len() - asked - first, 16);
         let (before, long) = (writer.len(), Data::name(Kind::NS, &name("a.very.long.name.that.does.not.fit.here")));
         assert!(!writer.record(Section::Authority, name("other.example").wire(), 300, &long));
