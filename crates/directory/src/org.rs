@@ -11,9 +11,11 @@ use crate::receive::{Protocol, ReceiveConnector};
 use crate::recipients::{Recipient, Recipients, Senders};
 use crate::retry::Retry;
 use crate::send::SendConnector;
+use crate::service::Service;
 use crate::sources::Routing;
 use crate::topology::Topology;
 use crate::user::User;
+use crate::zone::Naming;
 use mail::{Enhanced, Mailbox, Reply, ReversePath};
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -33,6 +35,8 @@ pub struct Org {
     pub send_connectors: Vec<Arc<SendConnector>>,
     /// In order of the document.
     pub users: Vec<Arc<User>>,
+    /// In order of the document, those of other nodes as well.
+    pub services: Vec<Arc<Service>>,
     /// In order of the document: the first one that knows an address counts.
     pub directories: Vec<Arc<Directory>>,
     /// When failed deliveries are tried again.
@@ -41,6 +45,8 @@ pub struct Org {
     pub destinations: Destinations,
     /// What is done with mail before it is taken.
     pub handling: Arc<Handling>,
+    /// Zones, and what may stand in them.
+    pub naming: Arc<Naming>,
     /// Everybody whom the document itself names.
     own_recipients: Recipients,
     recipients: Recipients,
@@ -59,6 +65,7 @@ pub struct Parts {
     pub receive_connectors: Vec<Arc<ReceiveConnector>>,
     pub send_connectors: Vec<Arc<SendConnector>>,
     pub users: Vec<Arc<User>>,
+    pub services: Vec<Arc<Service>>,
     pub directories: Vec<Arc<Directory>>,
     pub retry: Retry,
     pub destinations: Destinations,
@@ -66,6 +73,7 @@ pub struct Parts {
     /// Everybody whom the document itself names.
     pub recipients: Recipients,
     pub topology: Topology,
+    pub naming: Naming,
     /// The name of this node.
     pub server: String,
 }
@@ -139,9 +147,11 @@ impl Org {
             receive_connectors: parts.receive_connectors,
             send_connectors: parts.send_connectors,
             users: parts.users,
+            services: parts.services,
             retry: parts.retry,
             destinations: parts.destinations,
             handling: parts.handling,
+            naming: Arc::new(parts.naming),
             recipients: match parts.directories.is_empty() {
                 true => parts.recipients.clone(),
                 false => parts.recipients.and(&Recipients::unread()),
@@ -276,6 +286,11 @@ impl Org {
     /// A receive connector by name.
     pub fn receive_connector(&self, name: &str) -> Option<&Arc<ReceiveConnector>> {
         self.receive_connectors.iter().find(|connector| &*connector.name == name)
+    }
+
+    /// A service by name.
+    pub fn service(&self, name: &str) -> Option<&Arc<Service>> {
+        self.services.iter().find(|service| &*service.name == name)
     }
 
     /// A send connector by name.

@@ -8,7 +8,9 @@ mod node;
 mod org;
 mod recipient;
 mod rule;
+mod service;
 mod topology;
+mod zone;
 
 use self::back_pressure::back_pressure_value;
 use self::destination::destination_value;
@@ -17,7 +19,9 @@ use self::node::{cluster_value, node_value, peer_value, peers_value};
 use self::org::{domain_value, receive_value, retry_value, send_value, user_value};
 use self::recipient::{contact_value, group_value, recipient_value};
 use self::rule::{limits_value, remote_value, rule_value};
+use self::service::{member_value, service_value};
 use self::topology::{link_value, server_value, site_value};
+use self::zone::{key_value, layout_value, name_value, zone_value};
 use crate::load::Loaded;
 use crate::quoted::quoted;
 use crate::range::Ranges;
@@ -56,7 +60,7 @@ impl Loaded {
             }
         }
         let mut out = String::new();
-        let map = self.org.topology();
+        let (map, naming) = (self.org.topology(), &self.org.naming);
         for section in ORG {
             match section.name {
                 "" => write(&mut out, section, |_| text(&self.org.postmaster)),
@@ -77,6 +81,19 @@ impl Loaded {
                 "site" => {}
                 "site_link" => map.links.iter().for_each(|l| write(&mut out, section, |key| link_value(l, key))),
                 "server" => map.servers.iter().for_each(|s| write(&mut out, section, |key| server_value(s, key))),
+                "zone" => naming.zones().iter().for_each(|z| write(&mut out, section, |key| zone_value(z, key))),
+                "tsig_key" => naming.keys().iter().for_each(|k| write(&mut out, section, |key| key_value(k, key))),
+                "dns_name" => naming.names().iter().for_each(|n| write(&mut out, section, |key| name_value(n, key))),
+                "mx_layout" => {
+                    naming.layouts().iter().for_each(|l| write(&mut out, section, |key| layout_value(l, key)))
+                }
+                "service" => {
+                    self.org.services.iter().for_each(|s| write(&mut out, section, |key| service_value(s, key)))
+                }
+                "member" => {
+                    let all = self.org.services.iter().flat_map(|service| &service.members);
+                    all.filter(|m| m.is_written).for_each(|m| write(&mut out, section, |key| member_value(m, key)))
+                }
                 "user" => {
                     self.org.users.iter().for_each(|u| write(&mut out, section, |key| user_value(u, key, secrets)))
                 }
