@@ -101,6 +101,7 @@ fn over_the_api(url: Option<String>, verb: Verb, json: bool) -> Result<(), Troub
     runtime.block_on(async {
         match verb {
             Verb::Status => node::status(&client, json).await,
+            Verb::Health { patience_ms } => node::health(&client, patience_ms, json).await,
             Verb::Audit(words) => audit::run(&client, words, json).await,
             Verb::Fields(words) => familiar::fields::run(&client, words, json).await,
             Verb::Trace(query) => node::trace(&client, query.into(), json).await,

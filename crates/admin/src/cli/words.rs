@@ -84,6 +84,12 @@ pub enum Verb {
     Dev(DevWords),
     /// The node at a glance
     Status,
+    /// Whether the node takes mail now: exit code 0 if it does, 1 if not, 3 if no node answers; for check scripts
+    Health {
+        /// Wait for the answer for so long
+        #[arg(long, value_name = "MILLISECONDS", default_value_t = 2_000)]
+        patience_ms: u64,
+    },
     /// What happened to messages, newest first
     Trace(TraceWords),
     /// Who had the node do what, newest first, and what was there before and after
