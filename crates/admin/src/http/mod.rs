@@ -16,6 +16,7 @@ mod page;
 mod queues;
 mod restart;
 mod services;
+mod shown;
 mod socket;
 
 use axum::Router;
