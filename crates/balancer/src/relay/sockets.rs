@@ -1,0 +1,54 @@
+//! Sockets that a service listens on: one for each thread, at the same address.
+//!
+//! Always holds: what an accepted connection inherits (no delay, keepalive) is set here, once; an address that this machine does not have yet
+//! can be listened on.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+
+/// Connections that wait for us in the kernel; `net.core.somaxconn` may make it less.
+const BACKLOG: i32 = 4096;
+/// After the first unanswered question of the kernel to a silent peer: how often, and how many more.
+const KEEPALIVE_INTERVAL_S: u64 = 15;
+const KEEPALIVE_COUNT: u32 = 4;
+
+/// `count` listening sockets at `address`. Port 0: the first one chooses, the others follow.
+pub(super) fn listen(address: SocketAddr, count: usize, keepalive_ms: Option<u64>) -> io::Result<Vec<(SocketAddr, OwnedFd)>> {
+    let mut sockets = Vec::with_capacity(count);
+    let mut address = address;
+    for _ in 0..count {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+        if address.is_ipv6() {
+            // 0.0.0.0 is a binding of its own: one socket, one family.
+            socket.set_only_v6(true)?;
+            socket.set_freebind_v6(true)?;
+        } else {
+            socket.set_freebind_v4(true)?;
+        }
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(true)?;
+        socket.set_tcp_nodelay(true)?;
+        keep_alive(&socket, keepalive_ms)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        if address.port() == 0 {
+            address = socket.local_addr()?.as_socket().unwrap_or(address);
+        }
+        sockets.push((address, OwnedFd::from(socket)));
+    }
+    Ok(sockets)
+}
+
+/// After so long a silence the kernel asks whether the peer is there.
+pub(super) fn keep_alive(socket: &impl std::os::fd::AsFd, keepalive_ms: Option<u64>) -> io::Result<()> {
+    let Some(idle_ms) = keepalive_ms else { return Ok(()) };
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_millis(idle_ms.max(1_000)))
+        .with_interval(Duration::from_secs(KEEPALIVE_INTERVAL_S))
+        .with_retries(KEEPALIVE_COUNT);
+    SockRef::from(socket).set_tcp_keepalive(&keepalive)
+}
