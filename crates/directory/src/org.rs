@@ -11,6 +11,7 @@ use crate::receive::{Protocol, ReceiveConnector};
 use crate::recipients::{Recipient, Recipients, Senders};
 use crate::retry::Retry;
 use crate::send::SendConnector;
+use crate::service::Service;
 use crate::sources::Routing;
 use crate::topology::Topology;
 use crate::user::User;
@@ -33,6 +34,8 @@ pub struct Org {
     pub send_connectors: Vec<Arc<SendConnector>>,
     /// In order of the document.
     pub users: Vec<Arc<User>>,
+    /// In order of the document, those of other nodes as well.
+    pub services: Vec<Arc<Service>>,
     /// In order of the document: the first one that knows an address counts.
     pub directories: Vec<Arc<Directory>>,
     /// When failed deliveries are tried again.
@@ -59,6 +62,7 @@ pub struct Parts {
     pub receive_connectors: Vec<Arc<ReceiveConnector>>,
     pub send_connectors: Vec<Arc<SendConnector>>,
     pub users: Vec<Arc<User>>,
+    pub services: Vec<Arc<Service>>,
     pub directories: Vec<Arc<Directory>>,
     pub retry: Retry,
     pub destinations: Destinations,
@@ -139,6 +143,7 @@ impl Org {
             receive_connectors: parts.receive_connectors,
             send_connectors: parts.send_connectors,
             users: parts.users,
+            services: parts.services,
             retry: parts.retry,
             destinations: parts.destinations,
             handling: parts.handling,
@@ -276,6 +281,11 @@ impl Org {
     /// A receive connector by name.
     pub fn receive_connector(&self, name: &str) -> Option<&Arc<ReceiveConnector>> {
         self.receive_connectors.iter().find(|connector| &*connector.name == name)
+    }
+
+    /// A service by name.
+    pub fn service(&self, name: &str) -> Option<&Arc<Service>> {
+        self.services.iter().find(|service| &*service.name == name)
     }
 
     /// A send connector by name.

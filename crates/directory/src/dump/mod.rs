@@ -8,6 +8,7 @@ mod node;
 mod org;
 mod recipient;
 mod rule;
+mod service;
 mod topology;
 
 use self::back_pressure::back_pressure_value;
@@ -17,6 +18,7 @@ use self::node::{cluster_value, node_value, peer_value, peers_value};
 use self::org::{domain_value, receive_value, retry_value, send_value, user_value};
 use self::recipient::{contact_value, group_value, recipient_value};
 use self::rule::{limits_value, remote_value, rule_value};
+use self::service::{member_value, service_value};
 use self::topology::{link_value, server_value, site_value};
 use crate::load::Loaded;
 use crate::quoted::quoted;
@@ -77,6 +79,13 @@ impl Loaded {
                 "site" => {}
                 "site_link" => map.links.iter().for_each(|l| write(&mut out, section, |key| link_value(l, key))),
                 "server" => map.servers.iter().for_each(|s| write(&mut out, section, |key| server_value(s, key))),
+                "service" => {
+                    self.org.services.iter().for_each(|s| write(&mut out, section, |key| service_value(s, key)))
+                }
+                "member" => {
+                    let all = self.org.services.iter().flat_map(|service| &service.members);
+                    all.filter(|m| m.is_written).for_each(|m| write(&mut out, section, |key| member_value(m, key)))
+                }
                 "user" => {
                     self.org.users.iter().for_each(|u| write(&mut out, section, |key| user_value(u, key, secrets)))
                 }

@@ -19,6 +19,7 @@ mod recipient;
 mod rule;
 mod section;
 mod send;
+mod service;
 mod topology;
 mod user;
 

@@ -12,6 +12,7 @@ use super::recipient::{self, PlacedEntry};
 use super::rule;
 use super::section::{At, Section};
 use super::send::send_connector;
+use super::service::{PlacedService, services};
 use super::topology::{Map, map};
 use super::user::user;
 use crate::domain::AcceptedDomain;
@@ -48,13 +49,14 @@ pub struct Read {
     pub remote: Vec<At<RemoteDomain>>,
     pub rules: Vec<At<Rule>>,
     pub map: Map,
+    pub services: Vec<PlacedService>,
 }
 
 /// Reads the organization document. `None` if there are problems, which are left in `document`.
 pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
     let top = document.section("");
     let name = context.node_name;
-    let read = Read {
+    let mut read = Read {
         domains: document.repeated("accepted_domain").iter().filter_map(|s| accepted_domain(s, context.disk)).collect(),
         receive: document.repeated("receive_connector").iter_mut().filter_map(|s| receive_connector(s, name)).collect(),
         send: document
@@ -68,7 +70,9 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
         remote: document.repeated("remote_domain").iter().filter_map(rule::remote_domain).collect(),
         rules: document.repeated("rule").iter().filter_map(rule::rule).collect(),
         map: map(document),
+        services: Vec::new(),
     };
+    read.services = services(document, &read.map, &read.receive);
     let limits = rule::message_limits(&document.section("message_limits"));
     let retry = retry(&document.section("retry"));
     let destinations = destinations(document);
@@ -88,6 +92,7 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
         receive_connectors: arcs(read.receive.iter().map(|c| c.connector.value.clone()).filter(|c| c.is_for(name))),
         send_connectors: arcs(read.send.iter().map(|c| c.value.clone())),
         users: arcs(read.users.iter().map(|u| u.value.clone())),
+        services: arcs(read.services.iter().map(|s| s.service.value.clone())),
         directories: arcs(read.directories.iter().map(|d| d.value.clone())),
         retry,
         destinations,

@@ -67,7 +67,7 @@ fn server(section: &Section<'_, '_>, sites: &[At<Site>]) -> Option<At<Server>> {
     Some(At { value: server, at: name.at })
 }
 
-fn site_named(section: &Section<'_, '_>, text: &At<String>, sites: &[At<Site>]) -> Option<Arc<str>> {
+pub(super) fn site_named(section: &Section<'_, '_>, text: &At<String>, sites: &[At<Site>]) -> Option<Arc<str>> {
     let lower = text.value.to_ascii_lowercase();
     let found = sites.iter().find(|site| *site.value.name == *lower);
     if found.is_none() {

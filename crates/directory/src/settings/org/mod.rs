@@ -8,6 +8,7 @@ mod recipient;
 mod retry;
 mod rule;
 mod send;
+mod service;
 mod topology;
 mod user;
 
@@ -70,6 +71,8 @@ pub static ORG: &[Section] = &[
         what: "A server (a node) that others hand mail to. A server that is not written here can send to the others, and gets nothing from them.",
         settings: topology::SERVER,
     },
+    Section { name: "service", repeated: true, what: service::SERVICE_WHAT, settings: service::SERVICE },
+    Section { name: "member", repeated: true, what: service::MEMBER_WHAT, settings: service::MEMBER },
     Section { name: "user", repeated: true, what: "Somebody who may authenticate.", settings: user::ROWS },
     Section {
         name: "directory",
