@@ -2,4 +2,5 @@
 
 pub mod pool;
 pub mod probe;
+pub mod relay;
 pub mod sip;

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::words::Reason;
@@ -17,6 +17,8 @@ pub(super) struct Admission {
     per_source_max: AtomicU32,
     active: AtomicU32,
     sources: [Mutex<HashMap<IpAddr, u32>>; SHARDS],
+    /// The service is served no longer; connections that are there end as in a drain.
+    closed: AtomicBool,
     all: Arc<All>,
     noticed: Mutex<Vec<(IpAddr, u64)>>,
 }
@@ -46,6 +48,10 @@ impl All {
     pub(super) fn new(connections_max: u32) -> Arc<All> {
         Arc::new(All { connections_max, active: AtomicU32::new(0) })
     }
+
+    pub(super) fn active(&self) -> u32 {
+        self.active.load(Ordering::Relaxed)
+    }
 }
 
 impl Admission {
@@ -55,6 +61,7 @@ impl Admission {
             per_source_max: AtomicU32::new(0),
             active: AtomicU32::new(0),
             sources: Default::default(),
+            closed: AtomicBool::new(false),
             all,
             noticed: Mutex::default(),
         }
@@ -64,6 +71,14 @@ impl Admission {
     pub(super) fn set(&self, connections_max: u32, per_source_max: Option<u32>) {
         self.connections_max.store(connections_max, Ordering::Relaxed);
         self.per_source_max.store(per_source_max.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 
     /// Lets a connection in, or says which bound is reached.

@@ -106,6 +106,27 @@ impl Counts {
     }
 }
 
+/// Writes the totals of a service to the metrics. What concerns single members is counted by the pool.
+pub(super) fn publish(service: &str, totals: &Totals) {
+    let s = || service.to_string();
+    metrics::counter!("posthouse_service_accepted_total", "service" => s()).absolute(totals.accepted);
+    metrics::gauge!("posthouse_service_active", "service" => s()).set(totals.active as f64);
+    metrics::counter!("posthouse_service_hidden_retries_total", "service" => s()).absolute(totals.hidden_retries);
+    for reason in REASONS {
+        let count = totals.refused[reason.index()];
+        if count > 0 {
+            metrics::counter!("posthouse_service_turned_away_total", "service" => s(), "reason" => reason.label())
+                .absolute(count);
+        }
+    }
+    let mut seen = 0;
+    for (bound_us, count) in GREETING_BOUNDS_US.iter().chain(&[u64::MAX]).zip(&totals.greeting) {
+        seen += count;
+        let le = if *bound_us == u64::MAX { "+Inf".to_string() } else { (*bound_us as f64 / 1e6).to_string() };
+        metrics::counter!("posthouse_service_client_greeting_seconds_bucket", "service" => s(), "le" => le).absolute(seen);
+    }
+}
+
 impl Totals {
     /// Microseconds within which this share of the greetings came, by the upper bound of their bucket; `None` before the first.
     pub fn greeting_us(&self, share: f64) -> Option<u64> {

@@ -110,6 +110,11 @@ impl Dialog {
         self.at == At::Opaque
     }
 
+    /// What the client sends now need not be seen: content, or what cannot be read.
+    pub(super) fn is_content(&self) -> bool {
+        matches!(self.at, At::Content | At::Opaque)
+    }
+
     /// The client's bytes begin a command that may be answered with 421; `QUIT` gets the member's own answer.
     pub(super) fn begins_command(&self, bytes: &[u8]) -> bool {
         self.is_between() && !bytes.get(..4).is_some_and(|word| word.eq_ignore_ascii_case(b"QUIT"))

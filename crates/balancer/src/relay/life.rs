@@ -93,11 +93,6 @@ impl Life {
         (life, if opening { Effect::None } else { Effect::Choose })
     }
 
-    /// A client that is refused at once.
-    pub(super) fn refused() -> Life {
-        Life { phase: Phase::Parting, greets: false, retries: 0, retried: 0, up_ended: false, down_ended: false }
-    }
-
     pub(super) fn phase(&self) -> Phase {
         self.phase
     }
@@ -107,9 +102,14 @@ impl Life {
         self.retried
     }
 
-    /// One way has ended.
-    pub(super) fn is_half_closed(&self) -> bool {
-        self.up_ended != self.down_ended
+    /// The client's end has not been passed to the member.
+    pub(super) fn up_is_open(&self) -> bool {
+        !self.up_ended
+    }
+
+    /// The member's end has not been passed to the client.
+    pub(super) fn down_is_open(&self) -> bool {
+        !self.down_ended
     }
 
     /// Takes what happened and says what is to be done.

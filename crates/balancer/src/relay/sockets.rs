@@ -16,10 +16,37 @@ const BACKLOG: i32 = 4096;
 const KEEPALIVE_INTERVAL_S: u64 = 15;
 const KEEPALIVE_COUNT: u32 = 4;
 
+/// A listening socket.
+#[derive(Debug)]
+pub(super) struct Opened {
+    /// What the service asks for.
+    pub(super) asked: SocketAddr,
+    /// The same, with the port that was chosen if it asks for any.
+    pub(super) address: SocketAddr,
+    pub(super) socket: OwnedFd,
+}
+
+/// Gives each thread its sockets: of every address one, and where there are fewer than threads several share one.
+pub(super) fn share(opened: &[Opened], threads: usize) -> io::Result<Vec<Vec<Opened>>> {
+    let mut shares: Vec<Vec<Opened>> = (0..threads).map(|_| Vec::new()).collect();
+    let mut rest = opened;
+    while let Some(first) = rest.first() {
+        let (same, others) = rest.split_at(rest.iter().take_while(|socket| socket.asked == first.asked).count());
+        // A socket that nobody accepts from would lose its clients: each one has a thread.
+        for turn in 0..threads.max(same.len()) {
+            let socket = &same[turn % same.len()];
+            let copy = Opened { asked: socket.asked, address: socket.address, socket: socket.socket.try_clone()? };
+            shares[turn % threads].push(copy);
+        }
+        rest = others;
+    }
+    Ok(shares)
+}
+
 /// `count` listening sockets at `address`. Port 0: the first one chooses, the others follow.
-pub(super) fn listen(address: SocketAddr, count: usize, keepalive_ms: Option<u64>) -> io::Result<Vec<(SocketAddr, OwnedFd)>> {
+pub(super) fn listen(asked: SocketAddr, count: usize, keepalive_ms: Option<u64>) -> io::Result<Vec<Opened>> {
     let mut sockets = Vec::with_capacity(count);
-    let mut address = address;
+    let mut address = asked;
     for _ in 0..count {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
         if address.is_ipv6() {
@@ -38,7 +65,7 @@ pub(super) fn listen(address: SocketAddr, count: usize, keepalive_ms: Option<u64
         if address.port() == 0 {
             address = socket.local_addr()?.as_socket().unwrap_or(address);
         }
-        sockets.push((address, OwnedFd::from(socket)));
+        sockets.push(Opened { asked, address, socket: OwnedFd::from(socket) });
     }
     Ok(sockets)
 }

@@ -86,17 +86,44 @@ impl Way {
         self.blocked
     }
 
-    pub(super) fn has_ended(&self) -> bool {
-        self.ended
-    }
-
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// All that was read so far is taken off the socket again by somebody else.
-    pub(super) fn drained(&mut self) {
+    /// The source has nothing more now, as somebody else has found.
+    pub(super) fn drained_all(&mut self) {
         self.readable = false;
+    }
+
+    /// The sink did not take all from somebody else.
+    pub(super) fn block(&mut self) {
+        self.blocked = true;
+    }
+
+    /// Another sink takes its place; what waited for the first is forgotten.
+    pub(super) fn new_sink(&mut self, tools: &mut Tools) {
+        self.release(tools);
+        (self.sink_gone, self.blocked) = (false, false);
+    }
+
+    /// Another source takes its place; what waits of the first is forgotten.
+    pub(super) fn new_source(&mut self, tools: &mut Tools) {
+        self.release(tools);
+        (self.readable, self.ending, self.ended, self.bulk) = (false, false, false, 0);
+    }
+
+    /// The source has ended, as somebody else has found.
+    pub(super) fn end(&mut self) {
+        (self.ended, self.readable) = (true, false);
+    }
+
+    /// Written by somebody else.
+    pub(super) fn count(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
     }
 
     /// Bytes that go first. There must be none yet.
@@ -171,7 +198,7 @@ impl Way {
     }
 
     /// One read into the thread's buffer. An end is remembered.
-    fn read(&mut self, from: BorrowedFd<'_>, tools: &mut Tools, most: usize) -> Result<Option<usize>, Moved> {
+    pub(super) fn read(&mut self, from: BorrowedFd<'_>, tools: &mut Tools, most: usize) -> Result<Option<usize>, Moved> {
         loop {
             return match recv(from, &mut tools.buffer[..most], RecvFlags::empty()) {
                 Ok((0, _)) => {
@@ -199,7 +226,7 @@ impl Way {
     }
 
     /// Writes the beginning of the buffer and keeps what the sink does not take. `last`: the end comes right after it, in the same packet.
-    fn write(&mut self, to: BorrowedFd<'_>, tools: &mut Tools, count: usize, last: bool) -> Moved {
+    pub(super) fn write(&mut self, to: BorrowedFd<'_>, tools: &mut Tools, count: usize, last: bool) -> Moved {
         let flags = if last { SendFlags::NOSIGNAL | SendFlags::MORE } else { SendFlags::NOSIGNAL };
         loop {
             match send(to, &tools.buffer[..count], flags) {
