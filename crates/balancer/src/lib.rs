@@ -4,3 +4,4 @@ pub mod pool;
 pub mod probe;
 pub mod relay;
 pub mod sip;
+pub mod voice;

@@ -5,8 +5,9 @@ use crate::node::{LogFormat, LogLevel, Spread};
 use crate::permission::Group;
 use crate::receive::{AuthMechanisms, BareNewline, Extension, Protocol, ReceiveTls, RefusedDomains};
 use crate::send::SendTls;
-use crate::service::{Algorithm, ProxyHeader, ServiceProtocol};
+use crate::service::{Algorithm, ProxyHeader, ServiceProtocol, SipMode, SipTransport};
 use crate::usage::Usage;
+use crate::zone::TsigAlgorithm;
 use mail::WhenShort;
 
 macro_rules! words {
@@ -60,9 +61,12 @@ words! {
         "tcp" = Tcp,
     }
     Algorithm { "least_connections" = LeastConnections, "round_robin" = RoundRobin, "source_hash" = SourceHash }
+    SipMode { "redirect" = Redirect, "forward" = Forward }
+    SipTransport { "udp" = Udp, "tcp" = Tcp }
     ProxyHeader { "none" = None, "v1" = V1, "v2" = V2 }
     LogLevel { "error" = Error, "warn" = Warn, "info" = Info, "debug" = Debug, "trace" = Trace }
     LogFormat { "text" = Text, "json" = Json }
+    TsigAlgorithm { "hmac-sha256" = Sha256, "hmac-sha384" = Sha384, "hmac-sha512" = Sha512 }
     Spread { "any" = Any, "rack" = Rack, "site" = Site }
 }
 
