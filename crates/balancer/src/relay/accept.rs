@@ -17,6 +17,7 @@ use super::hand::Hand;
 use super::here::Here;
 use super::life::Life;
 use super::poll::{Interest, Token};
+use super::rounds::ROUND_MS;
 use super::secure::Secure;
 use super::slab::Slab;
 use super::way::Way;
@@ -178,7 +179,7 @@ fn take(listener: &Listener, client: OwnedFd, source: SocketAddr, hand: &mut Han
         told: (0, 0),
     });
     let Some(conn) = slab.get(slot) else { return };
-    hand.wake_by(conn.deadline_ms);
+    hand.wake_by(hand.now_ms + ROUND_MS);
     let watched = hand.poll.add(conn.client.as_fd(), conn.client_token(), Interest::Read);
     let lives = watched.is_ok() && drive::effect(conn, hand, effect) && drive::turn(conn, hand);
     if !lives && let Some(conn) = slab.remove(slot) {

@@ -180,7 +180,9 @@ mod tests {
     fn the_same_source_is_said_once_a_minute() {
         let admission = Admission::new(All::new(1));
         let source = |last: u8| IpAddr::from([192, 0, 2, last]);
-        assert!(admission.is_news(source(1), 0) && !admission.is_news(source(1), 59_999) && admission.is_news(source(2), 1));
+        assert!(
+            admission.is_news(source(1), 0) && !admission.is_news(source(1), 59_999) && admission.is_news(source(2), 1)
+        );
         assert!(admission.is_news(source(1), 60_000));
         assert_eq!((3..200).filter(|last| admission.is_news(source(*last), 60_000)).count(), NOTICED_MAX - 2);
     }

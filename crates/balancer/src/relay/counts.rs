@@ -9,8 +9,8 @@ use super::words::{REASONS, Reason};
 
 /// Upper bounds of the buckets of [`Totals::greeting`], in microseconds; one more bucket holds what is above.
 pub const GREETING_BOUNDS_US: [u64; 16] = [
-    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000,
-    10_000_000,
+    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
+    5_000_000, 10_000_000,
 ];
 
 const BUCKETS: usize = GREETING_BOUNDS_US.len() + 1;
@@ -123,7 +123,8 @@ pub(super) fn publish(service: &str, totals: &Totals) {
     for (bound_us, count) in GREETING_BOUNDS_US.iter().chain(&[u64::MAX]).zip(&totals.greeting) {
         seen += count;
         let le = if *bound_us == u64::MAX { "+Inf".to_string() } else { (*bound_us as f64 / 1e6).to_string() };
-        metrics::counter!("posthouse_service_client_greeting_seconds_bucket", "service" => s(), "le" => le).absolute(seen);
+        metrics::counter!("posthouse_service_client_greeting_seconds_bucket", "service" => s(), "le" => le)
+            .absolute(seen);
     }
 }
 

@@ -3,8 +3,8 @@
 //! Knows no order of things. Always holds: each member is tried once; a member that cannot be reached is told to the pool.
 
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
 
 use directory::ProxyHeader;
 use rustix::io::Errno;

@@ -244,7 +244,11 @@ mod tests {
                     text.bytes().for_each(|byte| slow.down(&[byte]));
                 }
             }
-            assert_eq!((dialog.at, dialog.pending, dialog.transaction), (slow.at, slow.pending, slow.transaction), "{line:?}");
+            assert_eq!(
+                (dialog.at, dialog.pending, dialog.transaction),
+                (slow.at, slow.pending, slow.transaction),
+                "{line:?}"
+            );
             seen.push(if dialog.is_opaque() {
                 'o'
             } else if dialog.is_between() {
@@ -298,8 +302,14 @@ mod tests {
 
     #[test]
     fn what_is_encrypted_is_opaque() {
-        check(Speech::Smtp, &[(">STARTTLS\r\n", '.'), ("<454 no\r\n", 'b'), (">STARTTLS\r\n", '.'), ("<220 go\r\n", 'o')]);
-        check(Speech::Imap, &[(">a1 NOOP\r\n", '.'), ("<a1 OK\r\n", 'b'), (">a2 starttls\r\n", 'o'), ("<a2 OK\r\n", 'o')]);
+        check(
+            Speech::Smtp,
+            &[(">STARTTLS\r\n", '.'), ("<454 no\r\n", 'b'), (">STARTTLS\r\n", '.'), ("<220 go\r\n", 'o')],
+        );
+        check(
+            Speech::Imap,
+            &[(">a1 NOOP\r\n", '.'), ("<a1 OK\r\n", 'b'), (">a2 starttls\r\n", 'o'), ("<a2 OK\r\n", 'o')],
+        );
         check(Speech::Pop, &[(">STAT\r\n", '.'), ("<+OK", '.'), ("< 1 2\r\n", 'b'), (">STLS\r\n", 'o')]);
         check(Speech::None, &[(">\x16\x03\x01", 'o')]);
     }

@@ -112,10 +112,19 @@ mod tests {
 
     #[test]
     fn strangers() {
-        for bytes in [&b"GET / HTTP/1.1\r\n"[..], b"EHLO x", b"\x16\x02", b"\x16\x03\x01\0\x01\x02", b"\x16\x03\x01\0\x04\x01\0\0\0"] {
+        for bytes in [
+            &b"GET / HTTP/1.1\r\n"[..],
+            b"EHLO x",
+            b"\x16\x02",
+            b"\x16\x03\x01\0\x01\x02",
+            b"\x16\x03\x01\0\x04\x01\0\0\0",
+        ] {
             assert_eq!(read(bytes), Hello::Strange, "{}", bytes.escape_ascii());
         }
-        assert_eq!(read(&[&[0x16, 3, 1, 0xff, 0xff, 1, 0, 0xff, 0xff][..], &[0; HELLO_BYTES_MAX]].concat()), Hello::Strange);
+        assert_eq!(
+            read(&[&[0x16, 3, 1, 0xff, 0xff, 1, 0, 0xff, 0xff][..], &[0; HELLO_BYTES_MAX]].concat()),
+            Hello::Strange
+        );
     }
 
     proptest! {

@@ -255,15 +255,15 @@ mod tests {
             &[Connected, Part(Reason::Draining), MemberLost, UpPassed, ENDED, ENDED],
             &[Choose, Relay, parted, None, None, Close, None],
         );
-        check(false, false, 0, &[Connected, Part(Reason::Idle), Expired], &[Choose, Relay, Refuse(Reason::Idle), Close]);
-        // A client that got the member's end can hear nothing more.
         check(
             false,
             false,
             0,
-            &[Connected, DOWN, Part(Reason::Draining)],
-            &[Choose, Relay, Effect::EndClient, Close],
+            &[Connected, Part(Reason::Idle), Expired],
+            &[Choose, Relay, Refuse(Reason::Idle), Close],
         );
+        // A client that got the member's end can hear nothing more.
+        check(false, false, 0, &[Connected, DOWN, Part(Reason::Draining)], &[Choose, Relay, Effect::EndClient, Close]);
     }
 
     fn any_input() -> impl Strategy<Value = Input> {

@@ -88,7 +88,10 @@ impl fmt::Display for ServeError {
         match source.kind() {
             io::ErrorKind::AddrInUse => write!(f, "{address}: in use by another program or a receive connector"),
             io::ErrorKind::PermissionDenied => {
-                write!(f, "{address}: not permitted; ports below 1024 need CAP_NET_BIND_SERVICE (dist/posthouse.service)")
+                write!(
+                    f,
+                    "{address}: not permitted; ports below 1024 need CAP_NET_BIND_SERVICE (dist/posthouse.service)"
+                )
             }
             _ => write!(f, "{address}: {source}"),
         }
@@ -110,7 +113,8 @@ impl Relay {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let count = if settings.threads == 0 { cores } else { settings.threads };
         let most = if settings.connections_max == 0 { connections_max() } else { settings.connections_max };
-        let mut relay = Relay { inboxes: Vec::new(), threads: Vec::new(), all: All::new(most), services: Mutex::default() };
+        let mut relay =
+            Relay { inboxes: Vec::new(), threads: Vec::new(), all: All::new(most), services: Mutex::default() };
         let mut run = [0; 8];
         world.chance.fill(&mut run);
         for number in 0..count {
@@ -172,7 +176,12 @@ impl Relay {
     }
 
     /// Sockets for the addresses that have none.
-    fn open(&self, setup: &ServiceSetup, inherited: Vec<Inherited>, known: &[Opened]) -> Result<Vec<Opened>, ServeError> {
+    fn open(
+        &self,
+        setup: &ServiceSetup,
+        inherited: Vec<Inherited>,
+        known: &[Opened],
+    ) -> Result<Vec<Opened>, ServeError> {
         let mut opened: Vec<Opened> = inherited
             .into_iter()
             .filter(|given| setup.service.listen.contains(&given.address))

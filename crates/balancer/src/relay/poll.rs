@@ -83,9 +83,8 @@ impl Poll {
     pub(super) fn wait(&self, events: &mut Vec<Event>, wait_ms: Option<u64>) {
         events.clear();
         events.reserve(EVENTS_MAX);
-        let wait = wait_ms.map(|ms| {
-            Timespec::try_from(Duration::from_millis(ms)).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 })
-        });
+        let wait = wait_ms
+            .map(|ms| Timespec::try_from(Duration::from_millis(ms)).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 }));
         // Interrupted: nobody is ready, the caller comes again.
         let _ = epoll::wait(&self.epoll, spare_capacity(events), wait.as_ref());
     }

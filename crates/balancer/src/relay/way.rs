@@ -139,7 +139,12 @@ impl Way {
     }
 
     /// Reads once and keeps it, without writing. `None`: nothing there. Some(0): the end.
-    pub(super) fn hold(&mut self, from: BorrowedFd<'_>, tools: &mut Tools, most: usize) -> Result<Option<usize>, Moved> {
+    pub(super) fn hold(
+        &mut self,
+        from: BorrowedFd<'_>,
+        tools: &mut Tools,
+        most: usize,
+    ) -> Result<Option<usize>, Moved> {
         let most = most.min(tools.buffer.len());
         let Some(count) = self.read(from, tools, most)? else { return Ok(None) };
         if count > 0 {
@@ -198,7 +203,12 @@ impl Way {
     }
 
     /// One read into the thread's buffer. An end is remembered.
-    pub(super) fn read(&mut self, from: BorrowedFd<'_>, tools: &mut Tools, most: usize) -> Result<Option<usize>, Moved> {
+    pub(super) fn read(
+        &mut self,
+        from: BorrowedFd<'_>,
+        tools: &mut Tools,
+        most: usize,
+    ) -> Result<Option<usize>, Moved> {
         loop {
             return match recv(from, &mut tools.buffer[..most], RecvFlags::empty()) {
                 Ok((0, _)) => {

@@ -42,7 +42,10 @@ fn a_drained_member_finishes_what_it_began() {
     assert_eq!(busy.ask("DATA\r\n"), "354 go");
     assert_eq!(busy.ask("QUIT\r\n.\r\n"), "250 old has it");
     let active = || fixture.setup.pool.shown(0).iter().find(|shown| &*shown.name == "old").unwrap().active;
-    until(|| busy.stream.get_ref().try_clone().map(Client::of).unwrap().ask("NOOP\r\n").starts_with("421 "), || "no 421".into());
+    until(
+        || busy.stream.get_ref().try_clone().map(Client::of).unwrap().ask("NOOP\r\n").starts_with("421 "),
+        || "no 421".into(),
+    );
     until(|| active() == 0, || format!("{} left", active()));
 }
 

@@ -1,7 +1,7 @@
 //! Bounds, strangers and bad input.
 
-use super::*;
 use super::super::Reason;
+use super::*;
 use ServiceProtocol::{Http, Https, Imap, Imaps, Ldap, Pop3, Smtp, Submissions, Tcp};
 use directory::IpRange;
 
@@ -51,7 +51,9 @@ fn own_servers_are_refused() {
     plan.own_servers = vec!["192.0.2.7".parse().unwrap()];
     plan.trusted = Ranges(vec![IpRange::parse("127.0.0.1").unwrap()]);
     let fixture = plan.serve(vec![smtp("a")]);
-    for (source, is) in [("192.0.2.7", "550 5.7.1 mail.example servers do not pass the balancer"), ("192.0.2.8", "220-a")] {
+    for (source, is) in
+        [("192.0.2.7", "550 5.7.1 mail.example servers do not pass the balancer"), ("192.0.2.8", "220-a")]
+    {
         assert_eq!(fixture.client().ask(&format!("PROXY TCP4 {source} 192.0.2.1 1 25\r\n")), is);
     }
     assert_eq!(refused(&fixture, Reason::OwnServer), 1);

@@ -2,7 +2,7 @@
 
 use directory::{
     Affinity, Algorithm, Ejection, Host, HostPort, IpRange, ProbeSettings, ProxyHeader, Ranges, Service, ServiceLimits,
-    ServiceMember, ServiceProtocol,
+    ServiceMember, ServiceProtocol, SipMode, SipSettings,
 };
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -33,7 +33,15 @@ pub fn service(protocol: ServiceProtocol, listen: SocketAddr) -> Service {
             keepalive_ms: Some(60_000),
         },
         ejection: Ejection { failures: None, first_ms: 1, longest_ms: 1, share_percent_max: 50 },
-        probe: ProbeSettings { tcp_only: true, interval_ms: 1_000, timeout_ms: 1_000, rise: 1, fall: 1, starttls: false },
+        probe: ProbeSettings {
+            tcp_only: true,
+            interval_ms: 1_000,
+            timeout_ms: 1_000,
+            rise: 1,
+            fall: 1,
+            starttls: false,
+        },
+        sip: SipSettings { mode: SipMode::Redirect, transports: Vec::new(), answer_timeout_ms: 1_000 },
         terminates_tls: false,
         pool: None,
         members: Vec::new(),

@@ -36,9 +36,12 @@ fn whoever_fails_is_followed_by_the_next_and_nobody_notices() {
 #[test]
 fn when_all_refuse_the_client_is_told_in_its_protocol() {
     let all = "mail.example no server can take mail now: each one that was asked refused or did not answer";
-    for (protocol, is) in
-        [(Smtp, format!("421 4.3.2 {all}")), (Imap, format!("* BYE {all}")), (Pop3, format!("-ERR {all}")), (Tcp, String::new())]
-    {
+    for (protocol, is) in [
+        (Smtp, format!("421 4.3.2 {all}")),
+        (Imap, format!("* BYE {all}")),
+        (Pop3, format!("-ERR {all}")),
+        (Tcp, String::new()),
+    ] {
         let fixture = plan(protocol).serve(vec![dead("a"), dead("b")]);
         let mut client = fixture.client();
         assert_eq!((client.line(), client.rest()), (is, Vec::new()), "{protocol:?}");

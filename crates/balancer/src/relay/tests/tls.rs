@@ -23,7 +23,11 @@ fn server(host: &str) -> (Arc<ServerConfig>, CertificateDer<'static>) {
     (Arc::new(config), certificate)
 }
 
-fn client(at: SocketAddr, host: &'static str, trusted: &CertificateDer<'static>) -> StreamOwned<ClientConnection, TcpStream> {
+fn client(
+    at: SocketAddr,
+    host: &'static str,
+    trusted: &CertificateDer<'static>,
+) -> StreamOwned<ClientConnection, TcpStream> {
     let mut roots = RootCertStore::empty();
     roots.add(trusted.clone()).unwrap();
     let config = ClientConfig::builder_with_provider(provider())
