@@ -99,7 +99,7 @@ impl Running {
     pub async fn run(self) -> Ended {
         let Running { node, timers, mut signals, changes, successor, http: _ } = self;
         match successor {
-            Some(successor) => successor.serves(),
+            Some(successor) => successor.serves(&node.succession.before),
             None => tell_manager(&[NotifyState::Ready]),
         }
         let housekeeping = tokio::spawn(housekeeping(node.clone()));
