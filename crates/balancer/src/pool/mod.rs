@@ -133,16 +133,15 @@ impl Pool {
             |why| counter!("posthouse_service_nobody_total", "service" => name.to_string(), "reason" => why.word()),
         );
         let rescued = counter!("posthouse_service_rescued_total", "service" => name.to_string());
-        let pool =
-            Pool {
-                service: Arc::clone(name),
-                state: Mutex::new(state),
-                latest_ms: AtomicU64::new(0),
-                nobody,
-                rescued,
-                unserved_count: AtomicU64::new(0),
-                rescued_count: AtomicU64::new(0),
-            };
+        let pool = Pool {
+            service: Arc::clone(name),
+            state: Mutex::new(state),
+            latest_ms: AtomicU64::new(0),
+            nobody,
+            rescued,
+            unserved_count: AtomicU64::new(0),
+            rescued_count: AtomicU64::new(0),
+        };
         pool.exchange(now_ms, service, wanted);
         Arc::new(pool)
     }
@@ -225,7 +224,11 @@ impl Pool {
     /// Members of this name get no new connections any more, and those that they have may look; where nobody says what the document is.
     pub fn drain(&self, member: &str) {
         let state = self.lock();
-        state.slots.iter().filter(|slot| *slot.member.name == *member).for_each(|slot| slot.member.live.set_drained(true));
+        state
+            .slots
+            .iter()
+            .filter(|slot| *slot.member.name == *member)
+            .for_each(|slot| slot.member.live.set_drained(true));
     }
 
     /// The name of its service.

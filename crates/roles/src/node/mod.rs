@@ -39,7 +39,7 @@ use crate::peers::Peers;
 use crate::pressure::{self, Pressure};
 use crate::services::Services;
 use crate::spools::Spools;
-use crate::succession::Succession;
+use crate::succession::{Relayed, Succession};
 use crate::timers::Alarm;
 use crate::trace::Trace;
 
@@ -95,6 +95,8 @@ pub struct Node {
     /// Sockets of the API and of links, for that one.
     kept: Kept,
     rates: services::SharedRates,
+    /// What processes before this one relay still.
+    left: Mutex<Vec<Relayed>>,
 }
 
 impl Node {

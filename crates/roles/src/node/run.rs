@@ -16,8 +16,8 @@ use super::leaving::{Leaving, end_sessions};
 use super::{Node, organization, relief};
 use crate::cluster::InCluster;
 use crate::health::Phase;
-use crate::succession::Successor;
 use crate::services::Services;
+use crate::succession::Successor;
 use crate::timers::Timers;
 
 /// A node that serves.
@@ -122,8 +122,10 @@ impl Running {
         // What a pause keeps back may go while there is time.
         node.kit.shaping.pause(false);
         let wish = if let Reason::HandOver(wish) = &reason { Some(wish) } else { None };
+        // A successor takes the services as they run.
+        let services_end = if let Reason::Succession = reason { None } else { node.services.clone() };
         let handed_over = tokio::select! {
-            handed_over = stop(node.clone(), timers, wish) => handed_over,
+            handed_over = stop(node.clone(), timers, wish, services_end) => handed_over,
             () = signals.end() => return Ended::AtOnce,
         };
         housekeeping.abort();
@@ -155,12 +157,12 @@ async fn deposed(node: &Node) {
 
 /// The orderly end: first no new mail, then what is in flight, then the disk, and the journals if they shall go elsewhere: says whether
 /// they went.
-async fn stop(node: Arc<Node>, timers: Timers, wish: Option<&Wish>) -> Option<bool> {
+async fn stop(node: Arc<Node>, timers: Timers, wish: Option<&Wish>, services: Option<Arc<Services>>) -> Option<bool> {
     node.health.enter(Phase::Stopping);
     node.announce_health();
     node.listeners.stop();
     node.kept.close();
-    let relayed = tokio::spawn(end_services(node.services.clone()));
+    let relayed = tokio::spawn(end_services(services));
     node.receiver.stop(GRACE);
     let sessions = tokio::time::timeout(GRACE + GRACE_OVER, node.receiver.stopped());
     let deliveries = tokio::time::timeout(GRACE + GRACE_OVER, node.deliverer.stop(GRACE));

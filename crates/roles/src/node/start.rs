@@ -381,6 +381,7 @@ fn assemble(
         succession,
         kept: Kept::default(),
         rates: Default::default(),
+        left: Mutex::default(),
     })
 }
 

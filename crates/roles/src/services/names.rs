@@ -33,7 +33,8 @@ struct Known {
 impl Names {
     /// These are wanted from now on, and no others. True: somebody must begin to [renew] them.
     pub fn want(&self, hosts: &[&Host]) -> bool {
-        let names: Vec<&str> = hosts.iter().filter_map(|host| if let Host::Name(name) = host { Some(&**name) } else { None }).collect();
+        let names: Vec<&str> =
+            hosts.iter().filter_map(|host| if let Host::Name(name) = host { Some(&**name) } else { None }).collect();
         let mut known = self.known();
         known.retain(|name, _| names.contains(&&**name));
         let mut has_new = false;
@@ -73,7 +74,11 @@ impl Names {
             }
             Err(why) => {
                 if !std::mem::replace(&mut known.is_told, true) {
-                    let before = if known.addresses.is_empty() { "it has no address so far" } else { "its addresses of before are used" };
+                    let before = if known.addresses.is_empty() {
+                        "it has no address so far"
+                    } else {
+                        "its addresses of before are used"
+                    };
                     warn!(member = name, "{why}; {before}; check the name in the document and the name servers");
                 }
                 false

@@ -78,11 +78,8 @@ impl Serving {
             return None;
         }
         let world = &shared.around.world;
-        let around = voice::Around {
-            clock: world.clock.clone(),
-            chance: world.chance.clone(),
-            ready: shared.ready.subscribe(),
-        };
+        let around =
+            voice::Around { clock: world.clock.clone(), chance: world.chance.clone(), ready: shared.ready.subscribe() };
         match voice::Serving::start(&self.service, self.pool.clone(), around) {
             Ok(calls) => {
                 self.calls = Some(calls);

@@ -19,7 +19,7 @@ mod successor;
 mod wire;
 
 pub use adopt::in_environment;
-pub use inherited::{leave, take_in, tcp, udp};
+pub use inherited::{leave, take_in, tcp};
 pub use launcher::Launcher;
 pub use lingering::Lingering;
 pub use predecessor::{Left, Succession};
