@@ -185,6 +185,7 @@ impl Relay {
         let mut opened: Vec<Opened> = inherited
             .into_iter()
             .filter(|given| setup.service.listen.contains(&given.address))
+            .filter(|given| !known.iter().any(|socket| socket.asked == given.address))
             .map(|Inherited { address, socket }| Opened { asked: address, address, socket })
             .collect();
         for address in &setup.service.listen {
@@ -200,14 +201,18 @@ impl Relay {
 
     /// Serves it no longer: nothing more is accepted, and its connections end as in a drain.
     pub fn close(&self, service: &str) {
-        if let Some((name, _)) = self.services().remove_entry(service) {
-            self.tell(|| Order::Close { service: Arc::clone(&name) });
-        }
+        let Some((name, entry)) = self.services().remove_entry(service) else { return };
+        // The threads' sockets must be the last ones open: they take who waits before they close.
+        drop(entry);
+        self.tell(|| Order::Close { service: Arc::clone(&name) });
     }
 
     /// The process is about to end: nothing more is accepted, and connections end as in a drain, the last of them after `within_ms`. Whoever
     /// is to go on with the sockets takes them before ([`Relay::sockets`]).
     pub fn drain(&self, within_ms: u64) {
+        for entry in self.services().values_mut() {
+            entry.sockets.clear();
+        }
         self.tell(|| Order::Drain { within_ms });
     }
 
