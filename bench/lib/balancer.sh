@@ -16,7 +16,7 @@ haproxy_start() {
   need haproxy haproxy
   cat >"$SCRATCH/haproxy.cfg" <<CF
 global
-  maxconn 30000
+  maxconn $HAPROXY_CONNECTIONS_MAX
   nbthread $THREADS
 defaults
   mode tcp
@@ -62,7 +62,7 @@ protocol = "smtp"
 listen = ["127.0.0.1:$port"]
 remote = ["127.0.0.0/8"]
 proxy = "$proxy"
-connections_max = 30000
+connections_max = 20000
 
 [[member]]
 name = "$name-a"
@@ -121,7 +121,7 @@ run_idle() { # SERVER PID
   local to=${HOLD[1]} from=${HOLD[0]} hold=$HOLD_PID
   read -r -t 120 held <&"$from" || true
   [ "$held" = "held $IDLE" ] || fell_short "$server holds '$held' of $IDLE connections"
-  record idle "$server" "$(awk '/^VmRSS:/ {printf "%.1f", $2/1024}' "/proc/$pid/status")"
+  record idle "$server" "$(awk -v n="$IDLE" '/^VmRSS:/ {printf "%.1f", $2/1024*10000/n}' "/proc/$pid/status")"
   eval "exec $to>&-"
   read -r -t 120 held <&"$from" || true
   [ "$held" = "served $IDLE" ] || fell_short "$server serves '$held' of $IDLE connections afterwards"
@@ -140,7 +140,7 @@ proxy64-cpu|CPU seconds per 1,000 connections with PROXY v2|less|1.0|0.83
 proxy-bulk|MB/s with PROXY v2, 1 MiB messages|more|1.0|1.2
 proxy-bulk-cpu|CPU seconds per GB with PROXY v2|less|1.0|0.83
 greeting|median microseconds to the greeting (second: direct)|over|2|1.5
-idle|memory with idle connections, MiB (second: haproxy)|most|200|60'
+idle|memory with 10,000 idle connections, MiB (second: haproxy)|most|200|60'
 
 balancer_table() {
   local figure what rule least aim second

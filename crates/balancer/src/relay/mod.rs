@@ -279,7 +279,8 @@ impl Drop for Relay {
     }
 }
 
-/// Half of the process's descriptors, two for each connection. What the process may have without asking anybody is taken first.
+/// Three quarters of the process's descriptors, two for each connection; the rest is for the other roles. What the process may have without
+/// asking anybody is taken first.
 fn connections_max() -> u32 {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
@@ -287,7 +288,7 @@ fn connections_max() -> u32 {
         let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     }
     let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(DESCRIPTORS_MAX).min(DESCRIPTORS_MAX);
-    (descriptors / 2 / DESCRIPTORS_PER_CONNECTION) as u32
+    (descriptors / 4 * 3 / DESCRIPTORS_PER_CONNECTION) as u32
 }
 
 /// More than this is no bound.
