@@ -53,6 +53,8 @@ pub struct ServiceMember {
     pub address: HostPort,
     /// The `[[server]]` that it is, in lower case; `None`: somewhere else, or a server by another of its addresses.
     pub server: Option<Arc<str>>,
+    /// It is at the host of the address of its `server`.
+    pub is_at_server: bool,
     /// It is one of our own servers: by `server`, or because a receive connector of ours or a `[[server]]` has its address.
     pub is_own: bool,
     /// Where it stands, lower case.

@@ -239,6 +239,66 @@ fn document_with_everything() -> String {
         message_rate_per_minute = 4
         recipients_per_message = 5
         cooldown = "6m"
+        [[service]]
+        name = "relay"
+        hostname = "Relay.ours.example"
+        listen = ["10.0.0.9:25", "[::1]:26"]
+        servers = ["mx.example.org"]
+        algorithm = "source_hash"
+        affinity_prefix = 24
+        affinity_prefix_ipv6 = 48
+        affinity_timeout = "20m"
+        affinity_clients_max = 99
+        proxy = "v1"
+        remote = ["10.0.0.0/8"]
+        connections_max = 7
+        connections_per_source_max = 3
+        idle_timeout = "11m"
+        connect_timeout = "300ms"
+        greeting_timeout = "4s"
+        retries = 2
+        retry_budget = 21
+        slow_start = "0s"
+        ejection_failures = 0
+        ejection_time = "2s"
+        ejection_time_max = "3s"
+        ejection_share_max = 34
+        probe = "tcp"
+        probe_interval = "7s"
+        probe_timeout = "6s"
+        probe_rise = 8
+        probe_fall = 9
+        probe_starttls = true
+        keepalive = "0s"
+        [[member]]
+        name = "m1"
+        service = "relay"
+        address = "10.0.0.1:26"
+        site = "South"
+        weight = 3
+        priority = 2
+        connections_max = 5
+        drain = true
+        [[member]]
+        name = "m2"
+        service = "relay"
+        address = "Hub.example"
+        proxy = "none"
+        [[service]]
+        name = "mail"
+        enabled = false
+        listen = ["0.0.0.0:993"]
+        protocol = "imaps"
+        pool_servers = ["mx.example.org"]
+        pool_site = ["south", "north"]
+        pool_port = 1993
+        tls = "terminate"
+        [[member]]
+        name = "m3"
+        service = "mail"
+        server = "mx.example.org"
+        port = 2993
+        sni = ["imap.ours.example", "*.Ours.example"]
         [retry]
         glitch_count = 1
         delay_notice_after = "0"
@@ -258,6 +318,8 @@ fn the_dump_loads_again_to_the_same() {
     assert_eq!(first.org.accepted_domains, again.org.accepted_domains);
     assert_eq!(first.org.receive_connectors, again.org.receive_connectors);
     assert_eq!(first.org.send_connectors, again.org.send_connectors);
+    assert_eq!(first.org.services.len(), 2);
+    assert_eq!(first.org.services, again.org.services);
     let map = |loaded: &Loaded| {
         let map = loaded.org.topology();
         (map.sites.clone(), map.links.clone(), map.servers.clone())

@@ -13,6 +13,7 @@ use super::rule;
 use super::section::{At, Section};
 use super::send::send_connector;
 use super::service::{PlacedService, services};
+use super::service_checks;
 use super::topology::{Map, map};
 use super::user::user;
 use crate::domain::AcceptedDomain;
@@ -81,6 +82,7 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
         document.problem(0, "nothing listens; add a [[receive_connector]] with name and listen");
     }
     checks::check(document, &read);
+    service_checks::check(document, &read);
     people::check(document, &read.entries, &read.domains);
     people::check_rules(document, &read.rules);
     if document.is_bad() {
@@ -115,6 +117,7 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
     }
     checks::warn(document, &read, &org);
     lint::warn(document, &read, &org);
+    service_checks::warn(document, &read);
     Some(org)
 }
 

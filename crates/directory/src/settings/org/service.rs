@@ -213,6 +213,7 @@ pub(super) const MEMBER: &[Setting] = &[
         Is("0"),
         "Connections that it may have through one balancer. 0 is no bound.",
     ),
+    row("proxy", Choice(&["none", "v1", "v2"]), Absent("as its service"), "The PROXY header that it gets."),
     row(
         "drain",
         Flag,
