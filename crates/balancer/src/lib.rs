@@ -1,4 +1,5 @@
 //! Services: pools, probes, the data path, virtual addresses, voice.
 
 pub mod pool;
+pub mod probe;
 pub mod sip;
