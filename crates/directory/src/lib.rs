@@ -42,6 +42,7 @@ mod unit;
 mod usage;
 mod user;
 mod words;
+pub mod zone;
 
 pub use back_pressure::{BackPressure, Tarpit, Thresholds};
 pub use destination::{Destination, Destinations};

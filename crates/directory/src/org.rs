@@ -15,6 +15,7 @@ use crate::service::Service;
 use crate::sources::Routing;
 use crate::topology::Topology;
 use crate::user::User;
+use crate::zone::Naming;
 use mail::{Enhanced, Mailbox, Reply, ReversePath};
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -44,6 +45,8 @@ pub struct Org {
     pub destinations: Destinations,
     /// What is done with mail before it is taken.
     pub handling: Arc<Handling>,
+    /// Zones, and what may stand in them.
+    pub naming: Arc<Naming>,
     /// Everybody whom the document itself names.
     own_recipients: Recipients,
     recipients: Recipients,
@@ -70,6 +73,7 @@ pub struct Parts {
     /// Everybody whom the document itself names.
     pub recipients: Recipients,
     pub topology: Topology,
+    pub naming: Naming,
     /// The name of this node.
     pub server: String,
 }
@@ -147,6 +151,7 @@ impl Org {
             retry: parts.retry,
             destinations: parts.destinations,
             handling: parts.handling,
+            naming: Arc::new(parts.naming),
             recipients: match parts.directories.is_empty() {
                 true => parts.recipients.clone(),
                 false => parts.recipients.and(&Recipients::unread()),

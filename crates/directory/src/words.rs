@@ -7,6 +7,7 @@ use crate::receive::{AuthMechanisms, BareNewline, Extension, Protocol, ReceiveTl
 use crate::send::SendTls;
 use crate::service::{Algorithm, ProxyHeader, ServiceProtocol};
 use crate::usage::Usage;
+use crate::zone::TsigAlgorithm;
 use mail::WhenShort;
 
 macro_rules! words {
@@ -63,6 +64,7 @@ words! {
     ProxyHeader { "none" = None, "v1" = V1, "v2" = V2 }
     LogLevel { "error" = Error, "warn" = Warn, "info" = Info, "debug" = Debug, "trace" = Trace }
     LogFormat { "text" = Text, "json" = Json }
+    TsigAlgorithm { "hmac-sha256" = Sha256, "hmac-sha384" = Sha384, "hmac-sha512" = Sha512 }
     Spread { "any" = Any, "rack" = Rack, "site" = Site }
 }
 

@@ -14,6 +14,8 @@ mod member;
 mod place;
 mod shown;
 mod slot;
+#[cfg(test)]
+mod tests;
 mod tried;
 
 pub use health::{Health, Watched};
@@ -28,7 +30,7 @@ use self::budget::Budget;
 use self::member::Live;
 use self::slot::Slot;
 use directory::{Affinity, Algorithm, Ejection, Service, ServiceMember};
-use metrics::{Counter, counter};
+use metrics::{Counter, Unit, counter, describe_counter, describe_histogram};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -40,6 +42,7 @@ pub struct Pool {
     /// The latest time that anybody told, in milliseconds.
     latest_ms: AtomicU64,
     nobody: [Counter; Nobody::ALL.len()],
+    rescued: Counter,
 }
 
 /// Why there is no place.
@@ -63,6 +66,33 @@ pub struct Wanted {
     pub address: SocketAddr,
     /// How it is.
     pub health: Arc<dyn Watched>,
+}
+
+/// Says what the metrics mean. Once, after the recorder was installed.
+pub fn describe() {
+    describe_counter!("posthouse_service_connections_total", "Connections that a member of a service was chosen for.");
+    describe_counter!(
+        "posthouse_service_refused_total",
+        "Connections that a member failed before the client heard anything, by reason."
+    );
+    describe_counter!(
+        "posthouse_service_rescued_total",
+        "Connections that another member took after the first one failed: clients noticed nothing."
+    );
+    describe_counter!(
+        "posthouse_service_nobody_total",
+        "Connections that no member could be found for (421), by reason."
+    );
+    describe_counter!(
+        "posthouse_service_ejected_total",
+        "Times that a member was left alone for a while because connections failed."
+    );
+    describe_counter!("posthouse_service_bytes_total", Unit::Bytes, "Bytes from clients (up) and to them (down).");
+    describe_histogram!(
+        "posthouse_service_greeting_seconds",
+        Unit::Seconds,
+        "From the choice of a member to its greeting."
+    );
 }
 
 struct State {
@@ -98,7 +128,9 @@ impl Pool {
         let nobody = Nobody::ALL.map(
             |why| counter!("posthouse_service_nobody_total", "service" => name.to_string(), "reason" => why.word()),
         );
-        let pool = Pool { service: Arc::clone(name), state: Mutex::new(state), latest_ms: AtomicU64::new(0), nobody };
+        let rescued = counter!("posthouse_service_rescued_total", "service" => name.to_string());
+        let pool =
+            Pool { service: Arc::clone(name), state: Mutex::new(state), latest_ms: AtomicU64::new(0), nobody, rescued };
         pool.exchange(now_ms, service, wanted);
         Arc::new(pool)
     }
@@ -174,7 +206,7 @@ impl Pool {
         member.live.begin();
         let client = state.table.is_some().then_some(client);
         drop(state);
-        Ok(Place::new(Arc::clone(self), member, client))
+        Ok(Place::new(Arc::clone(self), member, client, !tried.is_empty()))
     }
 
     /// The name of its service.
@@ -246,7 +278,7 @@ impl State {
         for with_ejected in [false, true] {
             for (number, slot) in self.slots.iter_mut().enumerate() {
                 let weight = match slot.look(now_ms, unknown_is_up, self.rules.slow_start_ms) {
-                    Some(weight) if slot.member.name_rank(server_name) == of_name => weight,
+                    Some(weight) if of_name > 0 && slot.member.name_rank(server_name) == of_name => weight,
                     _ => continue,
                 };
                 let is_tried = tried.has(&slot.member);

@@ -10,6 +10,8 @@ pub struct Place {
     member: Arc<Member>,
     /// Whom to remember, with affinity.
     client: Option<IpAddr>,
+    /// Another member failed this connection before.
+    is_further: bool,
 }
 
 /// How a member failed a connection before the client heard anything.
@@ -28,8 +30,8 @@ pub enum Refused {
 }
 
 impl Place {
-    pub(super) fn new(pool: Arc<Pool>, member: Arc<Member>, client: Option<IpAddr>) -> Place {
-        Place { pool, member, client }
+    pub(super) fn new(pool: Arc<Pool>, member: Arc<Member>, client: Option<IpAddr>, is_further: bool) -> Place {
+        Place { pool, member, client, is_further }
     }
 
     /// Where.
@@ -40,12 +42,16 @@ impl Place {
     /// The member works: it greeted, `took_us` microseconds after it was asked (or accepted, where the client speaks first).
     pub fn greeted(&self, now_ms: u64, took_us: u64) {
         self.member.live.greeted(now_ms, took_us);
+        self.member.watched().worked();
+        if self.is_further {
+            self.pool.rescued.increment(1);
+        }
     }
 
     /// The member failed this connection. Enough of these in a row leave it alone for a while.
     pub fn refused(&self, now_ms: u64, why: &Refused) {
         self.member.live.refused(why);
-        self.member.report_failure();
+        self.member.watched().failed();
         self.pool.failed(now_ms, &self.member);
     }
 

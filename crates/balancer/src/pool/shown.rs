@@ -14,6 +14,8 @@ pub struct Shown {
     pub address: SocketAddr,
     /// How it is.
     pub health: Health,
+    /// Why it is not up; empty if it is.
+    pub reason: String,
     /// It gets no new connections, by the document.
     pub is_drained: bool,
     /// It is left alone for so long because connections failed; 0 is not.
@@ -47,6 +49,7 @@ impl Pool {
                 name: Arc::clone(&member.name),
                 address: member.address,
                 health: member.health(),
+                reason: member.watched().reason(),
                 is_drained: member.is_drained(),
                 ejected_for_ms: member.live.ejection.left_ms(now_ms),
                 weight: member.weight,

@@ -10,6 +10,7 @@ mod recipient;
 mod rule;
 mod service;
 mod topology;
+mod zone;
 
 use self::back_pressure::back_pressure_value;
 use self::destination::destination_value;
@@ -20,6 +21,7 @@ use self::recipient::{contact_value, group_value, recipient_value};
 use self::rule::{limits_value, remote_value, rule_value};
 use self::service::{member_value, service_value};
 use self::topology::{link_value, server_value, site_value};
+use self::zone::{key_value, layout_value, name_value, zone_value};
 use crate::load::Loaded;
 use crate::quoted::quoted;
 use crate::range::Ranges;
@@ -58,7 +60,7 @@ impl Loaded {
             }
         }
         let mut out = String::new();
-        let map = self.org.topology();
+        let (map, naming) = (self.org.topology(), &self.org.naming);
         for section in ORG {
             match section.name {
                 "" => write(&mut out, section, |_| text(&self.org.postmaster)),
@@ -79,6 +81,12 @@ impl Loaded {
                 "site" => {}
                 "site_link" => map.links.iter().for_each(|l| write(&mut out, section, |key| link_value(l, key))),
                 "server" => map.servers.iter().for_each(|s| write(&mut out, section, |key| server_value(s, key))),
+                "zone" => naming.zones().iter().for_each(|z| write(&mut out, section, |key| zone_value(z, key))),
+                "tsig_key" => naming.keys().iter().for_each(|k| write(&mut out, section, |key| key_value(k, key))),
+                "dns_name" => naming.names().iter().for_each(|n| write(&mut out, section, |key| name_value(n, key))),
+                "mx_layout" => {
+                    naming.layouts().iter().for_each(|l| write(&mut out, section, |key| layout_value(l, key)))
+                }
                 "service" => {
                     self.org.services.iter().for_each(|s| write(&mut out, section, |key| service_value(s, key)))
                 }

@@ -43,7 +43,7 @@ pub fn check(document: &Document<'_>, read: &Read) {
     }
 }
 
-fn names_twice(document: &Document<'_>, what: &str, names: Vec<(String, usize)>) {
+pub(super) fn names_twice(document: &Document<'_>, what: &str, names: Vec<(String, usize)>) {
     let mut seen: HashMap<String, usize> = HashMap::new();
     for (name, at) in names {
         match seen.get(&name) {

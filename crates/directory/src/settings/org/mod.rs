@@ -11,6 +11,7 @@ mod send;
 mod service;
 mod topology;
 mod user;
+mod zone;
 
 use super::Default::Absent;
 use super::Kind::Text;
@@ -70,6 +71,33 @@ pub static ORG: &[Section] = &[
         repeated: true,
         what: "A server (a node) that others hand mail to. A server that is not written here can send to the others, and gets nothing from them.",
         settings: topology::SERVER,
+    },
+    Section {
+        name: "zone",
+        repeated: true,
+        what: "A zone of DNS: its records follow from what is in this document and who is healthy now. It is answered here, written to a zone \
+               file (`posthouse dns export`), or pushed to another server.",
+        settings: zone::ZONE,
+    },
+    Section {
+        name: "tsig_key",
+        repeated: true,
+        what: "A secret that we share with another name server: transfers, NOTIFY and updates are signed with it (RFC 8945).",
+        settings: zone::KEY,
+    },
+    Section {
+        name: "dns_name",
+        repeated: true,
+        what: "A name in DNS and all that stands at it. Addresses of servers, services and virtual addresses come and go with their health; if none \
+               of them is healthy, all are given.",
+        settings: zone::NAME,
+    },
+    Section {
+        name: "mx_layout",
+        repeated: true,
+        what: "MX records made from servers: n hosts of equal preference, each with m addresses. Two draws of lots, the sender's among the hosts and \
+               that among the addresses, spread mail evenly.",
+        settings: zone::LAYOUT,
     },
     Section { name: "service", repeated: true, what: service::SERVICE_WHAT, settings: service::SERVICE },
     Section { name: "member", repeated: true, what: service::MEMBER_WHAT, settings: service::MEMBER },
