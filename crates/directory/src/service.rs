@@ -28,12 +28,16 @@ pub struct Service {
     pub proxy: Option<ProxyHeader>,
     /// Clients that may connect; all others are closed without a word.
     pub remote: Ranges,
+    /// Clients that must send a PROXY header, which is believed: balancers in front of this one.
+    pub trusted_proxies: Ranges,
     /// Bounds of what clients and members can use up.
     pub limits: ServiceLimits,
     /// When a member is left alone for a while.
     pub ejection: Ejection,
     /// How a member's health is asked for.
     pub probe: ProbeSettings,
+    /// What SIP alone has.
+    pub sip: SipSettings,
     /// TLS ends at the balancer; otherwise it goes through to the members.
     pub terminates_tls: bool,
     /// Members that the map gives.
@@ -201,6 +205,35 @@ pub struct ProbeSettings {
     pub fall: u32,
     /// STARTTLS and the certificate belong to the probe.
     pub starttls: bool,
+}
+
+/// What only services of SIP have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SipSettings {
+    /// How calls get to their members.
+    pub mode: SipMode,
+    /// Over what the service listens, at each of its addresses.
+    pub transports: Vec<SipTransport>,
+    /// A member that rings for so long without an answer is passed over.
+    pub answer_timeout_ms: u64,
+}
+
+/// How calls get to the members of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SipMode {
+    /// The caller is told where to go.
+    Redirect,
+    /// The balancer offers the call.
+    Forward,
+}
+
+/// Over what SIP is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SipTransport {
+    /// Datagrams.
+    Udp,
+    /// Streams.
+    Tcp,
 }
 
 impl Service {

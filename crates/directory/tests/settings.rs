@@ -316,6 +316,7 @@ fn document_with_everything() -> String {
         affinity_clients_max = 99
         proxy = "v1"
         remote = ["10.0.0.0/8"]
+        trusted_proxies = ["10.0.0.77"]
         connections_max = 7
         connections_per_source_max = 3
         idle_timeout = "11m"

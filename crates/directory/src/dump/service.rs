@@ -25,6 +25,7 @@ pub(super) fn service_value(of: &Service, key: &str) -> Option<String> {
         "pool_port" => plain(of.pool.as_ref()?.port),
         "proxy" => text(of.proxy?.word()),
         "remote" => ranges(&of.remote),
+        "trusted_proxies" => ranges(&of.trusted_proxies),
         "connections_max" => plain(limits.connections_max),
         "connections_per_source_max" => or_zero(limits.connections_per_source_max),
         "idle_timeout" => text(duration_text(limits.idle_timeout_ms)),
@@ -44,6 +45,9 @@ pub(super) fn service_value(of: &Service, key: &str) -> Option<String> {
         "probe_rise" => plain(probe.rise),
         "probe_fall" => plain(probe.fall),
         "probe_starttls" => plain(probe.starttls),
+        "sip_mode" => text(of.sip.mode.word()),
+        "sip_transports" => texts(&of.sip.transports.iter().map(|of| of.word()).collect::<Vec<_>>()),
+        "answer_timeout" => text(duration_text(of.sip.answer_timeout_ms)),
         "tls" => text(if of.terminates_tls { "terminate" } else { "pass" }),
         _ => None,
     }

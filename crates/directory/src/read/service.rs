@@ -1,13 +1,13 @@
 //! Reads `[[service]]` and `[[member]]`.
 
 use super::document::{Document, did_you_mean};
-use super::receive::{Placed, Spaces, connector_name, host_name, listen, ranges, servers};
+use super::receive::{Placed, Spaces, connector_name, host_name, listen, ranges, servers, trusted};
 use super::section::{At, Section};
 use super::topology::{Map, site_named};
 use crate::range::Ranges;
 use crate::service::{
     Affinity, Algorithm, Ejection, PoolOf, ProbeSettings, ProxyHeader, Service, ServiceLimits, ServiceMember,
-    ServiceProtocol,
+    ServiceProtocol, SipMode, SipSettings, SipTransport,
 };
 use crate::target::{Host, HostPort};
 use crate::topology::Server;
@@ -73,7 +73,11 @@ fn service(section: &Section<'_, '_>, map: &Map) -> Option<PlacedService> {
         listen: listen.iter().map(|at| at.value).collect(),
         servers: servers(section),
         protocol,
-        algorithm: section.choice("algorithm", Algorithm::WORDS),
+        algorithm: match (section.has("algorithm"), protocol) {
+            (false, ServiceProtocol::Sip) => Algorithm::RoundRobin,
+            (false, _) => Algorithm::LeastConnections,
+            (true, _) => section.choice("algorithm", Algorithm::WORDS),
+        },
         affinity: Affinity {
             prefix_v4: section.count("affinity_prefix") as u8,
             prefix_v6: section.count("affinity_prefix_ipv6") as u8,
@@ -82,9 +86,11 @@ fn service(section: &Section<'_, '_>, map: &Map) -> Option<PlacedService> {
         },
         proxy: section.has("proxy").then(|| section.choice("proxy", ProxyHeader::WORDS)),
         remote: Ranges(remote.iter().map(|at| at.value).collect()),
+        trusted_proxies: trusted(section, "trusted_proxies"),
         limits: limits(section, protocol),
         ejection: ejection(section),
         probe: probe(section),
+        sip: sip(section, protocol),
         terminates_tls,
         pool: pool(section, protocol, map),
         members: Vec::new(),
@@ -134,6 +140,23 @@ fn probe(section: &Section<'_, '_>) -> ProbeSettings {
         rise: section.count("probe_rise"),
         fall: section.count("probe_fall"),
         starttls: section.flag("probe_starttls"),
+    }
+}
+
+fn sip(section: &Section<'_, '_>, protocol: ServiceProtocol) -> SipSettings {
+    let keys = ["sip_mode", "sip_transports", "answer_timeout"];
+    for key in keys.into_iter().filter(|key| protocol != ServiceProtocol::Sip && section.has(key)) {
+        section.problem(key, format!("{key} is for protocol = \"sip\"; remove it"));
+    }
+    let mut transports = section.choices("sip_transports", SipTransport::WORDS).unwrap_or_default();
+    if transports.is_empty() {
+        section.problem("sip_transports", "a service of sip listens over something; write \"udp\", \"tcp\" or both");
+    }
+    transports.dedup();
+    SipSettings {
+        mode: section.choice("sip_mode", SipMode::WORDS),
+        transports,
+        answer_timeout_ms: section.duration_ms("answer_timeout"),
     }
 }
 
@@ -193,7 +216,7 @@ fn of_map(document: &Document<'_>, at: &At<Service>, own: &Own<'_>) -> Vec<Arc<S
             site: server.site.clone(),
             weight: 1,
             priority: 1,
-            connections_max: None,
+            connections_max: (service.protocol == ServiceProtocol::Sip).then_some(SIP_CALLS_MAX),
             drain: false,
             sni: Vec::new(),
             proxy: proxy_to(service, true),
@@ -241,6 +264,9 @@ fn member(section: &Section<'_, '_>, own: &Own<'_>, services: &mut [PlacedServic
     let (Some(name), Some(address)) = (name, member_address(section, (address, port), server, service.protocol)) else {
         return;
     };
+    if service.protocol == ServiceProtocol::Sip && !section.has("connections_max") {
+        member.connections_max = Some(SIP_CALLS_MAX);
+    }
     member.is_own |= own.has(&address);
     (member.service, member.address) = (Arc::clone(&service.name), address);
     member.proxy = proxy.unwrap_or_else(|| proxy_to(service, member.is_own));
@@ -345,3 +371,6 @@ impl Own<'_> {
 
 /// Members of one service: each connection looks at all of them.
 const MEMBERS_MAX: usize = 256;
+
+/// Calls that are being set up at one member, where nothing is written.
+const SIP_CALLS_MAX: u32 = 100;
