@@ -365,6 +365,12 @@ fn document_with_everything() -> String {
         server = "mx.example.org"
         port = 2993
         sni = ["imap.ours.example", "*.Ours.example"]
+        [[service]]
+        name = "voice"
+        listen = ["10.0.0.9:5060"]
+        protocol = "sip"
+        sip_mode = "forward"
+        pool_servers = ["mx.example.org"]
         [retry]
         glitch_count = 1
         delay_notice_after = "0"
@@ -384,7 +390,7 @@ fn the_dump_loads_again_to_the_same() {
     assert_eq!(first.org.accepted_domains, again.org.accepted_domains);
     assert_eq!(first.org.receive_connectors, again.org.receive_connectors);
     assert_eq!(first.org.send_connectors, again.org.send_connectors);
-    assert_eq!(first.org.services.len(), 2);
+    assert_eq!(first.org.services.len(), 3);
     assert_eq!(first.org.services, again.org.services);
     let map = |loaded: &Loaded| {
         let map = loaded.org.topology();

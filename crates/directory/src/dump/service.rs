@@ -1,11 +1,12 @@
 //! Services and members as they are written.
 
 use super::{or_zero, plain, ranges, text, texts};
-use crate::service::{Service, ServiceMember};
+use crate::service::{Service, ServiceMember, ServiceProtocol};
 use crate::unit::duration_text;
 
 pub(super) fn service_value(of: &Service, key: &str) -> Option<String> {
     let (limits, ejection, probe) = (&of.limits, &of.ejection, &of.probe);
+    let is_sip = of.protocol == ServiceProtocol::Sip;
     match key {
         "name" => text(&of.name),
         "hostname" => text(&of.hostname),
@@ -45,9 +46,9 @@ pub(super) fn service_value(of: &Service, key: &str) -> Option<String> {
         "probe_rise" => plain(probe.rise),
         "probe_fall" => plain(probe.fall),
         "probe_starttls" => plain(probe.starttls),
-        "sip_mode" => text(of.sip.mode.word()),
-        "sip_transports" => texts(&of.sip.transports.iter().map(|of| of.word()).collect::<Vec<_>>()),
-        "answer_timeout" => text(duration_text(of.sip.answer_timeout_ms)),
+        "sip_mode" if is_sip => text(of.sip.mode.word()),
+        "sip_transports" if is_sip => texts(&of.sip.transports.iter().map(|of| of.word()).collect::<Vec<_>>()),
+        "answer_timeout" if is_sip => text(duration_text(of.sip.answer_timeout_ms)),
         "tls" => text(if of.terminates_tls { "terminate" } else { "pass" }),
         _ => None,
     }
