@@ -16,6 +16,7 @@ mod shown;
 mod slot;
 #[cfg(test)]
 mod tests;
+mod times;
 mod tried;
 
 pub use health::{Health, Watched};

@@ -14,8 +14,6 @@ pub struct Shown {
     pub address: SocketAddr,
     /// How it is.
     pub health: Health,
-    /// Why it is not up; empty if it is.
-    pub reason: String,
     /// It gets no new connections, by the document.
     pub is_drained: bool,
     /// It is left alone for so long because connections failed; 0 is not.
@@ -36,8 +34,14 @@ pub struct Shown {
     pub up_bytes: u64,
     /// Bytes to clients.
     pub down_bytes: u64,
-    /// Time to its greeting, a moving average in microseconds.
-    pub greeting_us: u64,
+    /// Of these, in the middle of a mail transaction.
+    pub in_transaction: u32,
+    /// Why it is not up; empty if it is.
+    pub reason: String,
+    /// Time to its greeting lately, the middle one, in microseconds.
+    pub greeting_median_us: u64,
+    /// The same, of which one in a hundred is later.
+    pub greeting_p99_us: u64,
 }
 
 impl Pool {
@@ -49,7 +53,6 @@ impl Pool {
                 name: Arc::clone(&member.name),
                 address: member.address,
                 health: member.health(),
-                reason: member.watched().reason(),
                 is_drained: member.is_drained(),
                 ejected_for_ms: member.live.ejection.left_ms(now_ms),
                 weight: member.weight,
@@ -60,7 +63,10 @@ impl Pool {
                 refused: totals.refused.load(Ordering::Relaxed),
                 up_bytes: totals.up_bytes.load(Ordering::Relaxed),
                 down_bytes: totals.down_bytes.load(Ordering::Relaxed),
-                greeting_us: totals.greeting_us.load(Ordering::Relaxed),
+                in_transaction: member.live.in_transaction(),
+                reason: member.reason(),
+                greeting_median_us: totals.greetings.within_us(0.5),
+                greeting_p99_us: totals.greetings.within_us(0.99),
             }
         };
         self.members().iter().map(shown).collect()
