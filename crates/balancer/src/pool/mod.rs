@@ -44,6 +44,9 @@ pub struct Pool {
     latest_ms: AtomicU64,
     nobody: [Counter; Nobody::ALL.len()],
     rescued: Counter,
+    /// The same two since the pool is there.
+    unserved_count: AtomicU64,
+    rescued_count: AtomicU64,
 }
 
 /// Why there is no place.
@@ -130,8 +133,15 @@ impl Pool {
             |why| counter!("posthouse_service_nobody_total", "service" => name.to_string(), "reason" => why.word()),
         );
         let rescued = counter!("posthouse_service_rescued_total", "service" => name.to_string());
-        let pool =
-            Pool { service: Arc::clone(name), state: Mutex::new(state), latest_ms: AtomicU64::new(0), nobody, rescued };
+        let pool = Pool {
+            service: Arc::clone(name),
+            state: Mutex::new(state),
+            latest_ms: AtomicU64::new(0),
+            nobody,
+            rescued,
+            unserved_count: AtomicU64::new(0),
+            rescued_count: AtomicU64::new(0),
+        };
         pool.exchange(now_ms, service, wanted);
         Arc::new(pool)
     }
@@ -201,6 +211,7 @@ impl Pool {
             Err(why) => {
                 drop(state);
                 self.nobody[why as usize].increment(1);
+                self.unserved_count.fetch_add(1, Ordering::Relaxed);
                 return Err(why);
             }
         };
@@ -213,6 +224,16 @@ impl Pool {
     /// The name of its service.
     pub fn service(&self) -> &Arc<str> {
         &self.service
+    }
+
+    /// Connections that no member could be found for.
+    pub fn unserved(&self) -> u64 {
+        self.unserved_count.load(Ordering::Relaxed)
+    }
+
+    /// Connections that another member took after the first one failed.
+    pub fn rescued(&self) -> u64 {
+        self.rescued_count.load(Ordering::Relaxed)
     }
 
     /// Its members, in order of the document.

@@ -48,6 +48,7 @@ impl Place {
         self.member.watched().worked();
         if self.is_further {
             self.pool.rescued.increment(1);
+            self.pool.rescued_count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
