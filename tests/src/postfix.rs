@@ -11,7 +11,7 @@ use crate::{eventually, free_port};
 
 /// Runs until it is dropped.
 pub struct Postfix {
-    dir: tempfile::TempDir,
+    pub dir: tempfile::TempDir,
     /// Where it takes mail, on 127.0.0.1.
     pub port: u16,
 }
@@ -84,7 +84,7 @@ impl Postfix {
         self.dir.path().join("etc")
     }
 
-    fn control(&self, word: &str) -> (bool, String) {
+    pub fn control(&self, word: &str) -> (bool, String) {
         let out = Command::new("/usr/sbin/postfix").arg("-c").arg(self.etc()).arg(word).output().unwrap();
         (out.status.success(), String::from_utf8_lossy(&out.stderr).into_owned())
     }

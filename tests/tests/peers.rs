@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use tests::postfix::Postfix;
-use tests::process::{Node, Process, greets};
+use tests::process::{Node, Process};
 use tests::{dialog, eventually, free_port, root};
 
 const PASSWORD: &str = "correct horse";

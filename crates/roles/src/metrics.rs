@@ -16,8 +16,8 @@ use crate::view;
 
 /// The whole page.
 pub fn page(node: &Node) -> String {
-    if let Some(relay) = node.services.as_ref().and_then(|services| services.relay()) {
-        relay.publish();
+    if let Some(services) = &node.services {
+        services.publish();
     }
     let mut page = Exposition::after(node.counted.page());
     health(&mut page, node);

@@ -170,9 +170,11 @@ impl Services {
         self.shared.running().values().map(|serving| (serving.pool.clone(), serving.wrong.clone())).collect()
     }
 
-    /// The data path, once a service has needed it.
-    pub fn relay(&self) -> Option<&Relay> {
-        self.shared.relay.get()
+    /// Writes what the data path counted to the metrics.
+    pub fn publish(&self) {
+        if let Some(relay) = self.shared.relay.get() {
+            relay.publish();
+        }
     }
 }
 
