@@ -1,1 +1,3 @@
 //! Services: pools, probes, the data path, virtual addresses, voice.
+
+pub mod address;

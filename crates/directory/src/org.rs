@@ -14,6 +14,7 @@ use crate::send::SendConnector;
 use crate::sources::Routing;
 use crate::topology::Topology;
 use crate::user::User;
+use crate::virtual_address::VirtualAddress;
 use mail::{Enhanced, Mailbox, Reply, ReversePath};
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -41,6 +42,8 @@ pub struct Org {
     pub destinations: Destinations,
     /// What is done with mail before it is taken.
     pub handling: Arc<Handling>,
+    /// In order of the document.
+    pub virtual_addresses: Vec<Arc<VirtualAddress>>,
     /// Everybody whom the document itself names.
     own_recipients: Recipients,
     recipients: Recipients,
@@ -63,6 +66,7 @@ pub struct Parts {
     pub retry: Retry,
     pub destinations: Destinations,
     pub handling: Arc<Handling>,
+    pub virtual_addresses: Vec<Arc<VirtualAddress>>,
     /// Everybody whom the document itself names.
     pub recipients: Recipients,
     pub topology: Topology,
@@ -142,6 +146,7 @@ impl Org {
             retry: parts.retry,
             destinations: parts.destinations,
             handling: parts.handling,
+            virtual_addresses: parts.virtual_addresses,
             recipients: match parts.directories.is_empty() {
                 true => parts.recipients.clone(),
                 false => parts.recipients.and(&Recipients::unread()),

@@ -9,6 +9,7 @@ mod org;
 mod recipient;
 mod rule;
 mod topology;
+mod virtual_address;
 
 use self::back_pressure::back_pressure_value;
 use self::destination::destination_value;
@@ -18,6 +19,7 @@ use self::org::{domain_value, receive_value, retry_value, send_value, user_value
 use self::recipient::{contact_value, group_value, recipient_value};
 use self::rule::{limits_value, remote_value, rule_value};
 use self::topology::{link_value, server_value, site_value};
+use self::virtual_address::virtual_address_value;
 use crate::load::Loaded;
 use crate::quoted::quoted;
 use crate::range::Ranges;
@@ -77,6 +79,10 @@ impl Loaded {
                 "site" => {}
                 "site_link" => map.links.iter().for_each(|l| write(&mut out, section, |key| link_value(l, key))),
                 "server" => map.servers.iter().for_each(|s| write(&mut out, section, |key| server_value(s, key))),
+                "virtual_address" => {
+                    let all = &self.org.virtual_addresses;
+                    all.iter().for_each(|v| write(&mut out, section, |key| virtual_address_value(v, key)))
+                }
                 "user" => {
                     self.org.users.iter().for_each(|u| write(&mut out, section, |key| user_value(u, key, secrets)))
                 }

@@ -31,6 +31,8 @@ pub fn check(document: &Document<'_>, read: &Read) {
     twice("site_link", read.map.links.iter().map(|link| (link.value.name.to_lowercase(), link.at)).collect());
     twice("server", read.map.servers.iter().map(|server| (server.value.name.to_string(), server.at)).collect());
     twice("directory", read.directories.iter().map(|d| (d.value.name.to_lowercase(), d.at)).collect());
+    let addresses = read.virtual_addresses.iter().map(|one| (one.address.value.name.to_string(), one.address.at));
+    twice("virtual_address", addresses.collect());
     twice("user", read.users.iter().map(|u| (u.value.name.to_lowercase(), u.at)).collect());
     singles_of_users(document, read);
     for (i, later) in read.receive.iter().enumerate() {

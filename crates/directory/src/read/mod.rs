@@ -21,6 +21,7 @@ mod section;
 mod send;
 mod topology;
 mod user;
+mod virtual_address;
 
 pub use document::{Document, did_you_mean, io_text};
 pub use node::node;

@@ -14,6 +14,7 @@ use super::section::{At, Section};
 use super::send::send_connector;
 use super::topology::{Map, map};
 use super::user::user;
+use super::virtual_address::{self, PlacedAddress, virtual_address};
 use crate::domain::AcceptedDomain;
 use crate::handling::Handling;
 use crate::ldap::Directory;
@@ -48,6 +49,7 @@ pub struct Read {
     pub remote: Vec<At<RemoteDomain>>,
     pub rules: Vec<At<Rule>>,
     pub map: Map,
+    pub virtual_addresses: Vec<PlacedAddress>,
 }
 
 /// Reads the organization document. `None` if there are problems, which are left in `document`.
@@ -68,6 +70,7 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
         remote: document.repeated("remote_domain").iter().filter_map(rule::remote_domain).collect(),
         rules: document.repeated("rule").iter().filter_map(rule::rule).collect(),
         map: map(document),
+        virtual_addresses: document.repeated("virtual_address").iter().filter_map(virtual_address).collect(),
     };
     let limits = rule::message_limits(&document.section("message_limits"));
     let retry = retry(&document.section("retry"));
@@ -79,6 +82,7 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
     checks::check(document, &read);
     people::check(document, &read.entries, &read.domains);
     people::check_rules(document, &read.rules);
+    virtual_address::check(document, &read);
     if document.is_bad() {
         return None;
     }
@@ -102,6 +106,7 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
             arcs(read.map.links.iter().map(|link| link.value.clone())),
             arcs(read.map.servers.iter().map(|server| server.value.clone())),
         ),
+        virtual_addresses: arcs(read.virtual_addresses.iter().map(|placed| placed.address.value.clone())),
         server: name.into(),
         recipients: Recipients::of(read.entries.iter().map(|placed| placed.entry.clone())).0,
     });

@@ -10,6 +10,7 @@ mod rule;
 mod send;
 mod topology;
 mod user;
+mod virtual_address;
 
 use super::Default::Absent;
 use super::Kind::Text;
@@ -70,6 +71,7 @@ pub static ORG: &[Section] = &[
         what: "A server (a node) that others hand mail to. A server that is not written here can send to the others, and gets nothing from them.",
         settings: topology::SERVER,
     },
+    Section { name: "virtual_address", repeated: true, what: virtual_address::WHAT, settings: virtual_address::ROWS },
     Section { name: "user", repeated: true, what: "Somebody who may authenticate.", settings: user::ROWS },
     Section {
         name: "directory",
