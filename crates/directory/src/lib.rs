@@ -33,6 +33,7 @@ mod retry;
 mod routing;
 mod rule;
 mod send;
+mod service;
 pub mod settings;
 mod sources;
 mod target;
@@ -42,6 +43,7 @@ mod usage;
 mod user;
 mod virtual_address;
 mod words;
+pub mod zone;
 
 pub use back_pressure::{BackPressure, Tarpit, Thresholds};
 pub use destination::{Destination, Destinations};
@@ -69,6 +71,10 @@ pub use retry::Retry;
 pub use routing::{Route, ServersOf, Trip};
 pub use rule::{Action, HeaderTest, Rule};
 pub use send::{AddressSpace, Authorities, Credentials, SendConnector, SendTls, SendTo, Timeouts};
+pub use service::{
+    Affinity, Algorithm, Ejection, PoolOf, ProbeSettings, ProxyHeader, Service, ServiceLimits, ServiceMember,
+    ServiceProtocol,
+};
 pub use target::{Host, HostPort, LmtpTarget};
 pub use unit::{bytes_text, duration_text, parse_bytes, parse_duration_ms};
 pub use usage::Usage;

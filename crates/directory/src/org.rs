@@ -11,10 +11,12 @@ use crate::receive::{Protocol, ReceiveConnector};
 use crate::recipients::{Recipient, Recipients, Senders};
 use crate::retry::Retry;
 use crate::send::SendConnector;
+use crate::service::Service;
 use crate::sources::Routing;
 use crate::topology::Topology;
 use crate::user::User;
 use crate::virtual_address::VirtualAddress;
+use crate::zone::Naming;
 use mail::{Enhanced, Mailbox, Reply, ReversePath};
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -34,6 +36,8 @@ pub struct Org {
     pub send_connectors: Vec<Arc<SendConnector>>,
     /// In order of the document.
     pub users: Vec<Arc<User>>,
+    /// In order of the document, those of other nodes as well.
+    pub services: Vec<Arc<Service>>,
     /// In order of the document: the first one that knows an address counts.
     pub directories: Vec<Arc<Directory>>,
     /// When failed deliveries are tried again.
@@ -44,6 +48,8 @@ pub struct Org {
     pub handling: Arc<Handling>,
     /// In order of the document.
     pub virtual_addresses: Vec<Arc<VirtualAddress>>,
+    /// Zones, and what may stand in them.
+    pub naming: Arc<Naming>,
     /// Everybody whom the document itself names.
     own_recipients: Recipients,
     recipients: Recipients,
@@ -62,6 +68,7 @@ pub struct Parts {
     pub receive_connectors: Vec<Arc<ReceiveConnector>>,
     pub send_connectors: Vec<Arc<SendConnector>>,
     pub users: Vec<Arc<User>>,
+    pub services: Vec<Arc<Service>>,
     pub directories: Vec<Arc<Directory>>,
     pub retry: Retry,
     pub destinations: Destinations,
@@ -70,6 +77,7 @@ pub struct Parts {
     /// Everybody whom the document itself names.
     pub recipients: Recipients,
     pub topology: Topology,
+    pub naming: Naming,
     /// The name of this node.
     pub server: String,
 }
@@ -91,6 +99,8 @@ pub struct Listener {
     pub protocol: Protocol,
     /// Names of the connectors on it.
     pub connectors: Vec<Arc<str>>,
+    /// The address is a virtual one: it comes and goes.
+    pub is_virtual: bool,
 }
 
 /// Whether MAIL is welcome.
@@ -143,10 +153,12 @@ impl Org {
             receive_connectors: parts.receive_connectors,
             send_connectors: parts.send_connectors,
             users: parts.users,
+            services: parts.services,
             retry: parts.retry,
             destinations: parts.destinations,
             handling: parts.handling,
             virtual_addresses: parts.virtual_addresses,
+            naming: Arc::new(parts.naming),
             recipients: match parts.directories.is_empty() {
                 true => parts.recipients.clone(),
                 false => parts.recipients.and(&Recipients::unread()),
@@ -170,9 +182,15 @@ impl Org {
             let on_it = all().filter(|(other, _)| socket_covers(socket, *other));
             let mut connectors: Vec<Arc<str>> = on_it.map(|(_, c)| Arc::clone(&c.name)).collect();
             connectors.dedup();
-            found.push(Listener { address: socket, protocol: connector.protocol, connectors });
+            let is_virtual = self.is_virtual(socket.ip());
+            found.push(Listener { address: socket, protocol: connector.protocol, connectors, is_virtual });
         }
         found
+    }
+
+    /// Whether some node may have this address for a time.
+    pub fn is_virtual(&self, address: IpAddr) -> bool {
+        self.virtual_addresses.iter().flat_map(|one| &one.addresses).any(|net| net.addr() == address)
     }
 
     /// The policy for a connection to our address `local` from `peer`: of the connectors on that socket, the one with the most
@@ -281,6 +299,11 @@ impl Org {
     /// A receive connector by name.
     pub fn receive_connector(&self, name: &str) -> Option<&Arc<ReceiveConnector>> {
         self.receive_connectors.iter().find(|connector| &*connector.name == name)
+    }
+
+    /// A service by name.
+    pub fn service(&self, name: &str) -> Option<&Arc<Service>> {
+        self.services.iter().find(|service| &*service.name == name)
     }
 
     /// A send connector by name.

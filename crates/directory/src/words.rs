@@ -5,7 +5,9 @@ use crate::node::{LogFormat, LogLevel, Spread};
 use crate::permission::Group;
 use crate::receive::{AuthMechanisms, BareNewline, Extension, Protocol, ReceiveTls, RefusedDomains};
 use crate::send::SendTls;
+use crate::service::{Algorithm, ProxyHeader, ServiceProtocol};
 use crate::usage::Usage;
+use crate::zone::TsigAlgorithm;
 use mail::WhenShort;
 
 macro_rules! words {
@@ -44,8 +46,25 @@ words! {
     RefusedDomains { "single-label" = SingleLabel, "reserved" = Reserved }
     Group { "anonymous" = Anonymous, "users" = Users, "relay" = Relay, "partners" = Partners, "servers" = Servers }
     SendTls { "off" = Off, "opportunistic" = Opportunistic, "require" = Require, "verify" = Verify }
+    ServiceProtocol {
+        "smtp" = Smtp,
+        "submission" = Submission,
+        "submissions" = Submissions,
+        "imap" = Imap,
+        "imaps" = Imaps,
+        "pop3" = Pop3,
+        "pop3s" = Pop3s,
+        "http" = Http,
+        "https" = Https,
+        "ldap" = Ldap,
+        "sip" = Sip,
+        "tcp" = Tcp,
+    }
+    Algorithm { "least_connections" = LeastConnections, "round_robin" = RoundRobin, "source_hash" = SourceHash }
+    ProxyHeader { "none" = None, "v1" = V1, "v2" = V2 }
     LogLevel { "error" = Error, "warn" = Warn, "info" = Info, "debug" = Debug, "trace" = Trace }
     LogFormat { "text" = Text, "json" = Json }
+    TsigAlgorithm { "hmac-sha256" = Sha256, "hmac-sha384" = Sha384, "hmac-sha512" = Sha512 }
     Spread { "any" = Any, "rack" = Rack, "site" = Site }
 }
 

@@ -117,6 +117,71 @@ fn document_with_everything() -> String {
         name = "mx.example.org"
         site = "north"
         address = "10.0.0.1:2526"
+        public_name = "out.example.org"
+        public_addresses = ["192.0.2.1", "2001:db8::1"]
+        [[tsig_key]]
+        name = "Transfer.example.org"
+        algorithm = "hmac-sha512"
+        secret_file = "tsig"
+        [[zone]]
+        name = "Example.org."
+        servers = ["mx.example.org"]
+        name_servers = ["ns1.example.net", "out.example.org"]
+        contact = "hostmaster@example.org"
+        ttl = "1m"
+        negative_ttl = "2m"
+        refresh = "2h"
+        retry = "3m"
+        expire = "10d"
+        secondaries = ["192.0.2.53", "[2001:db8::53]:5353"]
+        notify = false
+        transfer_allowed = ["192.0.2.0/24"]
+        tsig_keys = ["transfer.example.org"]
+        push = "ns.example.net"
+        push_key = "transfer.example.org"
+        push_on_change = false
+        [[zone]]
+        name = "2.0.192.in-addr.arpa"
+        servers = []
+        name_servers = ["ns1.example.net", "ns2.example.net"]
+        [[dns_name]]
+        name = "example.org"
+        ttl = "1h"
+        txt = ["v=spf1 mx -all", "say \"this\""]
+        caa = ["0 issue \"letsencrypt.org\""]
+        [[dns_name]]
+        name = "smtp.example.org"
+        servers = ["mx.example.org"]
+        addresses = ["192.0.2.9"]
+        ptr = false
+        [[dns_name]]
+        name = "www.example.org"
+        cname = "smtp.example.org"
+        [[dns_name]]
+        name = "_sip._tcp.example.org"
+        srv = ["1 2 5060 smtp.example.org", "2 0 5060 ."]
+        [[dns_name]]
+        name = "sub.example.org"
+        ns = ["ns.elsewhere.example"]
+        [[dns_name]]
+        name = "_25._tcp.mx1.example.org"
+        tlsa = ["3 1 1 0d6fce13243aa7d8e0d6fce13243aa7d8e0d6fce13243aa7d8e0d6fce1324300"]
+        [[dns_name]]
+        name = "4.2.0.192.in-addr.arpa"
+        ptr_to = ["four.example.org"]
+        [[dns_name]]
+        name = "other.example.org"
+        mx = ["10 mx1.example.org"]
+        [[mx_layout]]
+        name = "main"
+        domains = ["example.org"]
+        sites = ["north"]
+        servers = ["mx.example.org"]
+        hosts = 2
+        addresses = 1
+        host_name = "mx#.example.org"
+        preference = 5
+        ttl = "1h"
         [[send_connector]]
         name = "hosts"
         smart_hosts = ["a.example:587", "[::1]"]
@@ -234,7 +299,7 @@ fn document_with_everything() -> String {
         interface = "eth0"
         servers = ["MX.example.org", "mx2.example.org"]
         failback = true
-        needs = ["node", "smtp"]
+        needs = ["node"]
         lease = "4s"
         announce_count = 3
         announce_interval = "500ms"
@@ -273,6 +338,12 @@ fn the_dump_loads_again_to_the_same() {
         (map.sites.clone(), map.links.clone(), map.servers.clone())
     };
     assert_eq!(map(&first), map(&again));
+    let naming = |loaded: &Loaded| {
+        let naming = &loaded.org.naming;
+        let entries: Vec<_> = naming.zones().iter().map(|zone| naming.entries(&zone.name).to_vec()).collect();
+        format!("{:?} {:?} {:?} {:?} {entries:?}", naming.zones(), naming.keys(), naming.names(), naming.layouts())
+    };
+    assert_eq!(naming(&first), naming(&again));
     assert!(first.org.users == again.org.users, "users differ");
     assert_eq!(first.org.directories, again.org.directories);
     let handling = |loaded: &Loaded| {

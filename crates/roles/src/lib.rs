@@ -34,6 +34,7 @@ mod spools;
 mod timers;
 pub mod trace;
 pub mod view;
+pub mod virtual_address;
 
 pub use directory::Start;
 pub use node::{Ended, Running, StartError, start};

@@ -3,6 +3,10 @@
 //! Owns the syntax. Whether a peer may send a header, and what becomes of one that does, is policy. Keeps nothing and copies nothing:
 //! it is asked again with more bytes. What is behind the header is never looked at.
 
+mod encode;
+
+pub use encode::{Facts, TlsFacts, encode_v1, encode_v2, encode_v2_local};
+
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// What the first bytes of a connection are.

@@ -61,6 +61,12 @@ impl ClusterNode {
         assert_eq!(code, 0, "{}: {said}", self.name);
     }
 
+    /// Adds objects to its organization document, before it is started.
+    pub fn add_to_org(&self, objects: &str) {
+        let file = self.dir.join("org.toml");
+        fs::write(&file, fs::read_to_string(&file).unwrap() + objects).unwrap();
+    }
+
     /// Where its data is.
     pub fn data(&self) -> PathBuf {
         self.dir.join("data")

@@ -19,6 +19,7 @@ mod pki;
 mod queues;
 mod start;
 mod table;
+mod vip;
 mod words;
 
 use std::process::ExitCode;
@@ -47,6 +48,7 @@ pub fn main() -> ExitCode {
     end_quietly_without_a_reader();
     let done = match cli.verb {
         Verb::Start(asked) => return start::run(asked),
+        Verb::GuardAddresses => return roles::virtual_address::guard::run(),
         Verb::Version => {
             println!("posthouse {}", env!("CARGO_PKG_VERSION"));
             Ok(())
@@ -98,6 +100,7 @@ fn over_the_api(url: Option<String>, verb: Verb, json: bool) -> Result<(), Troub
     let client = Client::new(url)?;
     runtime.block_on(async {
         match verb {
+            Verb::Ready => node::ready(&client, json).await,
             Verb::Status => node::status(&client, json).await,
             Verb::Audit(words) => audit::run(&client, words, json).await,
             Verb::Fields(words) => familiar::fields::run(&client, words, json).await,
@@ -112,6 +115,7 @@ fn over_the_api(url: Option<String>, verb: Verb, json: bool) -> Result<(), Troub
             Verb::Message(verb) => messages::run(&client, verb, json).await,
             Verb::Org(verb) => org::run(&client, verb, json).await,
             Verb::Journal(verb) => journals::run(&client, verb, json).await,
+            Verb::Vip(verb) => vip::run(&client, verb, json).await,
             Verb::Start(_)
             | Verb::Init(_)
             | Verb::Check(_)
@@ -119,6 +123,7 @@ fn over_the_api(url: Option<String>, verb: Verb, json: bool) -> Result<(), Troub
             | Verb::Dev(_)
             | Verb::Schema { .. }
             | Verb::HashPassword { .. }
+            | Verb::GuardAddresses
             | Verb::Version => Ok(()),
         }
     })

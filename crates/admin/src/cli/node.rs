@@ -8,7 +8,22 @@ use super::json::print_json;
 use super::org;
 use super::table::{Table, duration, number, size, text, time};
 use super::words::ExplainWords;
-use crate::api::{Documents, Events, Explained, TraceQuery};
+use crate::api::{Documents, Events, Explained, Ready, TraceQuery};
+
+/// `posthouse ready`: for the checks of others, keepalived for one.
+pub async fn ready(client: &Client, json: bool) -> Result<(), Trouble> {
+    let ready: Ready = client.get("/ready", &()).await?;
+    if json {
+        print_json(&ready)?;
+    }
+    if !ready.ready {
+        return Err(Trouble::Failed(ready.reasons.join("; ")));
+    }
+    if !json {
+        println!("ready");
+    }
+    Ok(())
+}
 
 /// `posthouse status`
 pub async fn status(client: &Client, json: bool) -> Result<(), Trouble> {

@@ -13,6 +13,7 @@ use super::directories::DirectoryWords;
 use super::familiar::fields::FieldsWords;
 use super::org::{self, OrgWords};
 use super::pki::{self, PkiWords};
+use super::vip::{self, VipWords};
 use crate::api::TraceQuery;
 
 /// Posthouse takes mail, keeps every message that it has answered 250 for, and delivers it.
@@ -79,6 +80,8 @@ pub enum Verb {
     /// A cluster on this machine, for trying things out
     #[command(after_help = dev::EXAMPLES)]
     Dev(DevWords),
+    /// Whether mail can be taken now: exit code 0 or 1; for checks by keepalived and others
+    Ready,
     /// The node at a glance
     Status,
     /// What happened to messages, newest first
@@ -103,6 +106,12 @@ pub enum Verb {
     /// Nodes: list them, take them out of service, hand their journals over, forget them
     #[command(subcommand, after_help = cluster::EXAMPLES)]
     Node(NodeWords),
+    /// Virtual addresses: which node has one, and moving it to another
+    #[command(subcommand, after_help = vip::EXAMPLES)]
+    Vip(VipWords),
+    /// The guard of a node's virtual addresses; started by the node
+    #[command(hide = true)]
+    GuardAddresses,
     /// The organization document: its objects one by one; and in a cluster compare, apply, history, rollback
     #[command(subcommand, after_help = org::EXAMPLES)]
     Org(OrgWords),

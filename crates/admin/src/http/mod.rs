@@ -15,6 +15,7 @@ mod org;
 mod page;
 mod queues;
 mod socket;
+mod virtual_addresses;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -32,6 +33,7 @@ pub async fn serve(listener: TcpListener, control: Control) {
 
 fn routes(control: Control) -> Router {
     let api = Router::new()
+        .route("/ready", get(node::is_ready))
         .route("/status", get(node::status))
         .route("/queues", get(queues::list))
         .route("/queues/{name}", get(queues::show))
@@ -53,7 +55,8 @@ fn routes(control: Control) -> Router {
         .route("/journals/{node}/take-over", post(node::take_over))
         .merge(cluster::routes())
         .merge(directories::routes())
-        .merge(org::routes());
+        .merge(org::routes())
+        .merge(virtual_addresses::routes());
     Router::new()
         .route("/", get(page::page))
         .route("/metrics", get(node::metrics))

@@ -458,3 +458,6 @@ const LOOK_MS: u64 = 250;
 const RANK_MS: u64 = 300;
 /// How long a better node must be ready before it is given its address back.
 const FAILBACK_MS: u64 = 10_000;
+
+#[cfg(test)]
+mod tests;

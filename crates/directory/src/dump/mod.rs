@@ -8,8 +8,10 @@ mod node;
 mod org;
 mod recipient;
 mod rule;
+mod service;
 mod topology;
 mod virtual_address;
+mod zone;
 
 use self::back_pressure::back_pressure_value;
 use self::destination::destination_value;
@@ -18,8 +20,10 @@ use self::node::{cluster_value, node_value, peer_value, peers_value};
 use self::org::{domain_value, receive_value, retry_value, send_value, user_value};
 use self::recipient::{contact_value, group_value, recipient_value};
 use self::rule::{limits_value, remote_value, rule_value};
+use self::service::{member_value, service_value};
 use self::topology::{link_value, server_value, site_value};
 use self::virtual_address::virtual_address_value;
+use self::zone::{key_value, layout_value, name_value, zone_value};
 use crate::load::Loaded;
 use crate::quoted::quoted;
 use crate::range::Ranges;
@@ -58,7 +62,7 @@ impl Loaded {
             }
         }
         let mut out = String::new();
-        let map = self.org.topology();
+        let (map, naming) = (self.org.topology(), &self.org.naming);
         for section in ORG {
             match section.name {
                 "" => write(&mut out, section, |_| text(&self.org.postmaster)),
@@ -82,6 +86,19 @@ impl Loaded {
                 "virtual_address" => {
                     let all = &self.org.virtual_addresses;
                     all.iter().for_each(|v| write(&mut out, section, |key| virtual_address_value(v, key)))
+                }
+                "zone" => naming.zones().iter().for_each(|z| write(&mut out, section, |key| zone_value(z, key))),
+                "tsig_key" => naming.keys().iter().for_each(|k| write(&mut out, section, |key| key_value(k, key))),
+                "dns_name" => naming.names().iter().for_each(|n| write(&mut out, section, |key| name_value(n, key))),
+                "mx_layout" => {
+                    naming.layouts().iter().for_each(|l| write(&mut out, section, |key| layout_value(l, key)))
+                }
+                "service" => {
+                    self.org.services.iter().for_each(|s| write(&mut out, section, |key| service_value(s, key)))
+                }
+                "member" => {
+                    let all = self.org.services.iter().flat_map(|service| &service.members);
+                    all.filter(|m| m.is_written).for_each(|m| write(&mut out, section, |key| member_value(m, key)))
                 }
                 "user" => {
                     self.org.users.iter().for_each(|u| write(&mut out, section, |key| user_value(u, key, secrets)))

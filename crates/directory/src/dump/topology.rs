@@ -27,6 +27,8 @@ pub(super) fn server_value(server: &Server, key: &str) -> Option<String> {
         "name" => text(&server.name),
         "site" => text(server.site.as_ref()?),
         "address" => text(&server.address),
+        "public_name" => text(&server.public_name),
+        "public_addresses" => texts(&server.public_addresses),
         _ => None,
     }
 }

@@ -30,6 +30,9 @@ pub fn check(document: &Document<'_>, read: &Read) {
     twice("site", read.map.sites.iter().map(|site| (site.value.name.to_string(), site.at)).collect());
     twice("site_link", read.map.links.iter().map(|link| (link.value.name.to_lowercase(), link.at)).collect());
     twice("server", read.map.servers.iter().map(|server| (server.value.name.to_string(), server.at)).collect());
+    twice("service", read.services.iter().map(|s| (s.service.value.name.to_string(), s.service.at)).collect());
+    let members = read.services.iter().flat_map(|s| &s.members).filter(|m| m.value.is_written);
+    twice("member", members.map(|m| (m.value.name.to_string(), m.at)).collect());
     twice("directory", read.directories.iter().map(|d| (d.value.name.to_lowercase(), d.at)).collect());
     let addresses = read.virtual_addresses.iter().map(|one| (one.address.value.name.to_string(), one.address.at));
     twice("virtual_address", addresses.collect());
@@ -42,7 +45,7 @@ pub fn check(document: &Document<'_>, read: &Read) {
     }
 }
 
-fn names_twice(document: &Document<'_>, what: &str, names: Vec<(String, usize)>) {
+pub(super) fn names_twice(document: &Document<'_>, what: &str, names: Vec<(String, usize)>) {
     let mut seen: HashMap<String, usize> = HashMap::new();
     for (name, at) in names {
         match seen.get(&name) {

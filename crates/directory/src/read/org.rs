@@ -6,12 +6,15 @@ use super::directory::directory;
 use super::document::Document;
 use super::domain::accepted_domain;
 use super::lint;
+use super::naming::{self, Named};
+use super::naming_lint;
 use super::people;
 use super::receive::{Placed, receive_connector};
 use super::recipient::{self, PlacedEntry};
 use super::rule;
 use super::section::{At, Section};
 use super::send::send_connector;
+use super::service::{PlacedService, services};
 use super::topology::{Map, map};
 use super::user::user;
 use super::virtual_address::{self, PlacedAddress, virtual_address};
@@ -50,32 +53,17 @@ pub struct Read {
     pub rules: Vec<At<Rule>>,
     pub map: Map,
     pub virtual_addresses: Vec<PlacedAddress>,
+    pub named: Named,
+    pub services: Vec<PlacedService>,
 }
 
 /// Reads the organization document. `None` if there are problems, which are left in `document`.
 pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
-    let top = document.section("");
     let name = context.node_name;
-    let read = Read {
-        domains: document.repeated("accepted_domain").iter().filter_map(|s| accepted_domain(s, context.disk)).collect(),
-        receive: document.repeated("receive_connector").iter_mut().filter_map(|s| receive_connector(s, name)).collect(),
-        send: document
-            .repeated("send_connector")
-            .iter()
-            .filter_map(|s| send_connector(s, name, context.disk))
-            .collect(),
-        users: document.repeated("user").iter().filter_map(user).collect(),
-        directories: document.repeated("directory").iter().filter_map(|s| directory(s, context.disk)).collect(),
-        entries: entries(document),
-        remote: document.repeated("remote_domain").iter().filter_map(rule::remote_domain).collect(),
-        rules: document.repeated("rule").iter().filter_map(rule::rule).collect(),
-        map: map(document),
-        virtual_addresses: document.repeated("virtual_address").iter().filter_map(virtual_address).collect(),
-    };
+    let (read, postmaster) = parts(document, context);
     let limits = rule::message_limits(&document.section("message_limits"));
     let retry = retry(&document.section("retry"));
     let destinations = destinations(document);
-    let postmaster = postmaster(&top, &read.domains, name);
     if read.receive.is_empty() && !document.is_bad() {
         document.problem(0, "nothing listens; add a [[receive_connector]] with name and listen");
     }
@@ -86,12 +74,20 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
     if document.is_bad() {
         return None;
     }
+    let postmaster = postmaster?;
+    let topology = Topology::new(
+        arcs(read.map.sites.iter().map(|site| site.value.clone())),
+        arcs(read.map.links.iter().map(|link| link.value.clone())),
+        arcs(read.map.servers.iter().map(|server| server.value.clone())),
+    );
+    let naming = naming::compiled(document, &read.named, &topology)?;
     let org = Org::compile(Parts {
-        postmaster: postmaster?,
+        postmaster,
         accepted_domains: arcs(read.domains.iter().map(|d| d.value.clone())),
         receive_connectors: arcs(read.receive.iter().map(|c| c.connector.value.clone()).filter(|c| c.is_for(name))),
         send_connectors: arcs(read.send.iter().map(|c| c.value.clone())),
         users: arcs(read.users.iter().map(|u| u.value.clone())),
+        services: arcs(read.services.iter().map(|s| s.service.value.clone())),
         directories: arcs(read.directories.iter().map(|d| d.value.clone())),
         retry,
         destinations,
@@ -101,11 +97,8 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
             arcs(read.remote.iter().map(|remote| remote.value.clone())),
             read.entries.iter().filter(|placed| placed.quiet).map(|placed| placed.entry.address.clone()),
         )),
-        topology: Topology::new(
-            arcs(read.map.sites.iter().map(|site| site.value.clone())),
-            arcs(read.map.links.iter().map(|link| link.value.clone())),
-            arcs(read.map.servers.iter().map(|server| server.value.clone())),
-        ),
+        topology,
+        naming,
         virtual_addresses: arcs(read.virtual_addresses.iter().map(|placed| placed.address.value.clone())),
         server: name.into(),
         recipients: Recipients::of(read.entries.iter().map(|placed| placed.entry.clone())).0,
@@ -115,7 +108,40 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
     }
     checks::warn(document, &read, &org);
     lint::warn(document, &read, &org);
+    naming_lint::warn(document, &read, &org);
     Some(org)
+}
+
+/// Everything that there may be several of, and who gets mail for `<postmaster>`.
+fn parts(document: &Document<'_>, context: &Context<'_>) -> (Read, Option<Mailbox>) {
+    let name = context.node_name;
+    let domains: Vec<At<AcceptedDomain>> =
+        document.repeated("accepted_domain").iter().filter_map(|s| accepted_domain(s, context.disk)).collect();
+    let postmaster = postmaster(&document.section(""), &domains, name);
+    let map = map(document);
+    let contact = postmaster.clone().unwrap_or_else(|| Mailbox::of_parts("postmaster", name));
+    let receive: Vec<Placed> =
+        document.repeated("receive_connector").iter_mut().filter_map(|s| receive_connector(s, name)).collect();
+    let services = services(document, &map, &receive);
+    let read = Read {
+        domains,
+        receive,
+        send: document
+            .repeated("send_connector")
+            .iter()
+            .filter_map(|s| send_connector(s, name, context.disk))
+            .collect(),
+        users: document.repeated("user").iter().filter_map(user).collect(),
+        directories: document.repeated("directory").iter().filter_map(|s| directory(s, context.disk)).collect(),
+        entries: entries(document),
+        remote: document.repeated("remote_domain").iter().filter_map(rule::remote_domain).collect(),
+        rules: document.repeated("rule").iter().filter_map(rule::rule).collect(),
+        named: naming::named(document, &map, &services, &contact, context.disk),
+        map,
+        services,
+        virtual_addresses: document.repeated("virtual_address").iter().filter_map(virtual_address).collect(),
+    };
+    (read, postmaster)
 }
 
 /// Mailboxes, groups, contacts.

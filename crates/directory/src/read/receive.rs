@@ -142,7 +142,7 @@ pub fn host_name(section: &Section<'_, '_>, key: &str) -> Option<String> {
     Some(name.value)
 }
 
-fn listen(section: &Section<'_, '_>) -> Vec<At<SocketAddr>> {
+pub(super) fn listen(section: &Section<'_, '_>) -> Vec<At<SocketAddr>> {
     let Some(written) = section.texts("listen") else { return Vec::new() };
     if written.is_empty() {
         section.problem("listen", "listen is empty; write for example listen = [\"0.0.0.0:25\"]");
@@ -172,7 +172,7 @@ pub(super) fn servers(section: &Section<'_, '_>) -> Option<Vec<Box<str>>> {
     Some(written.into_iter().map(|name| name.value.to_ascii_lowercase().into()).collect())
 }
 
-fn ranges(section: &Section<'_, '_>, key: &str) -> Vec<At<IpRange>> {
+pub(super) fn ranges(section: &Section<'_, '_>, key: &str) -> Vec<At<IpRange>> {
     let mut found: Vec<At<IpRange>> = Vec::new();
     for text in section.texts(key).unwrap_or_default() {
         match IpRange::parse(&text.value) {

@@ -5,6 +5,8 @@ use super::receive::{Spaces, connector_name};
 use super::section::{At, Section};
 use crate::target::HostPort;
 use crate::topology::{Server, Site, SiteLink};
+use crate::zone::parse_host;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The map as it is written.
@@ -62,12 +64,35 @@ fn server(section: &Section<'_, '_>, sites: &[At<Site>]) -> Option<At<Server>> {
     let address = section.text("address").and_then(|address| {
         HostPort::parse(&address.value, None).map_err(|text| section.problem("address", text)).ok()
     });
+    let public_name = section
+        .text("public_name")
+        .and_then(|text| parse_host(&text.value).map_err(|problem| section.document().problem(text.at, problem)).ok());
+    let public_addresses = addresses(section, "public_addresses");
     let name = name?;
-    let server = Server { name: name.value.to_ascii_lowercase().into(), site, address: address? };
+    let own: Arc<str> = name.value.to_ascii_lowercase().into();
+    let public_name = public_name.map_or_else(|| Arc::clone(&own), Arc::from);
+    let server = Server { name: own, site, address: address?, public_name, public_addresses };
     Some(At { value: server, at: name.at })
 }
 
-fn site_named(section: &Section<'_, '_>, text: &At<String>, sites: &[At<Site>]) -> Option<Arc<str>> {
+/// Addresses of hosts that others connect to.
+pub fn addresses(section: &Section<'_, '_>, key: &str) -> Vec<IpAddr> {
+    let mut found: Vec<IpAddr> = Vec::new();
+    for text in section.texts(key).unwrap_or_default() {
+        let wrong = |problem: String| section.document().problem(text.at, problem);
+        match text.value.parse::<IpAddr>() {
+            Err(_) => wrong(format!("\"{}\" is no IP address; write it like 192.0.2.1 or 2001:db8::1", text.value)),
+            Ok(address) if address.is_unspecified() || address.is_multicast() => {
+                wrong(format!("nobody can connect to {address}; write the address of a host"));
+            }
+            Ok(address) if found.contains(&address) => wrong(format!("{address} is listed twice; remove one")),
+            Ok(address) => found.push(address),
+        }
+    }
+    found
+}
+
+pub(super) fn site_named(section: &Section<'_, '_>, text: &At<String>, sites: &[At<Site>]) -> Option<Arc<str>> {
     let lower = text.value.to_ascii_lowercase();
     let found = sites.iter().find(|site| *site.value.name == *lower);
     if found.is_none() {

@@ -5,13 +5,14 @@ use super::org::Read;
 use super::receive::{Spaces, connector_name, servers};
 use super::section::{At, Section};
 use crate::target::Host;
-use crate::virtual_address::VirtualAddress;
+use crate::virtual_address::{NEEDS_NODE, VirtualAddress};
 use ipnet::IpNet;
 
 /// One virtual address with the places of its addresses.
 pub struct PlacedAddress {
     pub address: At<VirtualAddress>,
     places: Vec<At<IpNet>>,
+    needs: Vec<At<String>>,
 }
 
 /// Reads one.
@@ -28,7 +29,7 @@ pub fn virtual_address(section: &Section<'_, '_>) -> Option<PlacedAddress> {
     if section.flag("failback") && servers.is_none() {
         section.problem("failback", "there is no better node to go back to; say their order with servers = [...]");
     }
-    let needs = section.texts("needs").map(|all| all.into_iter().map(|word| word.value.into()).collect());
+    let needs = section.texts("needs");
     let interface = section.text("interface").filter(|written| is_interface(section, written));
     let name = name?;
     let value = VirtualAddress {
@@ -37,12 +38,12 @@ pub fn virtual_address(section: &Section<'_, '_>) -> Option<PlacedAddress> {
         interface: interface?.value.into(),
         servers,
         failback: section.flag("failback"),
-        needs,
+        needs: needs.as_ref().map(|all| all.iter().map(|need| need.value.as_str().into()).collect()),
         lease_ms: section.duration_ms("lease"),
         announce_count: section.count("announce_count"),
         announce_interval_ms: section.duration_ms("announce_interval"),
     };
-    Some(PlacedAddress { address: At { value, at: name.at }, places })
+    Some(PlacedAddress { address: At { value, at: name.at }, places, needs: needs.unwrap_or_default() })
 }
 
 fn addresses(section: &Section<'_, '_>) -> Vec<At<IpNet>> {
@@ -111,6 +112,12 @@ fn is_interface(section: &Section<'_, '_>, written: &At<String>) -> bool {
 /// Problems between virtual addresses, and with the addresses of servers.
 pub fn check(document: &Document<'_>, read: &Read) {
     for (at, one) in read.virtual_addresses.iter().enumerate() {
+        for need in one.needs.iter().filter(|need| need.value != NEEDS_NODE) {
+            if !read.services.iter().any(|placed| *placed.service.value.name == *need.value) {
+                let text = format!("there is no [[service]] \"{}\"; write a service's name, or \"node\"", need.value);
+                document.problem(need.at, text);
+            }
+        }
         for place in &one.places {
             let address = place.value.addr();
             let name_of = |other: &PlacedAddress| (other.address.value.name.to_string(), other.address.at);

@@ -1,6 +1,7 @@
 //! Sites, the links between them, and the servers that stand in them, as the document says.
 
-use crate::target::HostPort;
+use crate::target::{Host, HostPort};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// A place that servers stand in. A server belongs to one.
@@ -34,4 +35,19 @@ pub struct Server {
     pub site: Option<Arc<str>>,
     /// Where the other servers reach it.
     pub address: HostPort,
+    /// What the world calls it: the name in its EHLO and of its addresses, lower case.
+    pub public_name: Arc<str>,
+    /// Where the world reaches it.
+    pub public_addresses: Vec<IpAddr>,
+}
+
+impl Server {
+    /// The addresses that names in DNS may give for it: those that the document calls public, else the one where the others reach it.
+    pub fn published(&self) -> impl Iterator<Item = IpAddr> {
+        let own = match self.address.host {
+            Host::Ip(address) if self.public_addresses.is_empty() => Some(address),
+            _ => None,
+        };
+        self.public_addresses.iter().copied().chain(own)
+    }
 }

@@ -13,6 +13,11 @@ const FILES: &[(&str, &str)] = &[
     ("people", "bob # the builder\n\nAlice\nx@y\n"),
     ("secret", "hunter2\nnot this\n"),
     ("empty", ""),
+    ("tsig", "q1sVJrnKn0CIZvzQ6fT0JoHNRxWoHbUBvUlYXZk3f0E=\n"),
+    (
+        "keygen",
+        "key \"k\" {\n\talgorithm hmac-sha256;\n\tsecret \"q1sVJrnKn0CIZvzQ6fT0JoHNRxWoHbUBvUlYXZk3f0E=\";\n};\n",
+    ),
 ];
 
 /// Loads an organization document, and the node document if there is one.

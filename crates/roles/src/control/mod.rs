@@ -12,6 +12,7 @@ mod objects;
 mod org;
 mod removal;
 mod verbs;
+mod virtual_addresses;
 
 use std::fmt;
 use std::io;

@@ -17,6 +17,19 @@ pub trait ServicesReady: Send + Sync {
     fn ready(&self, service: &str) -> Result<(), String>;
 }
 
+/// A node without services.
+pub struct NoServices;
+
+impl ServicesReady for NoServices {
+    fn listening_on(&self, _: &[IpAddr]) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn ready(&self, _: &str) -> Result<(), String> {
+        Err("this node has no such service".into())
+    }
+}
+
 /// Looks at what a virtual address needs.
 #[derive(Clone)]
 pub struct Fitness {

@@ -75,7 +75,8 @@ impl Holder {
         let mut view = self.shared.parts.cluster.view();
         self.begin().await;
         loop {
-            let facts = self.facts(&view.borrow_and_update().clone()).await;
+            let known = view.borrow_and_update().clone();
+            let facts = self.facts(&known).await;
             let effects = self.machine.step(self.now_ms(), &facts);
             self.carry_out(effects, &facts).await;
             self.tell(&facts);
@@ -300,7 +301,8 @@ impl Holder {
 
     async fn leave(mut self) {
         let effects = self.machine.leave();
-        let facts = self.facts(&self.shared.parts.cluster.view().borrow().clone()).await;
+        let known = self.shared.parts.cluster.view().borrow().clone();
+        let facts = self.facts(&known).await;
         self.carry_out(effects, &facts).await;
         self.tell_would_hold(false);
         if let Some(end) = self.end.take() {

@@ -71,7 +71,8 @@ impl OnLink {
 
     /// Tells the neighbours. The error says what to do.
     pub fn announce(&mut self, link: &Link) -> Result<(), String> {
-        let Some(neighbours) = self.neighbours(link)? else { return Ok(()) };
+        self.meet_neighbours(link)?;
+        let Some((_, neighbours)) = &self.neighbours else { return Ok(()) };
         let told: Result<(), std::io::Error> = self.nets.iter().try_for_each(|net| neighbours.tell(net.addr()));
         told.map_err(|error| format!("{}: the neighbours cannot be told: {error}", self.interface))
     }
@@ -82,14 +83,15 @@ impl OnLink {
         self.neighbours.as_ref().map(|(_, neighbours)| neighbours.hear(&addresses)).unwrap_or_default()
     }
 
-    fn neighbours(&mut self, link: &Link) -> Result<Option<&Neighbours>, String> {
-        let Some(mac) = link.mac else { return Ok(None) };
+    /// An interface without an Ethernet address has no neighbours to tell.
+    fn meet_neighbours(&mut self, link: &Link) -> Result<(), String> {
+        let Some(mac) = link.mac else { return Ok(()) };
         if self.neighbours.as_ref().is_none_or(|(index, _)| *index != link.index) {
             let opened = Neighbours::open(&self.interface, link.index, mac);
             let opened = opened.map_err(|error| format!("{}: no socket for announcements: {error}", self.interface))?;
             self.neighbours = Some((link.index, opened));
         }
-        Ok(self.neighbours.as_ref().map(|(_, neighbours)| neighbours))
+        Ok(())
     }
 
     /// Removes what a former life has left. Whoever comes after a kill may find it there.

@@ -27,7 +27,7 @@ use world::World;
 
 use crate::health::Health;
 use crate::view;
-pub use fit::ServicesReady;
+pub use fit::{NoServices, ServicesReady};
 use fit::Fitness;
 use holder::Holder;
 use said::Said;
@@ -178,17 +178,17 @@ async fn drive(parts: Parts, mut wanted: watch::Receiver<Wanted>, said: Said) ->
 /// Ends the tasks of those that are gone or are other addresses now, tells the others what has changed, and begins new ones.
 async fn follow(tasks: &mut BTreeMap<Arc<str>, Task>, meant: &[Arc<VirtualAddress>], shared: &Arc<Shared>, said: &Said) {
     let mut ended = Vec::new();
-    tasks.retain(|name, task| {
-        let same = meant.iter().find(|spec| spec.name == *name).filter(|spec| is_same(spec, task));
-        match same {
-            Some(spec) => task.spec.send_if_modified(|before| before.replace(spec.clone()).as_ref() != Some(spec)),
-            None => task.spec.send_replace(None).is_none(),
-        };
-        if same.is_none() {
-            ended.push(name.clone());
+    for (name, task) in tasks.iter() {
+        match meant.iter().find(|spec| spec.name == *name).filter(|spec| is_same(spec, task)) {
+            Some(spec) => {
+                task.spec.send_if_modified(|before| before.replace(spec.clone()).as_ref() != Some(spec));
+            }
+            None => {
+                task.spec.send_replace(None);
+                ended.push(name.clone());
+            }
         }
-        true
-    });
+    }
     // All at a time: a planned end should not wait for one after the other.
     for name in ended {
         if let Some(task) = tasks.remove(&name) {

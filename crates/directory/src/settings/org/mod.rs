@@ -8,9 +8,11 @@ mod recipient;
 mod retry;
 mod rule;
 mod send;
+mod service;
 mod topology;
 mod user;
 mod virtual_address;
+mod zone;
 
 use super::Default::Absent;
 use super::Kind::Text;
@@ -72,6 +74,35 @@ pub static ORG: &[Section] = &[
         settings: topology::SERVER,
     },
     Section { name: "virtual_address", repeated: true, what: virtual_address::WHAT, settings: virtual_address::ROWS },
+    Section {
+        name: "zone",
+        repeated: true,
+        what: "A zone of DNS: its records follow from what is in this document and who is healthy now. It is answered here, written to a zone \
+               file (`posthouse dns export`), or pushed to another server.",
+        settings: zone::ZONE,
+    },
+    Section {
+        name: "tsig_key",
+        repeated: true,
+        what: "A secret that we share with another name server: transfers, NOTIFY and updates are signed with it (RFC 8945).",
+        settings: zone::KEY,
+    },
+    Section {
+        name: "dns_name",
+        repeated: true,
+        what: "A name in DNS and all that stands at it. Addresses of servers, services and virtual addresses come and go with their health; if none \
+               of them is healthy, all are given.",
+        settings: zone::NAME,
+    },
+    Section {
+        name: "mx_layout",
+        repeated: true,
+        what: "MX records made from servers: n hosts of equal preference, each with m addresses. Two draws of lots, the sender's among the hosts and \
+               that among the addresses, spread mail evenly.",
+        settings: zone::LAYOUT,
+    },
+    Section { name: "service", repeated: true, what: service::SERVICE_WHAT, settings: service::SERVICE },
+    Section { name: "member", repeated: true, what: service::MEMBER_WHAT, settings: service::MEMBER },
     Section { name: "user", repeated: true, what: "Somebody who may authenticate.", settings: user::ROWS },
     Section {
         name: "directory",

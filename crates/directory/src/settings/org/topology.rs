@@ -30,4 +30,16 @@ pub(super) const SERVER: &[Setting] = &[
         Needed,
         "Where the other servers of the organization reach it, `host:port`: its receive connector with `tls = \"organization\"`, never a balancer.",
     ),
+    row(
+        "public_name",
+        Text,
+        Absent("its name"),
+        "What the world calls it. Where its [[zone]] is ours, it has the `public_addresses` there; they point back to it in reverse zones of ours.",
+    ),
+    row(
+        "public_addresses",
+        Texts,
+        Is("[]"),
+        "Where the world reaches it. Names in DNS give these; without any, that of `address`.",
+    ),
 ];

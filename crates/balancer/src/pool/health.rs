@@ -1,0 +1,23 @@
+//! How a member is, as far as a choice wants to know.
+
+/// How a member is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Nobody has looked yet. It counts as up while nothing is known of any member of the pool.
+    Unknown,
+    /// It takes connections.
+    Up,
+    /// It does not.
+    Down,
+    /// It wants no new ones: it drains, or it is short of something.
+    Draining,
+}
+
+/// Somebody who looks after the health of one member.
+pub trait Watched: Send + Sync {
+    /// How it is now. Asked for each connection: cheap.
+    fn health(&self) -> Health;
+
+    /// A connection of a client to it failed.
+    fn failed(&self);
+}

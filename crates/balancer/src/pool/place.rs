@@ -1,0 +1,85 @@
+//! A connection's place at a member.
+
+use super::{Member, Pool};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// One connection at a member. The member's count goes down when it is dropped.
+pub struct Place {
+    pool: Arc<Pool>,
+    member: Arc<Member>,
+    /// Whom to remember, with affinity.
+    client: Option<IpAddr>,
+}
+
+/// How a member failed a connection before the client heard anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It did not accept the connection, or not in time.
+    Connect,
+    /// It accepted and said nothing in time.
+    Silent,
+    /// Its greeting was this SMTP code, or 0 where other protocols refuse.
+    Greeting(u16),
+    /// It closed or reset the connection.
+    Closed,
+    /// TLS with it failed.
+    Tls,
+}
+
+impl Place {
+    pub(super) fn new(pool: Arc<Pool>, member: Arc<Member>, client: Option<IpAddr>) -> Place {
+        Place { pool, member, client }
+    }
+
+    /// Where.
+    pub fn member(&self) -> &Arc<Member> {
+        &self.member
+    }
+
+    /// The member works: it greeted, `took_us` microseconds after it was asked (or accepted, where the client speaks first).
+    pub fn greeted(&self, now_ms: u64, took_us: u64) {
+        self.member.live.greeted(now_ms, took_us);
+    }
+
+    /// The member failed this connection. Enough of these in a row leave it alone for a while.
+    pub fn refused(&self, now_ms: u64, why: &Refused) {
+        self.member.live.refused(why);
+        self.member.report_failure();
+        self.pool.failed(now_ms, &self.member);
+    }
+
+    /// So many bytes went from the client to the member and back since this was called last.
+    pub fn moved(&self, up_bytes: u64, down_bytes: u64) {
+        self.member.live.moved(up_bytes, down_bytes);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.member.live.end();
+        if let Some(client) = self.client {
+            self.pool.touch(client, &self.member);
+        }
+    }
+}
+
+impl Refused {
+    /// One word each, for metrics.
+    pub(super) const WORDS: [&'static str; 5] = ["connect", "silent", "greeting", "closed", "tls"];
+
+    pub(super) fn number(self) -> usize {
+        match self {
+            Refused::Connect => 0,
+            Refused::Silent => 1,
+            Refused::Greeting(_) => 2,
+            Refused::Closed => 3,
+            Refused::Tls => 4,
+        }
+    }
+
+    /// One word, for metrics and logs.
+    pub fn word(self) -> &'static str {
+        Refused::WORDS[self.number()]
+    }
+}

@@ -1,0 +1,65 @@
+//! A member as it is shown.
+
+use super::{Health, Pool};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// One member now. Totals count since this process knows the member.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shown {
+    /// Its name in the document.
+    pub name: Arc<str>,
+    /// Where.
+    pub address: SocketAddr,
+    /// How it is.
+    pub health: Health,
+    /// It gets no new connections, by the document.
+    pub is_drained: bool,
+    /// It is left alone for so long because connections failed; 0 is not.
+    pub ejected_for_ms: u64,
+    /// Its share against the others.
+    pub weight: u32,
+    /// 1 is asked first.
+    pub priority: u32,
+    /// Connections now.
+    pub active: u32,
+    /// Connections so far, those that it refused included.
+    pub connections: u64,
+    /// Connections that it greeted.
+    pub greeted: u64,
+    /// Connections that it refused; the client met another member instead, or 421.
+    pub refused: u64,
+    /// Bytes from clients.
+    pub up_bytes: u64,
+    /// Bytes to clients.
+    pub down_bytes: u64,
+    /// Time to its greeting, a moving average in microseconds.
+    pub greeting_us: u64,
+}
+
+impl Pool {
+    /// Its members now, in order of the document.
+    pub fn shown(&self, now_ms: u64) -> Vec<Shown> {
+        let shown = |member: &Arc<super::Member>| {
+            let totals = member.live.totals();
+            Shown {
+                name: Arc::clone(&member.name),
+                address: member.address,
+                health: member.health(),
+                is_drained: member.is_drained(),
+                ejected_for_ms: member.live.ejection.left_ms(now_ms),
+                weight: member.weight,
+                priority: member.priority,
+                active: member.active(),
+                connections: totals.connections.load(Ordering::Relaxed),
+                greeted: totals.greeted.load(Ordering::Relaxed),
+                refused: totals.refused.load(Ordering::Relaxed),
+                up_bytes: totals.up_bytes.load(Ordering::Relaxed),
+                down_bytes: totals.down_bytes.load(Ordering::Relaxed),
+                greeting_us: totals.greeting_us.load(Ordering::Relaxed),
+            }
+        };
+        self.members().iter().map(shown).collect()
+    }
+}

@@ -1,0 +1,121 @@
+//! One probe from the connection to its end: carries bytes between a socket and a [`Dialog`].
+
+use super::certificate::Certificate;
+use super::dialog::{Dialog, Effect, Next};
+use super::target::{ProxyHeader, Target};
+use super::tls::ProbeTls;
+use super::verdict::Verdict;
+use std::io;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// What one probe found.
+pub struct Found {
+    /// How the server stands.
+    pub verdict: Verdict,
+    /// What it showed under TLS.
+    pub certificate: Option<Certificate>,
+}
+
+/// Probes `target` once; `hello` is our name. Takes no longer than the target's timeout.
+pub async fn look(target: &Target, tls: &ProbeTls, hello: &str) -> Found {
+    let mut look = Look { target, tls, dialog: Dialog::new(target, hello), certificate: None };
+    let patience = Duration::from_millis(target.settings.timeout_ms);
+    let verdict = match tokio::time::timeout(patience, look.run()).await {
+        Ok(Ok(verdict)) => verdict,
+        Ok(Err(Broken::Connect(error))) => Verdict::failed(&format!("no connection: {}", cause(&error))),
+        Ok(Err(Broken::Tls(error))) => Verdict::failed(&format!("TLS handshake: {}", cause(&error))),
+        Ok(Err(Broken::Closed)) => look.dialog.end("the connection was closed"),
+        Ok(Err(Broken::Lost(error))) => look.dialog.end(&cause(&error)),
+        Err(_) => look.dialog.end(&format!("no answer in {} ms", target.settings.timeout_ms)),
+    };
+    Found { verdict, certificate: look.certificate }
+}
+
+struct Look<'t> {
+    target: &'t Target,
+    tls: &'t ProbeTls,
+    dialog: Dialog,
+    certificate: Option<Certificate>,
+}
+
+/// How a dialog ended before its time.
+enum Broken {
+    Connect(io::Error),
+    Tls(io::Error),
+    Closed,
+    Lost(io::Error),
+}
+
+/// How a conversation went.
+enum Talked {
+    Over(Verdict),
+    StartTls,
+}
+
+/// LOCAL of the PROXY protocol, version 2, without addresses.
+const LOCAL: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+
+impl Look<'_> {
+    async fn run(&mut self) -> Result<Verdict, Broken> {
+        let mut stream = TcpStream::connect(self.target.address).await.map_err(Broken::Connect)?;
+        let _ = stream.set_nodelay(true);
+        let header: &[u8] = match self.target.proxy {
+            ProxyHeader::None => b"",
+            ProxyHeader::V1 => b"PROXY UNKNOWN\r\n",
+            ProxyHeader::V2 => LOCAL,
+        };
+        stream.write_all(header).await.map_err(Broken::Lost)?;
+        if !self.target.kind.is_tls_first() {
+            let begin = self.dialog.begin();
+            match self.talk(&mut stream, begin).await? {
+                Talked::Over(verdict) => return Ok(verdict),
+                Talked::StartTls => {}
+            }
+        }
+        let is_first = self.target.kind.is_tls_first();
+        let (mut stream, certificate) = self.tls.start(stream, self.target).await.map_err(Broken::Tls)?;
+        self.certificate = certificate;
+        let begin = if is_first { self.dialog.begin() } else { self.dialog.secured() };
+        match self.talk(&mut stream, begin).await? {
+            Talked::Over(verdict) => Ok(verdict),
+            Talked::StartTls => Ok(Verdict::failed("TLS within TLS")),
+        }
+    }
+
+    async fn talk<S>(&mut self, stream: &mut S, begin: Effect) -> Result<Talked, Broken>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let (mut effect, mut buffer) = (begin, [0; 2048]);
+        loop {
+            if !effect.send.is_empty() {
+                stream.write_all(&effect.send).await.map_err(Broken::Lost)?;
+                stream.flush().await.map_err(Broken::Lost)?;
+            }
+            match effect.next {
+                Next::Read => {}
+                Next::StartTls => return Ok(Talked::StartTls),
+                Next::Over(verdict) => {
+                    // A goodbye: what was found does not depend on it.
+                    let _ = stream.shutdown().await;
+                    return Ok(Talked::Over(verdict));
+                }
+            }
+            match stream.read(&mut buffer).await {
+                Ok(0) => return Err(Broken::Closed),
+                Ok(count) => effect = self.dialog.receive(&buffer[..count]),
+                // Many a server leaves TLS without its goodbye.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(Broken::Closed),
+                Err(error) => return Err(Broken::Lost(error)),
+            }
+        }
+    }
+}
+
+/// What went wrong, without the number that the system gives it.
+fn cause(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().map_or_else(String::new, str::to_string)
+}

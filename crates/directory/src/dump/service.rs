@@ -1,0 +1,67 @@
+//! Services and members as they are written.
+
+use super::{or_zero, plain, ranges, text, texts};
+use crate::service::{Service, ServiceMember};
+use crate::unit::duration_text;
+
+pub(super) fn service_value(of: &Service, key: &str) -> Option<String> {
+    let (limits, ejection, probe) = (&of.limits, &of.ejection, &of.probe);
+    match key {
+        "name" => text(&of.name),
+        "hostname" => text(&of.hostname),
+        "enabled" => plain(of.enabled),
+        "listen" => texts(&of.listen),
+        "servers" => texts(of.servers.as_ref()?),
+        "protocol" => text(of.protocol.word()),
+        "algorithm" => text(of.algorithm.word()),
+        "affinity_prefix" => plain(of.affinity.prefix_v4),
+        "affinity_prefix_ipv6" => plain(of.affinity.prefix_v6),
+        "affinity_timeout" => text(duration_text(of.affinity.timeout_ms)),
+        "affinity_clients_max" => plain(of.affinity.clients_max),
+        "pool_servers" => {
+            of.pool.as_ref().filter(|pool| !pool.servers.is_empty()).and_then(|pool| texts(&pool.servers))
+        }
+        "pool_site" => of.pool.as_ref().filter(|pool| !pool.sites.is_empty()).and_then(|pool| texts(&pool.sites)),
+        "pool_port" => plain(of.pool.as_ref()?.port),
+        "proxy" => text(of.proxy?.word()),
+        "remote" => ranges(&of.remote),
+        "connections_max" => plain(limits.connections_max),
+        "connections_per_source_max" => or_zero(limits.connections_per_source_max),
+        "idle_timeout" => text(duration_text(limits.idle_timeout_ms)),
+        "connect_timeout" => text(duration_text(limits.connect_timeout_ms)),
+        "greeting_timeout" => text(duration_text(limits.greeting_timeout_ms)),
+        "retries" => plain(limits.retries),
+        "retry_budget" => plain(limits.retry_budget_percent),
+        "slow_start" => text(duration_text(limits.slow_start_ms)),
+        "keepalive" => text(duration_text(limits.keepalive_ms.unwrap_or(0))),
+        "ejection_failures" => or_zero(ejection.failures),
+        "ejection_time" => text(duration_text(ejection.first_ms)),
+        "ejection_time_max" => text(duration_text(ejection.longest_ms)),
+        "ejection_share_max" => plain(ejection.share_percent_max),
+        "probe" => text(if probe.tcp_only { "tcp" } else { "protocol" }),
+        "probe_interval" => text(duration_text(probe.interval_ms)),
+        "probe_timeout" => text(duration_text(probe.timeout_ms)),
+        "probe_rise" => plain(probe.rise),
+        "probe_fall" => plain(probe.fall),
+        "probe_starttls" => plain(probe.starttls),
+        "tls" => text(if of.terminates_tls { "terminate" } else { "pass" }),
+        _ => None,
+    }
+}
+
+/// A member that is written; those of the map are written by their service.
+pub(super) fn member_value(of: &ServiceMember, key: &str) -> Option<String> {
+    match key {
+        "name" => text(&of.name),
+        "service" => text(&of.service),
+        "address" => text(&of.address),
+        "server" => text(of.server.as_ref()?),
+        "site" => text(of.site.as_ref()?),
+        "weight" => plain(of.weight),
+        "priority" => plain(of.priority),
+        "connections_max" => or_zero(of.connections_max),
+        "drain" => plain(of.drain),
+        "sni" => texts(&of.sni),
+        _ => None,
+    }
+}
