@@ -50,7 +50,8 @@ impl Observer {
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 let words: Vec<&str> = line.split(' ').collect();
-                let said = Said { at: Instant::now(), six: words[1] == "6", told: words[2] == "told", mac: words[3].into() };
+                let said =
+                    Said { at: Instant::now(), six: words[1] == "6", told: words[2] == "told", mac: words[3].into() };
                 to.lock().unwrap().push(said);
             }
         });
@@ -154,7 +155,8 @@ impl Lab {
 
     fn status(&self, number: usize) -> Value {
         let said = self.cluster.nodes[number - 1].get("/api/v1/virtual-addresses");
-        said.and_then(|(_, body)| serde_json::from_str::<Value>(&body).ok()).map_or(Value::Null, |all| all["virtual_addresses"][0].clone())
+        said.and_then(|(_, body)| serde_json::from_str::<Value>(&body).ok())
+            .map_or(Value::Null, |all| all["virtual_addresses"][0].clone())
     }
 
     /// Another node than `from` has it. Says which one, and prints how long both families took.
@@ -180,7 +182,10 @@ impl Lab {
         for six in [false, true] {
             let turns = self.observer.turns(since, six);
             let expected = [vec![self.mac(from), self.mac(to)], vec![self.mac(to)]];
-            assert!(expected.contains(&turns), "{what}: cards that answered one after the other: {turns:?}, expected {expected:?}");
+            assert!(
+                expected.contains(&turns),
+                "{what}: cards that answered one after the other: {turns:?}, expected {expected:?}"
+            );
         }
     }
 

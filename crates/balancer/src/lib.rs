@@ -4,3 +4,4 @@ pub mod address;
 pub mod pool;
 pub mod probe;
 pub mod sip;
+pub mod voice;

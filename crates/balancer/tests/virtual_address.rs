@@ -223,13 +223,15 @@ impl World {
             self.etcd.leases.values_mut().for_each(|until| *until = until_ms + lease_ms);
             return;
         }
-        let over: Vec<i64> = self.etcd.leases.iter().filter(|(_, until)| **until <= now_ms).map(|(id, _)| *id).collect();
+        let over: Vec<i64> =
+            self.etcd.leases.iter().filter(|(_, until)| **until <= now_ms).map(|(id, _)| *id).collect();
         over.into_iter().for_each(|lease| self.end_lease(lease));
         if self.etcd.seen.order.is_some() && now_ms >= self.etcd.order_until_ms {
             self.etcd.seen.order = None;
             self.changed();
         }
-        let (due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.asks).into_iter().partition(|ask| ask.0 <= now_ms);
+        let (due, later): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.asks).into_iter().partition(|ask| ask.0 <= now_ms);
         self.asks = later;
         for (_, node, sent_ms, ask) in due {
             if self.nodes[node].cut {
@@ -411,7 +413,8 @@ impl World {
                 Effect::Claim { lease, .. } => self.ask(node, Ask::Claim(lease)),
                 Effect::Put { lifetime_s, before_ms, .. } => {
                     let late_ms = self.roll(1_250);
-                    let until_ms = self.now_ms + u64::from(lifetime_s) * 1_000 * 1_000 / self.nodes[node].rate + late_ms;
+                    let until_ms =
+                        self.now_ms + u64::from(lifetime_s) * 1_000 * 1_000 / self.nodes[node].rate + late_ms;
                     let one = &mut self.nodes[node];
                     assert!(clock_ms < before_ms, "nothing is added that is over");
                     one.kernel_ms = Some(until_ms);

@@ -31,10 +31,12 @@ mod pressure;
 mod repeats;
 pub mod schema;
 mod spools;
+mod succession;
 mod timers;
 pub mod trace;
 pub mod view;
 pub mod virtual_address;
 
 pub use directory::Start;
-pub use node::{Ended, Running, StartError, start};
+pub use node::{Ended, Leaving, Running, StartError, start};
+pub use succession::Launcher;

@@ -6,6 +6,7 @@ mod directory;
 mod objects;
 mod org;
 mod pressure;
+mod restart;
 mod virtual_address;
 
 use mail::date::rfc3339;
@@ -18,6 +19,7 @@ pub use directory::{Directory, DirectoryHeld};
 pub use objects::{Field, Finding, Kind, Object, ObjectChanged, Tested};
 pub use org::{Org, OrgApplied, OrgChecked, OrgDifference, OrgNode, OrgText, OrgVersion};
 pub use pressure::{Pressure, PressureOf};
+pub use restart::Restart;
 pub use virtual_address::{VirtualAddress, VirtualAddressEvent};
 
 /// The node at a glance.

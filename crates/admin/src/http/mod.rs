@@ -14,6 +14,7 @@ mod objects;
 mod org;
 mod page;
 mod queues;
+mod restart;
 mod socket;
 mod virtual_addresses;
 
@@ -56,7 +57,8 @@ fn routes(control: Control) -> Router {
         .merge(cluster::routes())
         .merge(directories::routes())
         .merge(org::routes())
-        .merge(virtual_addresses::routes());
+        .merge(virtual_addresses::routes())
+        .merge(restart::routes());
     Router::new()
         .route("/", get(page::page))
         .route("/metrics", get(node::metrics))

@@ -407,7 +407,8 @@ impl Machine {
     /// A better node that has been ready long enough.
     fn better(&mut self, now_ms: u64, facts: &Facts, pinned: bool) -> Option<String> {
         let ours = facts.preference.filter(|_| self.rules.failback && !pinned)?;
-        let better = facts.candidates.iter().filter(|other| other.preference < ours).min_by_key(|other| other.preference);
+        let better =
+            facts.candidates.iter().filter(|other| other.preference < ours).min_by_key(|other| other.preference);
         let Some(better) = better else {
             self.better_since_ms = None;
             return None;

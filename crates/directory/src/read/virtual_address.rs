@@ -31,6 +31,8 @@ pub fn virtual_address(section: &Section<'_, '_>) -> Option<PlacedAddress> {
     }
     let needs = section.texts("needs");
     let interface = section.text("interface").filter(|written| is_interface(section, written));
+    let (lease_ms, announce_interval_ms) = (section.duration_ms("lease"), section.duration_ms("announce_interval"));
+    let announce_count = section.count("announce_count");
     let name = name?;
     let value = VirtualAddress {
         name: name.value.as_str().into(),
@@ -39,9 +41,9 @@ pub fn virtual_address(section: &Section<'_, '_>) -> Option<PlacedAddress> {
         servers,
         failback: section.flag("failback"),
         needs: needs.as_ref().map(|all| all.iter().map(|need| need.value.as_str().into()).collect()),
-        lease_ms: section.duration_ms("lease"),
-        announce_count: section.count("announce_count"),
-        announce_interval_ms: section.duration_ms("announce_interval"),
+        lease_ms,
+        announce_count,
+        announce_interval_ms,
     };
     Some(PlacedAddress { address: At { value, at: name.at }, places, needs: needs.unwrap_or_default() })
 }
@@ -84,7 +86,8 @@ fn is_of_one_host(net: IpNet) -> bool {
 /// Those that move together are of one subnet for each family: a node that reaches one can have all.
 fn one_subnet_each(section: &Section<'_, '_>, places: &[At<IpNet>]) {
     for (at, place) in places.iter().enumerate() {
-        let mut earlier = places[..at].iter().filter(|other| other.value.addr().is_ipv4() == place.value.addr().is_ipv4());
+        let mut earlier =
+            places[..at].iter().filter(|other| other.value.addr().is_ipv4() == place.value.addr().is_ipv4());
         if let Some(other) = earlier.find(|other| other.value.trunc() != place.value.trunc()) {
             let text = format!(
                 "{} and {} are of different subnets; make a [[virtual_address]] of each",
@@ -130,7 +133,9 @@ pub fn check(document: &Document<'_>, read: &Read) {
             let mut servers = read.map.servers.iter();
             if let Some(server) = servers.find(|server| server.value.address.host == Host::Ip(address)) {
                 let (name, line) = (&server.value.name, document.line_of(server.at));
-                let text = format!("{address} is the fixed address of [[server]] \"{name}\" (line {line}); a virtual one is nobody's own");
+                let text = format!(
+                    "{address} is the fixed address of [[server]] \"{name}\" (line {line}); a virtual one is nobody's own"
+                );
                 document.problem(place.at, text);
             }
         }

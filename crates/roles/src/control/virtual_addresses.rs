@@ -56,10 +56,14 @@ impl Control {
 /// The node that has it, if it can go to another one.
 fn movable(one: &view::VirtualAddress, to: Option<&str>) -> Result<String, Refusal> {
     let from = one.holder.clone().ok_or_else(|| {
-        Refusal::busy(format!("nobody has {}", one.name), "the first node that is fit takes it; posthouse vip status says who is")
+        Refusal::busy(
+            format!("nobody has {}", one.name),
+            "the first node that is fit takes it; posthouse vip status says who is",
+        )
     })?;
     let others: Vec<&String> = one.candidates.iter().filter(|node| **node != from).collect();
-    let candidates = "posthouse vip status lists those that would have it; the others say there why not, asked themselves";
+    let candidates =
+        "posthouse vip status lists those that would have it; the others say there why not, asked themselves";
     match to {
         Some(to) if to == from => {
             Err(Refusal::bad(format!("{to} has {} already", one.name), "name another node, or none"))

@@ -9,7 +9,8 @@ use ::cluster::view::View;
 use ::cluster::vip::{Claim, VipHolder};
 use ::metrics::{counter, gauge};
 use balancer::address::{
-    Answer, Candidate, Effect, Facts, Fit, HolderSeen, Lease, Link, Machine, NetError, OrderSeen, Present, Rules, Taken, Why,
+    Answer, Candidate, Effect, Facts, Fit, HolderSeen, Lease, Link, Machine, NetError, OrderSeen, Present, Rules,
+    Taken, Why,
 };
 use directory::VirtualAddress;
 use tokio::sync::watch;
@@ -279,11 +280,14 @@ impl Holder {
         self.stuck = removed.is_err();
         match removed {
             Ok(()) => self.shared.watchman().forget(&name),
-            Err(error) => error!(address = &*name, "cannot be removed: {error}; the kernel does when its lifetime ends"),
+            Err(error) => {
+                error!(address = &*name, "cannot be removed: {error}; the kernel does when its lifetime ends")
+            }
         }
         let said = reason(why);
         warn!(address = &*name, "this node has dropped the virtual address: {said}");
-        counter!("posthouse_virtual_address_dropped_total", "address" => name.to_string(), "why" => word(why)).increment(1);
+        counter!("posthouse_virtual_address_dropped_total", "address" => name.to_string(), "why" => word(why))
+            .increment(1);
         let now_ms = self.shared.parts.world.clock.wall_ms();
         self.said.note(&name, |one| one.last = Some((now_ms, format!("dropped it: {said}"))));
     }
@@ -341,7 +345,8 @@ impl Holder {
         let now_ms = self.shared.parts.world.clock.wall_ms();
         let mut is_new = false;
         self.said.note(name, |one| {
-            is_new = one.conflict.as_ref().is_none_or(|(at_ms, before)| *before != what || at_ms + CONFLICT_MS < now_ms);
+            is_new =
+                one.conflict.as_ref().is_none_or(|(at_ms, before)| *before != what || at_ms + CONFLICT_MS < now_ms);
             if is_new {
                 one.conflict = Some((now_ms, what.clone()));
             }

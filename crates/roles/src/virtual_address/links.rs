@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use balancer::address::{Heard, Interfaces, Link, NetError, Neighbours, Present};
+use balancer::address::{Heard, Interfaces, Link, Neighbours, NetError, Present};
 use directory::VirtualAddress;
 use ipnet::IpNet;
 use tokio::time::timeout;

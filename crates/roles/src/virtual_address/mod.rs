@@ -27,8 +27,8 @@ use world::World;
 
 use crate::health::Health;
 use crate::view;
-pub use fit::{NoServices, ServicesReady};
 use fit::Fitness;
+pub use fit::{NoServices, ServicesReady};
 use holder::Holder;
 use said::Said;
 use watchman::Watchman;
@@ -176,7 +176,12 @@ async fn drive(parts: Parts, mut wanted: watch::Receiver<Wanted>, said: Said) ->
 }
 
 /// Ends the tasks of those that are gone or are other addresses now, tells the others what has changed, and begins new ones.
-async fn follow(tasks: &mut BTreeMap<Arc<str>, Task>, meant: &[Arc<VirtualAddress>], shared: &Arc<Shared>, said: &Said) {
+async fn follow(
+    tasks: &mut BTreeMap<Arc<str>, Task>,
+    meant: &[Arc<VirtualAddress>],
+    shared: &Arc<Shared>,
+    said: &Said,
+) {
     let mut ended = Vec::new();
     for (name, task) in tasks.iter() {
         match meant.iter().find(|spec| spec.name == *name).filter(|spec| is_same(spec, task)) {

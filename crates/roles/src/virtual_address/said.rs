@@ -82,7 +82,10 @@ impl Said {
 /// What the metrics mean.
 pub fn describe() {
     describe_gauge!("posthouse_virtual_address_held", "This node has the virtual address.");
-    describe_counter!("posthouse_virtual_address_taken_total", "Times that this node took the virtual address, by why.");
+    describe_counter!(
+        "posthouse_virtual_address_taken_total",
+        "Times that this node took the virtual address, by why."
+    );
     describe_counter!("posthouse_virtual_address_dropped_total", "Times that this node dropped it, by why.");
     describe_counter!("posthouse_virtual_address_announcements_total", "Announcements to the neighbours.");
     describe_counter!("posthouse_virtual_address_conflicts_total", "Times that another card answered for it.");

@@ -78,7 +78,9 @@ impl Watchman {
                 self.warned = false;
             }
             Err(error) if !std::mem::replace(&mut self.warned, true) => {
-                warn!("no guard for the virtual addresses: {error}; if this node is killed, they move when their lease ends");
+                warn!(
+                    "no guard for the virtual addresses: {error}; if this node is killed, they move when their lease ends"
+                );
             }
             Err(_) => {}
         }

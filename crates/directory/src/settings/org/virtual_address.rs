@@ -42,6 +42,11 @@ pub(super) const ROWS: &[Setting] = &[
         "How long etcd waits for a holder that is silent before another node may have it. The holder has dropped it by then. Shorter moves sooner after a power cut; \
          longer outlives a slower change of etcd's leader.",
     ),
-    row("announce_count", Count(1, 100), Is("5"), "Announcements to the neighbours after it was taken: gratuitous ARP, unsolicited neighbour advertisement."),
+    row(
+        "announce_count",
+        Count(1, 100),
+        Is("5"),
+        "Announcements to the neighbours after it was taken: gratuitous ARP, unsolicited neighbour advertisement.",
+    ),
     row("announce_interval", Duration(100, MINUTE), Is("\"1s\""), "Between two of them."),
 ];
