@@ -11,8 +11,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tests::cluster::{Cluster, ETCDS, Place};
-use tests::{eventually, root};
+use tests::cluster::{Cluster, ETCDS, Net, Place};
+use tests::process::{Process, http_post_at};
+use tests::{binary, eventually, root};
 
 const SOON: Duration = Duration::from_secs(60);
 const FOUR: &str = "198.18.0.100";
@@ -189,6 +190,15 @@ impl Lab {
         }
     }
 
+    /// The node serves (again), and would have the address.
+    fn back(&mut self, number: usize) {
+        if !self.cluster.node(number).is_started() {
+            self.cluster.node(number).start();
+        }
+        self.cluster.healthy();
+        self.all_would_have_it();
+    }
+
     /// The guard's process of a node.
     fn guard(&mut self, number: usize) -> Option<u32> {
         let node = self.cluster.node(number).process().pid();
@@ -217,36 +227,267 @@ fn signal(pid: u32, name: &str) {
 fn it_moves_and_two_never_have_it() {
     let Some(mut lab) = Lab::up() else { return };
     lab.serving();
-    let first = lab.holder().unwrap();
-    println!("VIP first: n{first}: {}", lab.status(first));
+    let mut at = lab.holder().unwrap();
+    println!("VIP first: n{at}");
+    at = by_order(&lab, at);
+    at = killed(&mut lab, at);
+    at = stopped(&mut lab, at);
+    at = killed_with_its_guard(&mut lab, at);
+    at = stopped_with_its_guard(&mut lab, at);
+    at = cut_off(&mut lab, at);
+    at = lease_ended(&lab, at);
+    at = drained(&mut lab, at);
+    etcd_away(&mut lab, at);
+    ended(&mut lab);
+}
 
-    // By order, to a node and to whichever is next.
-    let to = first % 3 + 1;
+/// By order, to a node that is named.
+fn by_order(lab: &Lab, from: usize) -> usize {
+    let to = from % 3 + 1;
     let since = Instant::now();
     let (code, said) = lab.cluster.nodes[0].verb(&["vip", "move", "front", "--to", &format!("n{to}.chaos.test")]);
     assert_eq!(code, 0, "{said}");
-    println!("VIP order: the verb says: {}", said.trim());
-    assert_eq!(lab.moved("order", first, since), to);
-    lab.one_turn("order", since, first, to);
+    assert_eq!(lab.moved("order", from, since), to);
+    lab.one_turn("order", since, from, to);
+    let (code, said) = lab.cluster.nodes[0].verb(&["vip", "move", "front", "--to", &format!("n{to}.chaos.test")]);
+    assert!(code == 1 && said.contains("already"), "{said}");
     lab.serving();
+    to
+}
 
-    // Killed with kill -9: the guard is left behind, and cleans up.
+/// kill -9: the guard is left behind, and cleans up. The node returns, and nothing moves.
+fn killed(lab: &mut Lab, from: usize) -> usize {
+    let guard = lab.guard(from).expect("a guard runs");
     let since = Instant::now();
-    let guard = lab.guard(to).expect("a guard runs");
-    lab.cluster.node(to).kill();
-    let next = lab.moved("kill -9", to, since);
-    lab.one_turn("kill -9", since, to, next);
-    assert!(!lab.has(to), "the guard removed it");
+    lab.cluster.node(from).kill();
+    let to = lab.moved("kill -9", from, since);
+    lab.one_turn("kill -9", since, from, to);
+    assert!(!lab.has(from), "the guard removed it");
     eventually("the guard ends", SOON, || !fs::exists(format!("/proc/{guard}")).unwrap());
     lab.serving();
-
-    // It returns: nothing moves.
     let since = Instant::now();
-    lab.cluster.node(to).start();
-    lab.cluster.healthy();
-    lab.all_would_have_it();
+    lab.back(from);
     sleep(Duration::from_secs(2));
-    lab.one_turn("no needless failback", since, next, next);
+    lab.one_turn("no needless failback", since, to, to);
+    to
+}
 
-    lab.cluster.node(next).start_if_deposed();
+/// SIGSTOP of the node: the guard sees that it does not renew. When it goes on, it finds that it is late.
+fn stopped(lab: &mut Lab, from: usize) -> usize {
+    let since = Instant::now();
+    lab.cluster.node(from).process().signal("STOP");
+    let to = lab.moved("SIGSTOP", from, since);
+    assert!(!lab.has(from), "the guard removed it");
+    lab.cluster.node(from).process().signal("CONT");
+    lab.back(from);
+    assert!(!lab.has(from));
+    lab.one_turn("SIGSTOP", since, from, to);
+    to
+}
+
+/// kill -9 of both: the kernel ends the address, etcd the lease.
+fn killed_with_its_guard(lab: &mut Lab, from: usize) -> usize {
+    let guard = lab.guard(from).expect("a guard runs");
+    let since = Instant::now();
+    signal(guard, "STOP");
+    lab.cluster.node(from).kill();
+    signal(guard, "KILL");
+    eventually("the kernel ends it", SOON, || !lab.has(from));
+    println!("VIP kill -9 of both: the kernel has ended it after {} ms", since.elapsed().as_millis());
+    let to = lab.moved("kill -9 of both", from, since);
+    lab.one_turn("kill -9 of both", since, from, to);
+    lab.back(from);
+    to
+}
+
+/// SIGSTOP of both, as when a machine hangs. They go on long after.
+fn stopped_with_its_guard(lab: &mut Lab, from: usize) -> usize {
+    let guard = lab.guard(from).expect("a guard runs");
+    let since = Instant::now();
+    signal(guard, "STOP");
+    lab.cluster.node(from).process().signal("STOP");
+    let to = lab.moved("SIGSTOP of both", from, since);
+    assert!(!lab.has(from), "the kernel has ended it");
+    lab.cluster.node(from).process().signal("CONT");
+    signal(guard, "CONT");
+    lab.back(from);
+    lab.one_turn("SIGSTOP of both", since, from, to);
+    to
+}
+
+/// The cable, with etcd on it.
+fn cut_off(lab: &mut Lab, from: usize) -> usize {
+    let since = Instant::now();
+    lab.cluster.net.unplug(Place::Node(from));
+    eventually("it drops what nobody reaches", SOON, || !lab.has(from));
+    println!("VIP cable: dropped after {} ms", since.elapsed().as_millis());
+    let to = lab.moved("cable", from, since);
+    lab.cluster.net.plug(Place::Node(from));
+    lab.back(from);
+    lab.one_turn("cable", since, from, to);
+    to
+}
+
+/// etcd ends the lease, as it does when it believes its holder dead.
+fn lease_ended(lab: &Lab, from: usize) -> usize {
+    let since = Instant::now();
+    let etcd = SocketAddr::from((lab.cluster.net.etcd_address(0), 2379));
+    let key = "L3Bvc3Rob3VzZS9jaGFvcy92aXAvZnJvbnQ="; // /posthouse/chaos/vip/front
+    let ask = |path: &str, body: String| lab.cluster.net.within(Place::Etcd, || http_post_at(etcd, path, &body));
+    let found: Value = serde_json::from_str(&ask("/v3/kv/range", format!("{{\"key\":\"{key}\"}}"))).unwrap();
+    let lease = found["kvs"][0]["lease"].as_str().unwrap().to_string();
+    let since = since.max(Instant::now());
+    ask("/v3/lease/revoke", format!("{{\"ID\":\"{lease}\"}}"));
+    // Whoever had it comes last; the next one takes it.
+    let to = lab.moved("lease ended by etcd", from, since);
+    lab.one_turn("lease ended by etcd", since, from, to);
+    to
+}
+
+/// No service listens on the address here: what it needs is the node.
+fn drained(lab: &mut Lab, from: usize) -> usize {
+    let name = format!("n{from}.chaos.test");
+    let since = Instant::now();
+    let (code, said) = lab.cluster.nodes[0].verb(&["node", "drain", &name]);
+    assert_eq!(code, 0, "{said}");
+    let to = lab.moved("drain", from, since);
+    lab.one_turn("drain", since, from, to);
+    let (code, said) = lab.cluster.nodes[0].verb(&["node", "resume", &name]);
+    assert_eq!(code, 0, "{said}");
+    lab.back(from);
+    to
+}
+
+/// Without etcd the holder cannot know whether the others are as blind as it is: nobody has the address, until etcd is back.
+fn etcd_away(lab: &mut Lab, from: usize) {
+    let since = Instant::now();
+    (0..ETCDS).for_each(|member| lab.cluster.etcd.signal(member, "STOP"));
+    eventually("it is dropped", SOON, || (1..=3).all(|number| !lab.has(number)));
+    println!("VIP etcd away: n{from} has dropped it after {} ms", since.elapsed().as_millis());
+    sleep(Duration::from_secs(3));
+    assert!((1..=3).all(|number| !lab.has(number)), "nobody takes it");
+    let back = Instant::now();
+    (0..ETCDS).for_each(|member| lab.cluster.etcd.signal(member, "CONT"));
+    eventually("somebody has it again", SOON, || lab.holder().is_some());
+    println!("VIP etcd back: somebody has it after {} ms", back.elapsed().as_millis());
+    lab.cluster.healthy();
+    lab.serving();
+}
+
+/// SIGTERM: it is given away before anybody is refused.
+fn ended(lab: &mut Lab) {
+    let from = lab.holder().unwrap();
+    lab.all_would_have_it();
+    let since = Instant::now();
+    let mut process = lab.cluster.node(from).take_process();
+    process.signal("TERM");
+    let to = lab.moved("SIGTERM", from, since);
+    lab.one_turn("SIGTERM", since, from, to);
+    assert!(process.wait(SOON).success());
+}
+
+/// The configuration of docs/operating/virtual-address-with-keepalived.md, as it stands there, with the addresses of the test.
+fn keepalived_document(priority: u32) -> String {
+    let page = fs::read_to_string(root().join("docs/operating/virtual-address-with-keepalived.md")).unwrap();
+    let block = page.split("```").find(|block| block.contains("vrrp_instance")).unwrap().to_string();
+    let posthouse = binary("posthouse");
+    for (written, here) in [
+        ("/usr/bin/posthouse", posthouse.to_str().unwrap()),
+        ("script_user nobody", "script_user root"),
+        ("priority 100", &format!("priority {priority}")),
+        ("192.0.2.10/24", &format!("{FOUR}/24")),
+    ] {
+        assert!(block.contains(written), "the page lacks {written}");
+    }
+    block
+        .replace("/usr/bin/posthouse", posthouse.to_str().unwrap())
+        .replace("script_user nobody", "script_user root")
+        .replace("priority 100", &format!("priority {priority}"))
+        .replace("192.0.2.10/24", &format!("{FOUR}/24"))
+}
+
+/// Two nodes without etcd, each with a keepalived that asks `posthouse health`.
+struct Keepalived {
+    net: Net,
+    nodes: Vec<Process>,
+    _keepalived: Vec<Process>,
+    _keep: tempfile::TempDir,
+}
+
+impl Keepalived {
+    fn up() -> Option<Keepalived> {
+        let net = Net::new(2)?;
+        ip(&net.name(Place::Hub), "link set br0 type bridge mcast_snooping 0");
+        let keep = tempfile::tempdir().unwrap();
+        let (mut nodes, mut keepalived) = (Vec::new(), Vec::new());
+        for number in 1..=2usize {
+            let place = Place::Node(number);
+            let file = |name: &str| keep.path().join(format!("{name}{number}"));
+            fs::write(
+                file("posthouse.toml"),
+                format!(
+                    "name = \"n{number}.chaos.test\"\ndata = \"data{number}\"\n[http]\nlisten = \"127.0.0.1:8025\"\n"
+                ),
+            )
+            .unwrap();
+            let org = "[[receive_connector]]\nname = \"in\"\nlisten = [\"0.0.0.0:25\"]\ntls = \"off\"\n";
+            fs::write(file("org.toml"), org).unwrap();
+            let mut command = net.command(place, binary("posthouse"));
+            command.arg("start").arg("--config").arg(file("posthouse.toml")).arg("--org").arg(file("org.toml"));
+            nodes.push(Process::start(command.current_dir(keep.path()), &file("node.log")));
+            fs::write(file("keepalived.conf"), keepalived_document(100 - number as u32)).unwrap();
+            let mut command = net.command(place, "keepalived");
+            command.args(["--dont-fork", "--log-console", "--vrrp", "-f"]).arg(file("keepalived.conf"));
+            command.arg("-p").arg(file("pid")).arg("-r").arg(file("vrrp.pid"));
+            keepalived.push(Process::start(&mut command, &file("keepalived.log")));
+        }
+        Some(Keepalived { net, nodes, _keepalived: keepalived, _keep: keep })
+    }
+
+    fn verb(&self, number: usize, words: &[&str]) -> i32 {
+        let out = self.net.command(Place::Node(number), binary("posthouse")).args(words).output().unwrap();
+        out.status.code().unwrap_or(-1)
+    }
+
+    fn holders(&self) -> Vec<usize> {
+        let has = |number: &usize| ip(&self.net.name(Place::Node(*number)), "addr show dev eth0").contains(FOUR);
+        (1..=2).filter(has).collect()
+    }
+
+    fn moved(&self, what: &str, from: usize, since: Instant) -> usize {
+        let to = 3 - from;
+        eventually(&format!("{what}: it moves to n{to}"), SOON, || self.holders() == [to]);
+        println!("VIP keepalived {what}: n{from} -> n{to} after {} ms", since.elapsed().as_millis());
+        to
+    }
+}
+
+#[test]
+fn keepalived_moves_it_when_our_check_says_so() {
+    let Some(mut lab) = Keepalived::up() else { return };
+    eventually("both are ready", SOON, || (1..=2).all(|number| lab.verb(number, &["health"]) == 0));
+    eventually("one has it", SOON, || lab.holders().len() == 1);
+    let mut at = lab.holders()[0];
+    let at_address: SocketAddr = format!("{FOUR}:25").parse().unwrap();
+    let serves = |lab: &Keepalived| {
+        lab.net.within(Place::Hub, || TcpStream::connect_timeout(&at_address, Duration::from_secs(1)).is_ok())
+    };
+    assert!(serves(&lab));
+
+    let since = Instant::now();
+    assert_eq!(lab.verb(at, &["node", "drain"]), 0);
+    assert_eq!(lab.verb(at, &["health"]), 1, "the check says no");
+    let drained = at;
+    at = lab.moved("drain", at, since);
+    assert!(serves(&lab));
+    assert_eq!(lab.verb(drained, &["node", "resume"]), 0);
+    eventually("it is ready again", SOON, || lab.verb(drained, &["health"]) == 0);
+    sleep(Duration::from_secs(5));
+    assert_eq!(lab.holders(), [at], "no needless move back");
+
+    let since = Instant::now();
+    lab.nodes[at - 1].kill();
+    assert_eq!(lab.verb(at, &["health"]), 3, "nobody answers");
+    lab.moved("kill -9", at, since);
+    assert!(serves(&lab));
 }

@@ -3,5 +3,6 @@
 pub mod address;
 pub mod pool;
 pub mod probe;
+pub mod relay;
 pub mod sip;
 pub mod voice;

@@ -7,6 +7,7 @@ mod objects;
 mod org;
 mod pressure;
 mod restart;
+mod service;
 mod virtual_address;
 
 use mail::date::rfc3339;
@@ -20,6 +21,7 @@ pub use objects::{Field, Finding, Kind, Object, ObjectChanged, Tested};
 pub use org::{Org, OrgApplied, OrgChecked, OrgDifference, OrgNode, OrgText, OrgVersion};
 pub use pressure::{Pressure, PressureOf};
 pub use restart::Restart;
+pub use service::{DrainAt, Flow, MemberDrain, Service, ServiceBalancer, ServiceMember, Services};
 pub use virtual_address::{VirtualAddress, VirtualAddressEvent};
 
 /// The node at a glance.

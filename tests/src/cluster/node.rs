@@ -99,6 +99,11 @@ impl ClusterNode {
         self.process.as_mut().expect("the node was started")
     }
 
+    /// Its process, whose end is the caller's business from now on.
+    pub fn take_process(&mut self) -> Process {
+        self.process.take().expect("the node was started")
+    }
+
     /// kill -9.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {

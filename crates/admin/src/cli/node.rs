@@ -1,5 +1,7 @@
 //! The verbs about the node as a whole.
 
+use std::time::Duration;
+
 use roles::view::{Config, Pressure, Status};
 
 use super::client::{Client, Trouble};
@@ -10,17 +12,20 @@ use super::table::{Table, duration, number, size, text, time};
 use super::words::ExplainWords;
 use crate::api::{Documents, Events, Explained, Ready, TraceQuery};
 
-/// `posthouse ready`: for the checks of others, keepalived for one.
-pub async fn ready(client: &Client, json: bool) -> Result<(), Trouble> {
-    let ready: Ready = client.get("/ready", &()).await?;
+/// `posthouse health`
+pub async fn health(client: &Client, patience_ms: u64, json: bool) -> Result<(), Trouble> {
+    let asked = client.get::<Status>("/status", &());
+    let status = tokio::time::timeout(Duration::from_millis(patience_ms), asked).await;
+    let status = status.map_err(|_| Trouble::NoNode(format!("no answer within {patience_ms} ms")))??;
     if json {
-        print_json(&ready)?;
+        print_json(&Ready { ready: status.ready, reasons: status.reasons.clone() })?;
     }
-    if !ready.ready {
-        return Err(Trouble::Failed(ready.reasons.join("; ")));
-    }
-    if !json {
-        println!("ready");
+    match (status.ready, json) {
+        (true, false) => println!("{} takes mail", status.name),
+        (true, true) => {}
+        (false, _) => {
+            return Err(Trouble::Failed(format!("{} takes no mail: {}", status.name, status.reasons.join("; "))));
+        }
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ mod org;
 mod page;
 mod queues;
 mod restart;
+mod services;
 mod socket;
 mod virtual_addresses;
 
@@ -34,7 +35,6 @@ pub async fn serve(listener: TcpListener, control: Control) {
 
 fn routes(control: Control) -> Router {
     let api = Router::new()
-        .route("/ready", get(node::is_ready))
         .route("/status", get(node::status))
         .route("/queues", get(queues::list))
         .route("/queues/{name}", get(queues::show))
@@ -58,7 +58,8 @@ fn routes(control: Control) -> Router {
         .merge(directories::routes())
         .merge(org::routes())
         .merge(virtual_addresses::routes())
-        .merge(restart::routes());
+        .merge(restart::routes())
+        .merge(services::routes());
     Router::new()
         .route("/", get(page::page))
         .route("/metrics", get(node::metrics))

@@ -34,12 +34,6 @@ pub async fn ready(State(control): State<Control>) -> impl IntoResponse {
     (status, Json(Ready { ready: reasons.is_empty(), reasons }))
 }
 
-/// `GET /api/v1/ready`: the same with 200 either way, for whoever reads the answer.
-pub async fn is_ready(State(control): State<Control>) -> Answer<Ready> {
-    let reasons: Vec<String> = control.ready().err().map(|reason| reason.reason().to_string()).into_iter().collect();
-    Ok(Json(Ready { ready: reasons.is_empty(), reasons }))
-}
-
 /// `GET /metrics`
 pub async fn metrics(State(control): State<Control>) -> Result<impl IntoResponse, Failure> {
     let text = blocking(move || Ok(control.metrics())).await?;

@@ -382,6 +382,7 @@ fn assemble(
         alarm,
         succession,
         kept: Kept::default(),
+        rates: Default::default(),
     })
 }
 
