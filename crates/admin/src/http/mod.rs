@@ -18,6 +18,7 @@ mod restart;
 mod services;
 mod shown;
 mod socket;
+mod virtual_addresses;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -57,6 +58,7 @@ fn routes(control: Control) -> Router {
         .merge(cluster::routes())
         .merge(directories::routes())
         .merge(org::routes())
+        .merge(virtual_addresses::routes())
         .merge(restart::routes())
         .merge(services::routes());
     Router::new()

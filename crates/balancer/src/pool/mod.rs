@@ -9,6 +9,7 @@ mod affinity;
 mod algorithm;
 mod budget;
 mod ejection;
+mod explained;
 mod health;
 mod member;
 mod place;
@@ -19,6 +20,7 @@ mod tests;
 mod times;
 mod tried;
 
+pub use explained::Explained;
 pub use health::{Health, Watched};
 pub use member::Member;
 pub use place::{Place, Refused};
@@ -296,9 +298,7 @@ impl State {
             return Err(Nobody::Budget);
         }
         self.gather(now_ms, tried, server_name)?;
-        let first = self.candidates.iter().map(|candidate| self.slots[candidate.slot].member.priority).min();
-        let slots = &self.slots;
-        self.candidates.retain(|candidate| Some(slots[candidate.slot].member.priority) == first);
+        self.keep_first_group();
         let slot = self.sticky(now_ms, client).or_else(|| self.pick(client)).ok_or(Nobody::AllDown)?;
         let member = Arc::clone(&self.slots[slot].member);
         if let Some(table) = &mut self.table {
@@ -340,6 +340,13 @@ impl State {
             (_, 0) => Nobody::AllTried,
             _ => Nobody::AllFull,
         })
+    }
+
+    /// Of the candidates, those of the first group that has some.
+    fn keep_first_group(&mut self) {
+        let first = self.candidates.iter().map(|candidate| self.slots[candidate.slot].member.priority).min();
+        let slots = &self.slots;
+        self.candidates.retain(|candidate| Some(slots[candidate.slot].member.priority) == first);
     }
 
     /// The member that the client had, if it may have it again.

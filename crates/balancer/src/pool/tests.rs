@@ -413,6 +413,32 @@ fn names_of_tls_greetings_choose_members() {
     assert_eq!(stranger.map(drop), Err(Nobody::AllDown), "nobody is for that name");
 }
 
+#[test]
+fn what_is_explained_is_what_happens_next() {
+    let trial =
+        Trial::new("affinity_timeout = \"1m\"", &["", "drain = true", "connections_max = 1", "priority = 2", ""]);
+    trial.told[4].set(Health::Down);
+    for client in 0..6 {
+        let explained = trial.pool.explained(0, IpAddr::V4(client.into()));
+        assert_eq!(trial.pool.explained(0, IpAddr::V4(client.into())), explained, "nothing changes by it");
+        let place = trial.choose(0, client).unwrap();
+        assert_eq!(explained.chosen.unwrap(), place.member().name);
+        std::mem::forget(place);
+    }
+    let again = trial.pool.explained(0, IpAddr::V4(0.into()));
+    let lines: Vec<&str> = again.members.iter().map(|(_, line)| line.as_str()).collect();
+    assert_eq!(
+        lines,
+        [
+            "gets it: the client was here lately",
+            "is drained by the document",
+            "has all the connections that it may have (1)",
+            "is of priority 2: those before it come first",
+            "is down",
+        ]
+    );
+}
+
 /// Two balancers with the same document send the same client to the same member.
 #[test]
 fn balancers_agree_on_the_hash() {

@@ -18,6 +18,7 @@ use super::service::{PlacedService, services};
 use super::service_checks;
 use super::topology::{Map, map};
 use super::user::user;
+use super::virtual_address::{self, PlacedAddress, virtual_address};
 use crate::domain::AcceptedDomain;
 use crate::handling::Handling;
 use crate::ldap::Directory;
@@ -52,6 +53,7 @@ pub struct Read {
     pub remote: Vec<At<RemoteDomain>>,
     pub rules: Vec<At<Rule>>,
     pub map: Map,
+    pub virtual_addresses: Vec<PlacedAddress>,
     pub named: Named,
     pub services: Vec<PlacedService>,
 }
@@ -70,6 +72,7 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
     service_checks::check(document, &read);
     people::check(document, &read.entries, &read.domains);
     people::check_rules(document, &read.rules);
+    virtual_address::check(document, &read);
     if document.is_bad() {
         return None;
     }
@@ -98,6 +101,7 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
         )),
         topology,
         naming,
+        virtual_addresses: arcs(read.virtual_addresses.iter().map(|placed| placed.address.value.clone())),
         server: name.into(),
         recipients: Recipients::of(read.entries.iter().map(|placed| placed.entry.clone())).0,
     });
@@ -138,6 +142,7 @@ fn parts(document: &Document<'_>, context: &Context<'_>) -> (Read, Option<Mailbo
         named: naming::named(document, &map, &services, &contact, context.disk),
         map,
         services,
+        virtual_addresses: document.repeated("virtual_address").iter().filter_map(virtual_address).collect(),
     };
     (read, postmaster)
 }

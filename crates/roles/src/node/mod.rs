@@ -42,6 +42,7 @@ use crate::spools::Spools;
 use crate::succession::{Relayed, Succession};
 use crate::timers::Alarm;
 use crate::trace::Trace;
+use crate::virtual_address::VirtualAddresses;
 
 use hand_over::HandOver;
 use leaving::Kept;
@@ -83,6 +84,8 @@ pub struct Node {
     pub(crate) cluster: Option<InCluster>,
     /// The services that this node does.
     pub(crate) services: Option<Arc<Services>>,
+    /// Addresses that this node has, or may have.
+    pub(crate) virtual_addresses: VirtualAddresses,
     /// The wish to hand them over, and what became of it.
     pub(crate) hand_over: HandOver,
     /// What is known of the organization document's versions; of use in a cluster only.

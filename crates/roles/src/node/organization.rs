@@ -215,6 +215,7 @@ impl Node {
         self.directories.follow(&self.config.loaded().org);
         self.publish_org();
         self.follow_services();
+        self.virtual_addresses.follow(&self.config.loaded().org);
         self.spool.reroute();
         if let Some(copies) = &self.copies {
             copies.taken.reroute();
