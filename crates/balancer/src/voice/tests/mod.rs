@@ -40,13 +40,19 @@ pub struct Plan {
 
 impl Plan {
     pub fn new(settings: &str, count: usize) -> Plan {
+        Plan::with(settings, "", count)
+    }
+
+    pub fn with(settings: &str, of_members: &str, count: usize) -> Plan {
         let mut text = format!(
             "[[receive_connector]]\nname = \"in\"\nlisten = [\"127.0.0.1:25\"]\n\
              [[service]]\nname = \"voice\"\nprotocol = \"sip\"\nlisten = [\"192.0.2.10:5060\"]\nslow_start = \"0s\"\n{settings}\n"
         );
         for number in 0..count {
             let address = host_address(number);
-            text += &format!("[[member]]\nname = \"m{number}\"\nservice = \"voice\"\naddress = \"{address}\"\n");
+            text += &format!(
+                "[[member]]\nname = \"m{number}\"\nservice = \"voice\"\naddress = \"{address}\"\n{of_members}\n"
+            );
         }
         let (world, _) = World::simulated(1);
         world.disk.replace_durable(Path::new("org.toml"), text.as_bytes()).unwrap();
