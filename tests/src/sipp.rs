@@ -21,7 +21,15 @@ impl Sipp {
         let file = |kind: &str| dir.join(format!("{name}.{kind}"));
         let mut command = Command::new("sipp");
         command.arg("-sf").arg(root().join("tests/sipp").join(scenario)).current_dir(dir);
-        command.args(["-i", &own.ip().to_string(), "-p", &own.port().to_string(), "-nostdin", "-trace_logs", "-trace_err"]);
+        command.args([
+            "-i",
+            &own.ip().to_string(),
+            "-p",
+            &own.port().to_string(),
+            "-nostdin",
+            "-trace_logs",
+            "-trace_err",
+        ]);
         command.arg("-log_file").arg(file("calls")).arg("-error_file").arg(file("errors")).args(further);
         let process = Process::start(&mut command, &file("out"));
         Sipp { process, log: file("calls"), errors: file("errors") }
@@ -114,7 +122,10 @@ impl DialPlan {
 
     /// Calls that were offered to each host, a retransmission counted once.
     pub fn offered(&self) -> Vec<usize> {
-        self.hosts.iter().map(|host| host.said("INVITE").iter().collect::<std::collections::BTreeSet<_>>().len()).collect()
+        self.hosts
+            .iter()
+            .map(|host| host.said("INVITE").iter().collect::<std::collections::BTreeSet<_>>().len())
+            .collect()
     }
 
     /// Sends one datagram to the service from 127.0.0.1 and reads an answer.
