@@ -1,0 +1,59 @@
+//! The last part of a start: services, virtual addresses, and the place where a successor asks.
+
+use std::io;
+use std::sync::Arc;
+
+use directory::Loaded;
+use tracing::info;
+
+use super::{Node, StartError};
+use crate::cluster::{ClusterError, etcd_access};
+use crate::probers;
+use crate::services::{Around, Services};
+use crate::succession;
+use crate::virtual_address::{NoServices, Parts as AddressParts, VirtualAddresses};
+
+/// What does the services of the organization; none of them yet.
+fn services(node: &Node) -> Result<Services, StartError> {
+    let loaded = node.config.loaded();
+    let probers = probers::start(&node.world, &loaded.node.name, node.cluster.as_ref());
+    Ok(Services::new(Around {
+        world: node.world.clone(),
+        probers: probers.map_err(|error| StartError::Io("TLS of probes", io::Error::other(error)))?,
+        resolver: node.kit.resolver.clone(),
+        certificates: node.certificate.served(),
+    }))
+}
+
+/// Does the services of the document, and has its addresses.
+pub(super) fn open(node: &mut Node, loaded: &Loaded) -> Result<(), StartError> {
+    node.services = Some(Arc::new(services(node)?));
+    tokio::task::block_in_place(|| node.follow_services());
+    start_virtual_addresses(node, loaded)
+}
+
+/// Another process may take the place of this one from now on.
+pub(super) fn answer_successors(node: &Arc<Node>) -> io::Result<()> {
+    for address in succession::leave() {
+        info!("{address}: nothing listens there any more");
+    }
+    let weak = Arc::downgrade(node);
+    let sockets = move || weak.upgrade().map(|node| node.sockets()).unwrap_or_default();
+    node.succession.answer(&node.world, node.data.root(), sockets)
+}
+
+/// From now on this node may have addresses of its services.
+fn start_virtual_addresses(node: &mut Node, loaded: &Loaded) -> Result<(), StartError> {
+    if let (Some(place), Some(written)) = (&node.cluster, &loaded.node.cluster) {
+        let access = etcd_access(&node.world, written).map_err(|ClusterError(what)| StartError::Cluster(what))?;
+        node.virtual_addresses = VirtualAddresses::start(Some(AddressParts {
+            world: node.world.clone(),
+            health: node.health.clone(),
+            services: Arc::new(NoServices),
+            cluster: place.cluster.clone(),
+            access,
+        }));
+    }
+    node.virtual_addresses.follow(&loaded.org);
+    Ok(())
+}
