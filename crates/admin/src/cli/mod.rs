@@ -18,6 +18,7 @@ mod org;
 mod pki;
 mod queues;
 mod restart;
+mod services;
 mod start;
 mod table;
 mod words;
@@ -111,6 +112,7 @@ fn over_the_api(url: Option<String>, verb: Verb, json: bool) -> Result<(), Troub
             Verb::Cluster(ClusterWords::Status) => cluster::status(&client, json).await,
             Verb::Node(verb) => cluster::node(&client, verb, json).await,
             Verb::Directory(verb) => directories::run(&client, verb, json).await,
+            Verb::Service(verb) => services::run(&client, verb, json).await,
             Verb::Queue(verb) => queues::run(&client, verb, json).await,
             Verb::Message(verb) => messages::run(&client, verb, json).await,
             Verb::Org(verb) => org::run(&client, verb, json).await,

@@ -83,6 +83,10 @@ impl Watched for Watch {
         }
     }
 
+    fn reason(&self) -> String {
+        self.standing().reason().to_string()
+    }
+
     fn failed(&self) {
         self.report_failure();
     }

@@ -7,6 +7,7 @@ mod leaving;
 mod organization;
 mod relief;
 mod run;
+mod services;
 mod settings;
 mod start;
 
@@ -90,6 +91,7 @@ pub struct Node {
     pub(crate) succession: Arc<Succession>,
     /// Sockets of the API and of links, for that one.
     kept: Kept,
+    rates: services::SharedRates,
 }
 
 impl Node {
