@@ -8,6 +8,7 @@ mod org;
 mod pressure;
 mod restart;
 mod service;
+mod virtual_address;
 
 use mail::date::rfc3339;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,7 @@ pub use org::{Org, OrgApplied, OrgChecked, OrgDifference, OrgNode, OrgText, OrgV
 pub use pressure::{Pressure, PressureOf};
 pub use restart::Restart;
 pub use service::{DrainAt, Flow, MemberDrain, Service, ServiceBalancer, ServiceMember, Services};
+pub use virtual_address::{VirtualAddress, VirtualAddressEvent};
 
 /// The node at a glance.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -17,6 +17,7 @@ mod queues;
 mod restart;
 mod services;
 mod socket;
+mod virtual_addresses;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -56,6 +57,7 @@ fn routes(control: Control) -> Router {
         .merge(cluster::routes())
         .merge(directories::routes())
         .merge(org::routes())
+        .merge(virtual_addresses::routes())
         .merge(restart::routes())
         .merge(services::routes());
     Router::new()

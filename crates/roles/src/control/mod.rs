@@ -14,6 +14,7 @@ mod removal;
 mod restart;
 mod services;
 mod verbs;
+mod virtual_addresses;
 
 use std::fmt;
 use std::io;
