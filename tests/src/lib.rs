@@ -15,6 +15,7 @@ pub mod organization;
 pub mod postfix;
 pub mod process;
 pub mod sim;
+pub mod sipp;
 pub mod sites;
 pub mod two;
 pub mod wire;
