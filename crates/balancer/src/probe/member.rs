@@ -84,11 +84,15 @@ impl Watched for Watch {
     }
 
     fn reason(&self) -> String {
-        self.standing().reason().to_string()
+        self.standing().reason().into()
     }
 
     fn failed(&self) {
         self.report_failure();
+    }
+
+    fn worked(&self) {
+        self.report_success();
     }
 }
 

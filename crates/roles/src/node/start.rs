@@ -45,7 +45,9 @@ use crate::maildir::Maildirs;
 use crate::org::Standing;
 use crate::peers::{LinkTls, MailCertificates, Peers};
 use crate::pressure::Pressure;
+use crate::probers;
 use crate::repeats;
+use crate::services::{Around, Services};
 use crate::succession::{self, Launcher, Succession, Successor};
 use crate::timers::{Alarm, Timers};
 use crate::trace::Trace;
@@ -165,10 +167,24 @@ pub async fn start(start: Start, succeed: bool, launcher: Launcher) -> Result<Ru
         node.kept.keep(&socket);
     }
     node.listeners.listen(bound).map_err(StartError::Bind)?;
+    node.services = Some(Arc::new(services(&node)?));
+    tokio::task::block_in_place(|| node.follow_services());
     start_virtual_addresses(&mut node, &loaded)?;
     let node = Arc::new(node);
     answer_successors(&node).map_err(|error| StartError::Io("succession", error))?;
     Ok(Running { node, timers, http: Some(http), signals, changes, successor })
+}
+
+/// What does the services of the organization; none of them yet.
+fn services(node: &Node) -> Result<Services, StartError> {
+    let loaded = node.config.loaded();
+    let probers = probers::start(&node.world, &loaded.node.name, node.cluster.as_ref());
+    Ok(Services::new(Around {
+        world: node.world.clone(),
+        probers: probers.map_err(|error| StartError::Io("TLS of probes", io::Error::other(error)))?,
+        resolver: node.kit.resolver.clone(),
+        certificates: node.certificate.served(),
+    }))
 }
 
 /// Meets the process that runs on this data directory.
@@ -375,6 +391,7 @@ fn assemble(
         peers: None,
         copies: None,
         cluster: None,
+        services: None,
         virtual_addresses: VirtualAddresses::start(None),
         hand_over: HandOver::default(),
         standing: Standing::default(),
