@@ -2,6 +2,7 @@
 # in the way of one source address. Sourced, not run.
 
 POSTHOUSE= BESIDE=
+WHOLE= # 1: with all that lib/organization.sh adds
 
 posthouse_configure() { # DIR SMTP-PORT HTTP-PORT
   local dir=$1
@@ -52,6 +53,7 @@ CF
 
 posthouse_start() {
   posthouse_configure "$SCRATCH/posthouse" $POSTHOUSE_PORT $HTTP_PORT
+  [ -z "$WHOLE" ] || organization_add "$SCRATCH/posthouse"
   posthouse_again
 }
 

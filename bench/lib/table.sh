@@ -17,6 +17,9 @@ memory200x50M|peak memory with 200 sessions of 50 MiB each, MiB|most|300|150
 queued-memory|memory per queued message, bytes|most|600|300
 restart|restart to first 220 with the queue full, s|most|10|2
 dead-hop|messages/s while the queue waits for a dead hop (second: empty queue)|share|0.9|1.0
+organization|the same relay with the organization switched on (second: without), messages/s|share|0.9|1.0
+organization-cpu|its CPU seconds per 1,000 messages (second: without)|told|-|-
+authenticated|64 clients that log on for each message (second: one message per connection without), messages/s|told|-|-
 copied10k|relay with copies = 1, 10 KiB, messages/s (second: Postfix without a copy)|more|5|10
 copied-share|the same (second: a node without copies)|told|-|-
 copied-waits|the same (second: the copying node, copies = 0, so nobody waits)|told|-|-
@@ -36,6 +39,7 @@ table() {
     case $figure in
       journal) second=raw ;;
       dead-hop) second=empty ;;
+      organization | organization-cpu | authenticated) second=plain ;;
       copied-share | copied-ms | copied-cpu) second=alone ;;
       copied-waits) second=unwaited ;;
       copied-holder) second=owner ;;

@@ -57,6 +57,7 @@ fn source_to(to: SocketAddr, messages: u64, pipelining: Pipelining, ledger: &Pat
         bound: Duration::from_secs(20),
         reconnect: true,
         rate: 0.0,
+        auth_plain: None,
     }
 }
 

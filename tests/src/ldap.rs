@@ -12,6 +12,9 @@ use std::time::Duration;
 pub const SUFFIX: &str = "dc=example,dc=org";
 pub const PASSWORD: &str = "pencil";
 
+/// When the people of [`people`] came, as LDAP writes times.
+const OLD: &str = "20200101000000Z";
+
 /// One server.
 pub struct Slapd {
     dir: PathBuf,
@@ -125,7 +128,11 @@ pub fn people(file: &Path, people: usize) {
          dn: cn=team,ou=people,{SUFFIX}\nobjectClass: groupOfNames\nobjectClass: qmailUser\ncn: team\nmail: team@example.org\n\
          member: uid=u1,ou=people,{SUFFIX}\nmember: uid=u2,ou=people,{SUFFIX}\n\n"
     );
-    (0..people).for_each(|i| text.push_str(&person(&format!("u{i}"))));
+    // Of long ago, so that who asks for changes is not told all of them.
+    let old = |entry: String| {
+        format!("{}createTimestamp: {OLD}\nmodifyTimestamp: {OLD}\n\n", entry.trim_end_matches('\n').to_owned() + "\n")
+    };
+    (0..people).for_each(|i| text.push_str(&old(person(&format!("u{i}")))));
     fs::write(file, text).unwrap();
 }
 

@@ -23,6 +23,7 @@ const KNOWN: &[Known] = &[
     ("seconds", "hard bound of the run [60]"),
     ("reconnect", "retry the same message after a lost connection or a 4xx [off]"),
     ("rate", "messages per second in all; 0: no limit [0]"),
+    ("auth-plain", "log on on each connection: base64 of NUL NAME NUL PASSWORD"),
 ];
 
 fn main() -> std::process::ExitCode {
@@ -64,5 +65,6 @@ fn options(args: &Args) -> Result<Options, String> {
         bound: Duration::from_secs_f64(args.value("seconds", 60.0_f64)?.clamp(0.0, 86_400.0)),
         reconnect: args.on("reconnect"),
         rate: args.value("rate", 0.0)?,
+        auth_plain: args.text("auth-plain").map(str::to_owned),
     })
 }

@@ -54,6 +54,8 @@ pub struct Options {
     pub reconnect: bool,
     /// Messages per second in all; 0 means no limit.
     pub rate: f64,
+    /// Log on with AUTH PLAIN on each connection: base64 of NUL, name, NUL, password (RFC 4616).
+    pub auth_plain: Option<String>,
 }
 
 /// How far commands are sent ahead.

@@ -119,6 +119,7 @@ pub struct Session {
 enum Expect {
     Greeting,
     Hello,
+    Logon,
     Reset,
     Mail,
     Recipient(usize),
@@ -210,7 +211,7 @@ impl Session {
         }
         match expected {
             Expect::Goodbye => After::Quit,
-            Expect::Greeting | Expect::Hello if !good => After::Lost { code: reply.code },
+            Expect::Greeting | Expect::Hello | Expect::Logon if !good => After::Lost { code: reply.code },
             Expect::Greeting => {
                 let hello: &[u8] = if options.lmtp { b"LHLO bench.example\r\n" } else { b"EHLO bench.example\r\n" };
                 self.say(hello, Expect::Hello);
@@ -218,9 +219,11 @@ impl Session {
             }
             Expect::Hello => {
                 self.pipelines = reply.offers_pipelining && options.pipelining != Pipelining::Off;
-                After::Begin
+                let Some(credentials) = &options.auth_plain else { return After::Begin };
+                self.say(format!("AUTH PLAIN {credentials}\r\n").as_bytes(), Expect::Logon);
+                After::Send
             }
-            Expect::Reset => After::Begin,
+            Expect::Logon | Expect::Reset => After::Begin,
             Expect::Mail | Expect::Recipient(_) | Expect::Data | Expect::Dot => {
                 self.in_transaction(expected, reply, options)
             }

@@ -212,6 +212,8 @@ pub struct NodeLimits {
     pub user_recipients_per_hour: Option<u32>,
     /// Bodies of accepted mail that are kept in memory until they are delivered, in bytes.
     pub body_memory_bytes: u64,
+    /// How long relayed connections may go on in the old process after a restart, in milliseconds.
+    pub linger_ms: u64,
 }
 
 /// The message trace.

@@ -138,7 +138,7 @@ pub struct Affinity {
 }
 
 /// What stands before the client's bytes on a connection to a member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProxyHeader {
     /// Nothing.
     None,

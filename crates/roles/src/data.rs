@@ -4,15 +4,16 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use world::{Lock, Open, World};
 
 use crate::copies::Places;
 
-/// The data directory, ours alone until this is dropped.
+/// The data directory, ours alone until this is dropped or [released](DataDir::release).
 pub struct DataDir {
     root: PathBuf,
-    _lock: Box<dyn Lock>,
+    lock: Mutex<Option<Box<dyn Lock>>>,
 }
 
 /// Why the data directory cannot be used. Nothing in it was changed.
@@ -95,7 +96,12 @@ impl DataDir {
         if !known {
             world.disk.replace_durable(&version, format!("{VERSION}\n").as_bytes()).map_err(io(&version))?;
         }
-        Ok(DataDir { root: root.to_path_buf(), _lock: held })
+        Ok(DataDir { root: root.to_path_buf(), lock: Mutex::new(Some(held)) })
+    }
+
+    /// Lets another process have it, though this one goes on. Nothing here may touch it any more.
+    pub fn release(&self) {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// The directory itself.

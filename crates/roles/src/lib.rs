@@ -31,9 +31,11 @@ mod pressure;
 mod repeats;
 pub mod schema;
 mod spools;
+mod succession;
 mod timers;
 pub mod trace;
 pub mod view;
 
 pub use directory::Start;
-pub use node::{Ended, Running, StartError, start};
+pub use node::{Ended, Leaving, Running, StartError, start};
+pub use succession::Launcher;

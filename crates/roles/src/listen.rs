@@ -1,16 +1,21 @@
 //! Owns the sockets of a node: bound before anything is written, listening when mail can be taken, closed at the end.
-//! Knows no SMTP. Always holds: running out of file descriptors pauses accepting and never ends it.
+//! Knows no SMTP. Always holds: running out of file descriptors pauses accepting and never ends it; a socket that came with the process is
+//! used and not made once more, with whoever waits in its queue.
 
 use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tracing::warn;
+
+use crate::succession;
 
 /// A socket that has its address and does not listen yet.
 pub struct Bound {
@@ -58,6 +63,11 @@ impl Bound {
     /// Takes the address. `remedy` says what chooses another one.
     pub fn bind(address: SocketAddr, remedy: &str) -> Result<Bound, BindError> {
         let bind = || {
+            if let Some(socket) = succession::tcp(address).pop() {
+                let socket = Socket::from(socket);
+                socket.set_nonblocking(true)?;
+                return Ok(socket);
+            }
             let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
             if address.is_ipv6() {
                 // 0.0.0.0 is a binding of its own: one socket, one family.
@@ -75,11 +85,17 @@ impl Bound {
         }
     }
 
+    /// A duplicate, for another process.
+    pub fn duplicate(&self) -> Option<OwnedFd> {
+        self.socket.as_fd().try_clone_to_owned().ok()
+    }
+
     /// Starts to listen. Fails when another process that bound at the same time was first.
     pub fn listen(self, remedy: &str) -> Result<TcpListener, BindError> {
         let address = self.address;
         let listen = || {
             self.socket.listen(BACKLOG)?;
+            succession::manager::keep(self.socket.as_fd(), address);
             TcpListener::from_std(StdListener::from(self.socket))
         };
         listen().map_err(|source| BindError { address, remedy: remedy.to_string(), source })
@@ -88,7 +104,7 @@ impl Bound {
 
 /// Hands each connection to `serve`, until `stop` turns true or its sender is gone. `serve` gets its own task.
 pub async fn accept_until<F>(
-    listener: TcpListener,
+    listener: Arc<TcpListener>,
     mut stop: watch::Receiver<bool>,
     serve: impl Fn(TcpStream, SocketAddr) -> F,
 ) where
@@ -146,7 +162,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
         let (taken, mut seen) = tokio::sync::mpsc::unbounded_channel();
-        let task = tokio::spawn(accept_until(listener, stopped, move |_, peer| {
+        let task = tokio::spawn(accept_until(Arc::new(listener), stopped, move |_, peer| {
             let _ = taken.send(peer);
             std::future::ready(())
         }));

@@ -2,16 +2,18 @@
 //! Always holds: a reload that cannot have a socket because it is taken changes none; an address that the machine does not have keeps
 //! nobody from the others: it is shown as unbound, and tried again until the machine has it (behaviours 1.2).
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use directory::{Listener, Org};
 use metrics::{describe_gauge, gauge};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tracing::{info, warn};
 use transport::receive::Receiver;
 
 use crate::listen::{BindError, Bound, accept_until};
-use crate::view;
+use crate::{succession, view};
 
 /// The open sockets of a node.
 pub struct Listeners {
@@ -28,6 +30,7 @@ struct Sockets {
 
 struct Open {
     listener: Listener,
+    socket: Arc<TcpListener>,
     /// Dropped or true: the socket closes.
     stop: watch::Sender<bool>,
 }
@@ -91,10 +94,10 @@ impl Listeners {
             (sockets.unbound, sockets.is_written) = (unbound, bound.is_written);
         }
         for (listener, taken) in bound.bound {
-            let socket = taken.listen(&remedy(&listener, bound.is_written))?;
+            let socket = Arc::new(taken.listen(&remedy(&listener, bound.is_written))?);
             let (stop, stopped) = watch::channel(false);
             let receiver = self.receiver.clone();
-            tokio::spawn(accept_until(socket, stopped, move |stream, peer| {
+            tokio::spawn(accept_until(socket.clone(), stopped, move |stream, peer| {
                 let receiver = receiver.clone();
                 async move {
                     // A peer that is gone already has no address and needs no answer.
@@ -103,7 +106,7 @@ impl Listeners {
                     }
                 }
             }));
-            self.sockets().open.push(Open { listener, stop });
+            self.sockets().open.push(Open { listener, socket, stop });
         }
         Ok(())
     }
@@ -117,7 +120,13 @@ impl Listeners {
         let bound = BoundListeners::bind_present(added, is_written)?;
         self.listen(bound)?;
         let mut sockets = self.sockets();
-        sockets.open.retain(|open| wanted.iter().any(|wanted| wanted.address == open.listener.address));
+        sockets.open.retain(|open| {
+            let stays = wanted.iter().any(|wanted| wanted.address == open.listener.address);
+            if !stays {
+                succession::manager::forget(open.listener.address);
+            }
+            stays
+        });
         for open in &mut sockets.open {
             if let Some(now) = wanted.iter().find(|wanted| wanted.address == open.listener.address) {
                 open.listener = now.clone();
@@ -158,6 +167,12 @@ impl Listeners {
         for open in sockets.open.drain(..) {
             open.stop.send_replace(true);
         }
+    }
+
+    /// Duplicates of those that listen now, for another process.
+    pub fn duplicates(&self) -> Vec<OwnedFd> {
+        // Out of descriptors: the other process makes its own.
+        self.sockets().open.iter().filter_map(|open| open.socket.as_fd().try_clone_to_owned().ok()).collect()
     }
 
     /// For people.

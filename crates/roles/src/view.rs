@@ -6,6 +6,7 @@ mod directory;
 mod objects;
 mod org;
 mod pressure;
+mod restart;
 
 use mail::date::rfc3339;
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,7 @@ pub use directory::{Directory, DirectoryHeld};
 pub use objects::{Field, Finding, Kind, Object, ObjectChanged, Tested};
 pub use org::{Org, OrgApplied, OrgChecked, OrgDifference, OrgNode, OrgText, OrgVersion};
 pub use pressure::{Pressure, PressureOf};
+pub use restart::Restart;
 
 /// The node at a glance.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

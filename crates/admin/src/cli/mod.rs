@@ -17,6 +17,7 @@ mod offline;
 mod org;
 mod pki;
 mod queues;
+mod restart;
 mod start;
 mod table;
 mod words;
@@ -105,6 +106,7 @@ fn over_the_api(url: Option<String>, verb: Verb, json: bool) -> Result<(), Troub
             Verb::Explain(asked) => node::explain(&client, asked, json).await,
             Verb::Config => node::config(&client, json).await,
             Verb::Reload => node::reload(&client, json).await,
+            Verb::Restart => restart::run(&client, json).await,
             Verb::Cluster(ClusterWords::Status) => cluster::status(&client, json).await,
             Verb::Node(verb) => cluster::node(&client, verb, json).await,
             Verb::Directory(verb) => directories::run(&client, verb, json).await,

@@ -1,18 +1,18 @@
 //! `posthouse start`: runs a node and tells what to type next.
 
-use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use roles::control::Control;
 use roles::view::Status;
-use roles::{Ended, Start};
+use roles::{Ended, Launcher, Start};
 
 use super::words::StartWords;
 use crate::http;
 
 /// Runs until the node has ended.
 pub fn run(asked: StartWords) -> ExitCode {
+    let launcher = Launcher::of_this_process();
     let embedded = asked.org.is_none() && asked.relay_to.is_empty();
     let start = Start {
         config: asked.config,
@@ -37,9 +37,11 @@ pub fn run(asked: StartWords) -> ExitCode {
         }
     };
     let ended = runtime.block_on(async {
-        let mut node = roles::start(start).await?;
+        let mut node = roles::start(start, asked.succeed, launcher.clone()).await?;
         let control = Control::of(&node);
-        print!("{}", banner(&control.pulse(), embedded));
+        if !asked.succeed {
+            print!("{}", banner(&control.pulse(), embedded));
+        }
         if let Some(listener) = node.take_http() {
             tokio::spawn(http::serve(listener, control));
         }
@@ -56,7 +58,7 @@ pub fn run(asked: StartWords) -> ExitCode {
                  what that node cannot have"
             );
             runtime.shutdown_timeout(SHUTDOWN_MAX);
-            again()
+            again(&launcher)
         }
         Ok(Ended::HandedOver) => {
             eprintln!("posthouse: handed over; it stays down until somebody starts it");
@@ -66,7 +68,18 @@ pub fn run(asked: StartWords) -> ExitCode {
         Ok(Ended::NotHandedOver) => {
             eprintln!("posthouse: not handed over; this node starts again and goes on");
             runtime.shutdown_timeout(SHUTDOWN_MAX);
-            again()
+            again(&launcher)
+        }
+        Ok(Ended::Yielded(leaving)) => {
+            // Nothing of the node goes on but the threads that relay.
+            runtime.shutdown_timeout(SHUTDOWN_MAX);
+            match leaving.conclude() {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(what) => {
+                    eprintln!("posthouse: {what}");
+                    ExitCode::from(AGAIN)
+                }
+            }
         }
         // Somebody asked twice: nothing is waited for. What was promised is in the journal.
         Ok(Ended::AtOnce) => std::process::exit(1),
@@ -82,13 +95,8 @@ pub fn run(asked: StartWords) -> ExitCode {
 
 /// The same program with the same arguments takes the place of this process: nothing of the old life is kept but its number. Where that
 /// fails (the program was replaced), the exit code says that it is to be started again.
-fn again() -> ExitCode {
-    let mut arguments = std::env::args_os();
-    let program = std::env::current_exe().ok().or_else(|| arguments.next().map(Into::into));
-    if let Some(program) = program {
-        let error = Command::new(program).args(std::env::args_os().skip(1)).exec();
-        eprintln!("posthouse: cannot start again by itself: {error}");
-    }
+fn again(launcher: &Launcher) -> ExitCode {
+    eprintln!("posthouse: cannot start again by itself: {}", launcher.exec(false, &[]));
     ExitCode::from(AGAIN)
 }
 

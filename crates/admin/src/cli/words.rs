@@ -13,6 +13,7 @@ use super::directories::DirectoryWords;
 use super::familiar::fields::FieldsWords;
 use super::org::{self, OrgWords};
 use super::pki::{self, PkiWords};
+use super::restart;
 use crate::api::TraceQuery;
 
 /// Posthouse takes mail, keeps every message that it has answered 250 for, and delivers it.
@@ -110,6 +111,9 @@ pub enum Verb {
     Config,
     /// Take the organization document as it is written now
     Reload,
+    /// Start the program again without a gap: a new process takes the place of the one that runs
+    #[command(after_help = restart::RESTART)]
+    Restart,
     /// Print the version
     Version,
 }
@@ -138,6 +142,9 @@ pub struct StartWords {
     /// Where the API and the page listen [default: 127.0.0.1:8025]
     #[arg(long, value_name = "ADDRESS")]
     pub http: Option<SocketAddr>,
+    /// Take the place of the process that runs on this data directory, without refusing a connection (posthouse restart does it)
+    #[arg(long)]
+    pub succeed: bool,
 }
 
 /// What a new server is.

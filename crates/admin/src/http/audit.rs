@@ -148,6 +148,7 @@ fn deed(path: &str, body: &[u8]) -> Deed {
         ["org"] => ("org apply".into(), "organization document".into()),
         ["org", "objects", kind, verb] => (format!("org {verb}"), format!("{kind} {name}").trim().to_string()),
         ["org", verb] => (format!("org {verb}"), "organization document".into()),
+        ["restart"] => ("restart".into(), "this process".into()),
         ["config", verb] => (verb.to_string(), "organization document".into()),
         [many, object, verb] => (format!("{} {verb}", many.trim_end_matches('s')), object.to_string()),
         _ => (path.to_string(), String::new()),
@@ -210,6 +211,7 @@ mod tests {
         assert_eq!(of("/messages/01M/redirect", r#"{"to":"b"}"#), is("message redirect", "01M", r#"{"to":"b"}"#));
         assert_eq!(of("/nodes/b.test/drain", "null"), is("node drain", "b.test", "null"));
         assert_eq!(of("/journals/b/take-over", "{}"), is("journal take-over", "b", "{}"));
+        assert_eq!(of("/restart", ""), is("restart", "this process", "null"));
         assert_eq!(of("/config/reload", ""), is("reload", "organization document", "null"));
         let apply = r#"{"text":"password = \"x\"","base":7,"why":"w","who":""}"#;
         assert_eq!(of("/org", apply), is("org apply", "organization document", r#"{"base":7,"why":"w"}"#));

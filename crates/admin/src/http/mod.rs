@@ -14,6 +14,7 @@ mod objects;
 mod org;
 mod page;
 mod queues;
+mod restart;
 mod socket;
 
 use axum::Router;
@@ -53,7 +54,8 @@ fn routes(control: Control) -> Router {
         .route("/journals/{node}/take-over", post(node::take_over))
         .merge(cluster::routes())
         .merge(directories::routes())
-        .merge(org::routes());
+        .merge(org::routes())
+        .merge(restart::routes());
     Router::new()
         .route("/", get(page::page))
         .route("/metrics", get(node::metrics))

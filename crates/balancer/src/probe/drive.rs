@@ -2,9 +2,11 @@
 
 use super::certificate::Certificate;
 use super::dialog::{Dialog, Effect, Next};
-use super::target::{ProxyHeader, Target};
+use super::sip;
+use super::target::{Kind, Target};
 use super::tls::ProbeTls;
 use super::verdict::Verdict;
+use directory::ProxyHeader;
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -18,10 +20,16 @@ pub struct Found {
     pub certificate: Option<Certificate>,
 }
 
-/// Probes `target` once; `hello` is our name. Takes no longer than the target's timeout.
-pub async fn look(target: &Target, tls: &ProbeTls, hello: &str) -> Found {
-    let mut look = Look { target, tls, dialog: Dialog::new(target, hello), certificate: None };
+/// Probes `target` once; `hello` is our name, `id` this probe's number alone. Takes no longer than the target's timeout.
+pub async fn look(target: &Target, tls: &ProbeTls, hello: &str, id: u64) -> Found {
     let patience = Duration::from_millis(target.settings.timeout_ms);
+    if target.kind == Kind::Sip {
+        let verdict = tokio::time::timeout(patience, sip::look(target, id)).await;
+        let verdict = verdict
+            .unwrap_or_else(|_| Verdict::failed(&format!("no answer to OPTIONS in {} ms", target.settings.timeout_ms)));
+        return Found { verdict, certificate: None };
+    }
+    let mut look = Look { target, tls, dialog: Dialog::new(target, hello), certificate: None };
     let verdict = match tokio::time::timeout(patience, look.run()).await {
         Ok(Ok(verdict)) => verdict,
         Ok(Err(Broken::Connect(error))) => Verdict::failed(&format!("no connection: {}", cause(&error))),

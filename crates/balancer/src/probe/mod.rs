@@ -8,7 +8,9 @@
 mod certificate;
 pub mod dialog;
 mod drive;
+mod member;
 mod probers;
+mod sip;
 mod standing;
 mod tally;
 mod target;
@@ -23,6 +25,6 @@ pub use certificate::Certificate;
 pub use probers::{Known, LOOKS_AT_ONCE_MAX, Probers};
 pub use standing::{Report, Standing, Word};
 pub use tally::Tally;
-pub use target::{HttpCheck, Kind, ProxyHeader, Settings, Target};
+pub use target::{HttpCheck, Kind, Settings, Target};
 pub use verdict::Verdict;
 pub use watch::Watch;

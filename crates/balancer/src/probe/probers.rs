@@ -116,7 +116,7 @@ async fn probe(shared: Arc<Shared>, watched: Weak<Watch>) {
         let (found, took_us) = {
             let Ok(_turn) = shared.looks.acquire().await else { return };
             let began_us = shared.world.clock.mono_us();
-            let found = drive::look(&target, &shared.tls, &shared.hello).await;
+            let found = drive::look(&target, &shared.tls, &shared.hello, shared.world.chance.u64()).await;
             (found, shared.world.clock.mono_us() - began_us)
         };
         let Some(watch) = watched.upgrade() else { return };

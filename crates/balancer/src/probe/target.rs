@@ -1,5 +1,6 @@
 //! What is probed, and how often. A value: two services that mean the same share one prober.
 
+use directory::ProxyHeader;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ pub struct Target {
     pub starttls: bool,
     /// Its name: in TLS (SNI, and whether its certificate is for it) and in the Host field.
     pub server_name: Option<Arc<str>>,
-    /// What stands in front of the session.
+    /// What stands in front of the session: LOCAL of version 2, which has our own nodes say whether they are ready, or UNKNOWN of version 1.
     pub proxy: ProxyHeader,
     /// The server of the organization that it is, if it is one: what its cluster knows of it counts at once ([`super::Known`]).
     pub server: Option<Arc<str>>,
@@ -48,18 +49,8 @@ pub enum Kind {
     Https,
     /// LDAP: the root of the directory is read, without a name.
     Ldap,
-}
-
-/// What stands in front of a probe's session, so that the server does not take it for a client.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum ProxyHeader {
-    /// Nothing.
-    #[default]
-    None,
-    /// `PROXY UNKNOWN`: the server takes the connection's own addresses.
-    V1,
-    /// LOCAL of version 2: the balancer itself; our own nodes say then whether they are ready.
-    V2,
+    /// SIP: OPTIONS, over UDP or else over TCP.
+    Sip,
 }
 
 /// What is asked for by HTTP, and what is a good answer.
@@ -109,6 +100,7 @@ impl Kind {
             Kind::Http => "http",
             Kind::Https => "https",
             Kind::Ldap => "ldap",
+            Kind::Sip => "sip",
         }
     }
 }

@@ -177,3 +177,39 @@ async fn the_certificate_of_a_server_is_noted() {
     assert_eq!(certificate.names, ["mx.example.net"]);
     assert!(certificate.is_for("mx.example.net") && certificate.not_after_ms > 0);
 }
+
+#[tokio::test]
+async fn a_voice_server_is_asked_over_udp_or_else_over_tcp() {
+    use crate::sip::{Answer, Message};
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let code = Arc::new(AtomicUsize::new(200));
+    let answers = code.clone();
+    let answer = move |question: &[u8], from| {
+        let code = answers.load(Ordering::SeqCst) as u16;
+        Answer::new(&Message::parse(question).unwrap(), from, code).finish()
+    };
+    let by_tcp = answer.clone();
+    tokio::spawn(async move {
+        while let Ok((mut stream, from)) = listener.accept().await {
+            let mut question = vec![0; 4096];
+            let Ok(bytes) = stream.read(&mut question).await else { continue };
+            let _ = stream.write_all(&by_tcp(&question[..bytes], from)).await;
+        }
+    });
+    let probers = probers(Arc::new(()));
+    let voice = |interval_ms| Target { kind: Kind::Sip, ..target(address, interval_ms) };
+    until(&probers.watch(voice(3_600_000)), Word::Up).await;
+    let socket = tokio::net::UdpSocket::bind(address).await.unwrap();
+    tokio::spawn(async move {
+        let mut question = vec![0; 4096];
+        while let Ok((bytes, from)) = socket.recv_from(&mut question).await {
+            let _ = socket.send_to(&answer(&question[..bytes], from), from).await;
+        }
+    });
+    let watch = probers.watch(voice(10));
+    until(&watch, Word::Up).await;
+    code.store(503, Ordering::SeqCst);
+    let draining = until(&watch, Word::Draining).await;
+    assert_eq!(draining.standing.reason(), "OPTIONS answered 503 Service Unavailable");
+}

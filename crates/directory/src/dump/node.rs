@@ -23,6 +23,7 @@ pub(super) fn node_value(node: &Node, section: &str, key: &str) -> Option<String
         ("limits", "user_message_rate_per_minute") => or_zero(node.limits.user_message_rate_per_minute),
         ("limits", "user_recipients_per_hour") => or_zero(node.limits.user_recipients_per_hour),
         ("limits", "body_memory") => text(bytes_text(node.limits.body_memory_bytes)),
+        ("limits", "linger") => text(duration_text(node.limits.linger_ms)),
         ("trace", "keep_bytes") => text(bytes_text(node.trace.keep_bytes)),
         _ => None,
     }

@@ -95,6 +95,7 @@ fn limits(section: &Section<'_, '_>) -> NodeLimits {
         user_message_rate_per_minute: or_none("user_message_rate_per_minute"),
         user_recipients_per_hour: or_none("user_recipients_per_hour"),
         body_memory_bytes: section.bytes("body_memory"),
+        linger_ms: section.duration_ms("linger"),
     }
 }
 

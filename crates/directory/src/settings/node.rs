@@ -198,6 +198,12 @@ pub static NODE: &[Section] = &[
                 Is("\"16MB\""),
                 "Memory for bodies of accepted mail that wait for delivery; beyond it they are read back from the journal.",
             ),
+            row(
+                "linger",
+                Duration(0, DAY),
+                Is("\"10m\""),
+                "How long connections that a service relays may go on in the old process after `posthouse restart`; then they are closed.",
+            ),
         ],
     },
     Section { name: "back_pressure", repeated: false, what: back_pressure::WHAT, settings: back_pressure::ROWS },

@@ -11,6 +11,7 @@ mod nodes;
 mod objects;
 mod org;
 mod removal;
+mod restart;
 mod verbs;
 
 use std::fmt;

@@ -115,17 +115,17 @@ impl Work {
         let filter = changed_since(&self.directory, since_ms);
         let mut found: Vec<Found> = Vec::new();
         let mut session = self.open(server).await?;
-        let mut more = false;
         let each = &mut |one| {
-            more |= found.len() >= CHANGED_MAX;
-            found.extend((!more).then_some(one));
-            Ok(())
+            found.push(one);
+            // The rest of the answer is not waited for: all of it is read anew.
+            if found.len() > CHANGED_MAX { Err(too_many()) } else { Ok(()) }
         };
-        session.search(&filter, each).await?;
-        session.close().await;
-        if more {
+        let answered = session.search(&filter, each).await;
+        if found.len() > CHANGED_MAX {
             return Ok(false);
         }
+        answered?;
+        session.close().await;
         let (known, directory) = (self.source.state().known.clone(), self.directory.clone());
         let made = blocking(move || {
             let changes = changes(&directory, &known, &found);

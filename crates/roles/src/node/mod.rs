@@ -3,6 +3,7 @@
 //! Owns the parts and the order in which they start ([`start`]) and stop ([`run`]). Knows no HTTP.
 
 mod hand_over;
+mod leaving;
 mod organization;
 mod relief;
 mod run;
@@ -36,10 +37,13 @@ use crate::org::Standing;
 use crate::peers::Peers;
 use crate::pressure::{self, Pressure};
 use crate::spools::Spools;
+use crate::succession::Succession;
 use crate::timers::Alarm;
 use crate::trace::Trace;
 
 use hand_over::HandOver;
+use leaving::Kept;
+pub use leaving::Leaving;
 use organization::Changes;
 pub use run::{Ended, Running};
 pub use start::{StartError, start};
@@ -82,6 +86,10 @@ pub struct Node {
     /// Where changes of the organization are asked for.
     changes: Changes,
     alarm: Arc<Alarm>,
+    /// The place of this process, for the one that comes after it.
+    pub(crate) succession: Arc<Succession>,
+    /// Sockets of the API and of links, for that one.
+    kept: Kept,
 }
 
 impl Node {

@@ -12,9 +12,11 @@ use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
 use super::hand_over::Wish;
+use super::leaving::{Leaving, end_sessions};
 use super::{Node, organization, relief};
 use crate::cluster::InCluster;
 use crate::health::Phase;
+use crate::succession::Successor;
 use crate::timers::Timers;
 
 /// A node that serves.
@@ -24,10 +26,11 @@ pub struct Running {
     pub(super) http: Option<TcpListener>,
     pub(super) signals: Signals,
     pub(super) changes: organization::Asked,
+    /// The process whose place this one takes.
+    pub(super) successor: Option<Successor>,
 }
 
 /// How a node ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// Everything in flight was finished and synced.
     Orderly,
@@ -39,6 +42,8 @@ pub enum Ended {
     HandedOver,
     /// It should have been handed over, and was not: started again, the node goes on.
     NotHandedOver,
+    /// Another process takes the place of this one; what this one relays goes on, once its runtime has ended.
+    Yielded(Leaving),
 }
 
 /// Those that a node listens to.
@@ -60,36 +65,18 @@ impl Signals {
     pub(super) async fn end(&mut self) {
         tokio::select! { _ = self.term.recv() => {}, _ = self.int.recv() => {} }
     }
-}
 
-impl Running {
-    /// The socket of the HTTP API, for whoever serves it. Once.
-    pub fn take_http(&mut self) -> Option<TcpListener> {
-        self.http.take()
-    }
-
-    /// Serves until SIGTERM or SIGINT, then ends in order; a second one ends at once.
-    pub async fn run(mut self) -> Ended {
-        tell_manager(&[NotifyState::Ready]);
-        let housekeeping = tokio::spawn(housekeeping(self.node.clone()));
-        let relief = tokio::spawn(relief::watch(self.node.clone()));
-        let changes = tokio::spawn(organization::follow(self.node.clone(), self.changes));
-        let people = tokio::spawn(organization::follow_directories(self.node.clone()));
-        let mut ended = Ended::Orderly;
-        let mut wish = None;
+    /// Waits for a reason to end; a HUP is none.
+    async fn reason_to_end(&mut self, node: &Arc<Node>) -> Reason {
         loop {
             tokio::select! {
-                wanted = self.node.hand_over.wanted() => {
-                    wish = Some(wanted);
-                    break;
-                }
-                () = deposed(&self.node) => {
-                    ended = Ended::Deposed;
-                    break;
-                }
-                () = async { tokio::select! { _ = self.signals.term.recv() => {}, _ = self.signals.int.recv() => {} } } => break,
-                _ = self.signals.hup.recv() => {
-                    let node = self.node.clone();
+                wish = node.hand_over.wanted() => return Reason::HandOver(wish),
+                () = deposed(node) => return Reason::Deposed,
+                () = node.succession.wanted() => return Reason::Succession,
+                _ = self.term.recv() => return Reason::Signal,
+                _ = self.int.recv() => return Reason::Signal,
+                _ = self.hup.recv() => {
+                    let node = node.clone();
                     // A task that only reports: its end need not be awaited.
                     drop(spawn_blocking(move || {
                         if let Err(what) = node.reload() {
@@ -99,27 +86,62 @@ impl Running {
                 }
             }
         }
-        info!("stopping: no new mail, what is in flight is finished");
-        tell_manager(&[NotifyState::Stopping]);
+    }
+}
+
+impl Running {
+    /// The socket of the HTTP API, for whoever serves it. Once.
+    pub fn take_http(&mut self) -> Option<TcpListener> {
+        self.http.take()
+    }
+
+    /// Serves until SIGTERM or SIGINT, then ends in order; a second one ends at once.
+    pub async fn run(self) -> Ended {
+        let Running { node, timers, mut signals, changes, successor, http: _ } = self;
+        match successor {
+            Some(successor) => successor.serves(),
+            None => tell_manager(&[NotifyState::Ready]),
+        }
+        let housekeeping = tokio::spawn(housekeeping(node.clone()));
+        let relief = tokio::spawn(relief::watch(node.clone()));
+        let changes = tokio::spawn(organization::follow(node.clone(), changes));
+        let people = tokio::spawn(organization::follow_directories(node.clone()));
+        let reason = signals.reason_to_end(&node).await;
         changes.abort();
+        if let Reason::Succession = reason {
+            info!("another process takes the place of this one: mail in flight is finished, what is relayed goes on");
+            end_sessions(&node).await;
+        } else {
+            info!("stopping: no new mail, what is in flight is finished");
+            tell_manager(&[NotifyState::Stopping]);
+        }
         people.abort();
-        self.node.directories.stop();
+        node.directories.stop();
         relief.abort();
         // What a pause keeps back may go while there is time.
-        self.node.kit.shaping.pause(false);
-        let Running { node, timers, mut signals, .. } = self;
-        tokio::select! {
-            handed_over = stop(node, timers, wish) => {
-                housekeeping.abort();
-                match handed_over {
-                    None => ended,
-                    Some(true) => Ended::HandedOver,
-                    Some(false) => Ended::NotHandedOver,
-                }
-            }
-            () = signals.end() => Ended::AtOnce,
+        node.kit.shaping.pause(false);
+        let wish = if let Reason::HandOver(wish) = &reason { Some(wish) } else { None };
+        let handed_over = tokio::select! {
+            handed_over = stop(node.clone(), timers, wish) => handed_over,
+            () = signals.end() => return Ended::AtOnce,
+        };
+        housekeeping.abort();
+        match (reason, handed_over) {
+            (_, Some(true)) => Ended::HandedOver,
+            (_, Some(false)) => Ended::NotHandedOver,
+            (Reason::Deposed, None) => Ended::Deposed,
+            (Reason::Succession, None) => Ended::Yielded(Leaving::of(node)),
+            (Reason::Signal | Reason::HandOver(_), None) => Ended::Orderly,
         }
     }
+}
+
+/// Why a node ends.
+enum Reason {
+    Signal,
+    Deposed,
+    HandOver(Wish),
+    Succession,
 }
 
 /// Waits until another node has taken this node's journal over; for ever, if none can.
@@ -132,10 +154,11 @@ async fn deposed(node: &Node) {
 
 /// The orderly end: first no new mail, then what is in flight, then the disk, and the journals if they shall go elsewhere: says whether
 /// they went.
-async fn stop(node: Arc<Node>, timers: Timers, wish: Option<Wish>) -> Option<bool> {
+async fn stop(node: Arc<Node>, timers: Timers, wish: Option<&Wish>) -> Option<bool> {
     node.health.enter(Phase::Stopping);
     node.announce_health();
     node.listeners.stop();
+    node.kept.close();
     node.receiver.stop(GRACE);
     let sessions = tokio::time::timeout(GRACE + GRACE_OVER, node.receiver.stopped());
     let deliveries = tokio::time::timeout(GRACE + GRACE_OVER, node.deliverer.stop(GRACE));
@@ -155,7 +178,7 @@ async fn stop(node: Arc<Node>, timers: Timers, wish: Option<Wish>) -> Option<boo
     .await;
     let mut handed_over = None;
     if let Some(wish) = wish {
-        handed_over = Some(node.give_journals(&wish).await);
+        handed_over = Some(node.give_journals(wish).await);
     }
     let peers = node.peers.clone();
     let ended = spawn_blocking(move || {
@@ -219,8 +242,8 @@ pub(super) fn tell_manager(states: &[NotifyState<'_>]) {
 }
 
 /// What is in the middle of a message has so long to finish it; less than the 90 s after which systemd kills.
-const GRACE: Duration = Duration::from_secs(20);
-const GRACE_OVER: Duration = Duration::from_secs(5);
+pub(super) const GRACE: Duration = Duration::from_secs(20);
+pub(super) const GRACE_OVER: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_secs(1);
 const STUCK_MS: u64 = 30_000;
 const CERTIFICATE_TICKS: u64 = 30;

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,6 +23,7 @@ use transport::swap::Swap;
 use world::World;
 
 use super::hand_over::HandOver;
+use super::leaving::Kept;
 use super::organization::{self, Changes};
 use super::run::{Running, Signals, tell_manager};
 use super::settings::spool_settings;
@@ -44,6 +46,7 @@ use crate::org::Standing;
 use crate::peers::{LinkTls, MailCertificates, Peers};
 use crate::pressure::Pressure;
 use crate::repeats;
+use crate::succession::{self, Launcher, Succession, Successor};
 use crate::timers::{Alarm, Timers};
 use crate::trace::Trace;
 
@@ -62,6 +65,8 @@ pub enum StartError {
     Spool(String),
     /// The cluster cannot be entered.
     Cluster(String),
+    /// The process that runs does not give its place.
+    Succession(String),
     /// The operating system refused something else.
     Io(&'static str, io::Error),
 }
@@ -74,7 +79,7 @@ impl fmt::Display for StartError {
             StartError::Data(error) => write!(f, "{error}"),
             StartError::Certificate(error) => write!(f, "{error}"),
             StartError::Spool(error) => f.write_str(error),
-            StartError::Cluster(what) => f.write_str(what),
+            StartError::Cluster(what) | StartError::Succession(what) => f.write_str(what),
             StartError::Io(what, error) => write!(f, "{what}: {error}"),
         }
     }
@@ -82,9 +87,11 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
-/// Starts a node. Call it inside a tokio runtime. When it returns, mail is taken.
-pub async fn start(start: Start) -> Result<Running, StartError> {
+/// Starts a node. Call it inside a tokio runtime. When it returns, mail is taken. `succeed`: in the place of the process that runs on this
+/// data directory, if there is one, without a gap. `launcher`: how this process was started.
+pub async fn start(start: Start, succeed: bool, launcher: Launcher) -> Result<Running, StartError> {
     let world = World::real();
+    succession::take_in(succession::in_environment());
     let config = config::Running::load(&world, start).map_err(StartError::Documents)?;
     let loaded = config.loaded();
     logging::start(&loaded.node.log);
@@ -92,6 +99,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     loaded.warnings.0.iter().for_each(|warning| warn!("{warning}"));
 
     // Nothing is touched before all of this is had.
+    let successor = if succeed { meet(&loaded.node.data)? } else { None };
     let mut signals = Signals::new().map_err(|error| StartError::Io("signals", error))?;
     let bound = organization::begin(&world, &config).await?;
     let loaded = config.loaded();
@@ -101,6 +109,10 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     let given = loaded.node.tls.as_ref().map(|tls| ServedCertificate::given(&world, tls));
     let given = given.transpose().map_err(StartError::Certificate)?;
 
+    if let Some(successor) = &successor {
+        let take_place = || successor.take_place();
+        tokio::task::block_in_place(take_place).map_err(|why| StartError::Succession(why.to_string()))?;
+    }
     let data = DataDir::open(&world, &loaded.node.data).map_err(StartError::Data)?;
     let certificate = match given {
         Some(certificate) => certificate,
@@ -111,6 +123,7 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     // What comes now may read gigabytes; the runtime goes on meanwhile.
     let progress = tokio::spawn(recovering());
     let mail_links = links.as_ref().map(BoundLinks::for_mail);
+    let links_socket = links.as_ref().and_then(BoundLinks::socket);
     let links = links.map(|links| links.start(&world, &loaded)).transpose()?;
     let cluster = InCluster::start(&world, &loaded, &data).map_err(|ClusterError(what)| StartError::Cluster(what))?;
     if let (Some(cluster), Some(links), Some(peers)) = (&cluster, &links, &loaded.node.peers) {
@@ -127,7 +140,8 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
         }
     };
     let shown = Certificates { clients: certificate, links: mail_links };
-    let assemble = || assemble(world, config, &loaded, data, shown, tenure);
+    let succession = Arc::new(Succession::new(launcher));
+    let assemble = || assemble(world, config, &loaded, data, shown, tenure, succession);
     let node = tokio::task::block_in_place(assemble);
     progress.abort();
     let mut node = node?;
@@ -140,13 +154,35 @@ pub async fn start(start: Start) -> Result<Running, StartError> {
     node.health.set_copies(node.cluster.is_none() || node.can_protect_any());
     node.health.enter(Phase::Serving);
     let http = http.listen(HTTP_REMEDY).map_err(StartError::Bind)?;
+    node.kept.keep(&http);
     if let (Some(links), Some(peers)) = (links, &loaded.node.peers) {
         let start = || start_copies(&node, &loaded, peers, &links, claimed);
         node.copies = Some(tokio::task::block_in_place(start)?);
         node.peers = Some(links);
     }
+    if let Some(socket) = links_socket {
+        node.kept.keep(&socket);
+    }
     node.listeners.listen(bound).map_err(StartError::Bind)?;
-    Ok(Running { node: Arc::new(node), timers, http: Some(http), signals, changes })
+    let node = Arc::new(node);
+    answer_successors(&node).map_err(|error| StartError::Io("succession", error))?;
+    Ok(Running { node, timers, http: Some(http), signals, changes, successor })
+}
+
+/// Meets the process that runs on this data directory.
+fn meet(data: &Path) -> Result<Option<Successor>, StartError> {
+    let met = tokio::task::block_in_place(|| Successor::meet(data));
+    met.map_err(|why| StartError::Succession(why.to_string()))
+}
+
+/// Another process may take the place of this one from now on.
+fn answer_successors(node: &Arc<Node>) -> io::Result<()> {
+    for address in succession::leave() {
+        info!("{address}: nothing listens there any more");
+    }
+    let weak = Arc::downgrade(node);
+    let sockets = move || weak.upgrade().map(|node| node.sockets()).unwrap_or_default();
+    node.succession.answer(&node.world, node.data.root(), sockets)
 }
 
 /// Where links come in and by which certificates, before anything is touched.
@@ -166,6 +202,11 @@ impl BoundLinks {
     /// The same certificates, as mail links use them.
     fn for_mail(&self) -> Arc<dyn LinkCertificates> {
         Arc::new(MailCertificates(self.tls.clone()))
+    }
+
+    /// A duplicate of the socket, for a successor.
+    fn socket(&self) -> Option<OwnedFd> {
+        self.bound.duplicate()
     }
 
     fn start(self, world: &World, loaded: &Loaded) -> Result<Peers, StartError> {
@@ -261,6 +302,7 @@ fn assemble(
     data: DataDir,
     certificates: Certificates,
     tenure: Tenure,
+    succession: Arc<Succession>,
 ) -> Result<Node, StartError> {
     let (started_ms, started_mono_ms) = (world.clock.wall_ms(), world.clock.mono_ms());
     let counted = Counted::install();
@@ -319,6 +361,8 @@ fn assemble(
         standing: Standing::default(),
         changes: Changes::new().0,
         alarm,
+        succession,
+        kept: Kept::default(),
     })
 }
 

@@ -88,7 +88,7 @@ impl Peers {
             stop,
         });
         let answering = inner.clone();
-        tokio::spawn(accept_until(listener, stopped, move |stream, remote| {
+        tokio::spawn(accept_until(Arc::new(listener), stopped, move |stream, remote| {
             let inner = answering.clone();
             async move { inner.answer(stream, remote).await }
         }));

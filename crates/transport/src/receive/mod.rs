@@ -145,6 +145,12 @@ impl Receiver {
         self.stop.begin(grace);
     }
 
+    /// The same for a restart: whoever has not brought a message yet may bring one, and a transaction is finished, before the 421; and
+    /// nobody who is silent meanwhile is waited for.
+    pub fn finish(&self, grace: Duration) {
+        self.stop.begin_softly(grace);
+    }
+
     /// Completes when no session is open any more. After [`stop`](Self::stop) that is `grace` and a little later at the latest.
     pub async fn stopped(&self) {
         self.stop.sessions_over().await;

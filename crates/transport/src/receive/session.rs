@@ -17,6 +17,11 @@ use std::time::Duration;
 /// The longest that one answer is held back, whatever errors it is for: below the timeouts of clients (RFC 5321 4.5.3.2).
 const TARPIT_MAX: Duration = Duration::from_secs(30);
 
+/// How long a session that has just come is waited for while the node gives its place to another process.
+const FIRST_WORD: Duration = Duration::from_secs(2);
+/// The same for one that has brought its message: for its QUIT.
+const LAST_WORD: Duration = Duration::from_millis(500);
+
 /// A session on its way.
 pub struct Session<'s> {
     pub(super) shared: &'s Shared,
@@ -29,6 +34,8 @@ pub struct Session<'s> {
     pub(super) last_bytes: Option<u64>,
     local: SocketAddr,
     wire: Wire,
+    /// A message was brought, whatever became of it.
+    had_message: bool,
     /// How long the next answer is held back for errors.
     tarpit: Duration,
     /// How long it is held back because the node is short of something; others than strangers wait too.
@@ -46,6 +53,7 @@ impl<'s> Session<'s> {
             last_bytes: None,
             tarpit: Duration::ZERO,
             brake: Duration::ZERO,
+            had_message: false,
             shared,
             visitor,
             local,
@@ -55,7 +63,7 @@ impl<'s> Session<'s> {
 
     /// Serves the session to its end.
     pub async fn run(mut self) {
-        if self.wire.is_stopping() {
+        if self.wire.is_stopping() && !self.wire.is_stopping_softly() {
             self.machine.close(stopping());
         } else {
             match self.shared.readiness.can_serve() {
@@ -90,16 +98,23 @@ impl<'s> Session<'s> {
 
     /// Waits for input; an end that the peer is told becomes the machine's last word.
     async fn wait(&mut self) -> Result<(), End> {
-        if self.wire.is_stopping() && !self.machine.in_body() {
+        let is_soft = self.wire.is_stopping_softly();
+        if self.wire.is_stopping() && !self.machine.in_body() && !is_soft {
             self.machine.close(stopping());
             return Ok(());
+        }
+        if is_soft && !self.machine.in_transaction() {
+            self.wire.set_idle(if self.had_message { LAST_WORD } else { FIRST_WORD });
         }
         let reply = match self.wire.fill().await {
             Ok(()) => return Ok(()),
             // A message that is arriving may be finished until the grace is over.
-            Err(End::Stop) if self.machine.in_body() && !self.wire.is_overdue() => return Ok(()),
+            Err(End::Stop) if (self.machine.in_body() || self.wire.is_stopping_softly()) && !self.wire.is_overdue() => {
+                return Ok(());
+            }
             Err(End::Lost) => return Err(End::Lost),
             Err(End::Stop) => stopping(),
+            Err(End::Idle) if is_soft => stopping(),
             Err(End::Idle) => Reply::new(421, Enhanced::new(4, 4, 2), "nothing heard for too long, closing"),
             Err(End::Session) => Reply::new(421, Enhanced::new(4, 4, 2), "session lasts too long, closing"),
         };
@@ -128,8 +143,13 @@ impl<'s> Session<'s> {
                 }
                 Some(Moment::EndOfMessage { .. }) => {
                     self.wire.consume(used);
+                    self.had_message = true;
                     self.end_of_message().await;
                     continue;
+                }
+                // It has had its last message here; the next process takes the next one.
+                Some(Moment::Mail(_)) if self.had_message && self.wire.is_stopping_softly() => {
+                    self.machine.close(stopping());
                 }
                 Some(Moment::Mail(command)) => self.mail(command),
                 Some(Moment::Rcpt(command)) => self.rcpt(command),

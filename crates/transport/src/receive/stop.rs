@@ -1,7 +1,7 @@
 //! The node's wish to stop, as sessions see it: a flag that costs a load to ask, and a wake-up for those that wait.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
@@ -11,6 +11,7 @@ use tokio::sync::futures::OwnedNotified;
 pub struct Stop {
     /// Milliseconds that sessions have left once stopping began, plus one; 0 while nobody wants to stop.
     grace_ms_1: AtomicU64,
+    soft: AtomicBool,
     begun: Arc<Notify>,
     sessions: AtomicUsize,
     over: Notify,
@@ -25,6 +26,17 @@ impl Stop {
         let ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX - 1).saturating_add(1);
         let _ = self.grace_ms_1.compare_exchange(0, ms, Ordering::AcqRel, Ordering::Acquire);
         self.begun.notify_waiters();
+    }
+
+    /// The same, and a session may finish its transaction, or bring its first message.
+    pub fn begin_softly(&self, grace: Duration) {
+        self.soft.store(true, Ordering::Release);
+        self.begin(grace);
+    }
+
+    /// Sessions may go on to the end of a message.
+    pub fn is_soft(&self) -> bool {
+        self.soft.load(Ordering::Acquire)
     }
 
     /// How long sessions have left, once stopping has begun.

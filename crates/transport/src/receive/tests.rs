@@ -371,6 +371,25 @@ async fn stop_lets_a_message_finish_and_tells_the_idle() {
     late.hears("421 4.3.2").await;
 }
 
+#[tokio::test]
+async fn a_soft_stop_lets_each_bring_what_it_has_come_for() {
+    let node = Node::start(&relay("")).await;
+    let (mut fresh, mut kept, mut between) = (node.client().await, node.client().await, node.client().await);
+    kept.sends("bob@posthouse.test", "Subject: 1\r\n\r\nx\r\n", "250").await;
+    between.asks("MAIL FROM:<a@client.example>\r\n", "250").await;
+    node.receiver.finish(Duration::from_secs(30));
+    fresh.sends("bob@posthouse.test", "Subject: 2\r\n\r\nx\r\n", "250").await;
+    fresh.asks("QUIT\r\n", "221").await;
+    kept.asks("MAIL FROM:<a@client.example>\r\n", "421 4.3.2").await;
+    kept.is_closed().await;
+    between.asks("RCPT TO:<bob@posthouse.test>\r\n", "250").await;
+    between.asks("DATA\r\n", "354").await;
+    between.asks("Subject: 3\r\n\r\nx\r\n.\r\n", "250").await;
+    between.hears("421 4.3.2").await;
+    tokio::time::timeout(Duration::from_secs(10), node.receiver.stopped()).await.unwrap();
+    assert_eq!(node.messages(), 3);
+}
+
 #[tokio::test(start_paused = true)]
 async fn stop_does_not_wait_for_ever() {
     let node = Node::start(&relay("")).await;

@@ -69,6 +69,13 @@ impl Wire {
         self.alarms.rearm();
     }
 
+    /// Changes the time for which nothing may be heard, from now on.
+    pub fn set_idle(&mut self, idle: Duration) {
+        self.alarms.idle = idle;
+        self.alarms.idle_at = Instant::now() + idle;
+        self.alarms.rearm();
+    }
+
     /// What was read and not used.
     pub fn unread(&self) -> &[u8] {
         self.buffer.unread()
@@ -165,6 +172,11 @@ impl Wire {
     /// The node wants to stop.
     pub fn is_stopping(&self) -> bool {
         self.alarms.stop.grace().is_some()
+    }
+
+    /// It may wait until a message is over.
+    pub fn is_stopping_softly(&self) -> bool {
+        self.is_stopping() && self.alarms.stop.is_soft()
     }
 
     /// The session's time is over.

@@ -58,7 +58,8 @@ impl Dialog {
     pub fn new(target: &Target, hello: &str) -> Dialog {
         let starttls = target.starttls;
         let machine = match target.kind {
-            Kind::Tcp => Machine::Tcp,
+            // SIP is no dialog on a stream: it is asked elsewhere.
+            Kind::Tcp | Kind::Sip => Machine::Tcp,
             Kind::Smtp => Machine::Smtp(smtp::Smtp::new(hello, starttls)),
             Kind::Submissions => Machine::Smtp(smtp::Smtp::new(hello, false)),
             Kind::Imap => Machine::Imap(imap::Imap::new(starttls)),

@@ -1,0 +1,302 @@
+//! The running process's end of the dialog, on a thread of its own: it goes on when everything else of the node has ended.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::process::Child;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::process::getuid;
+use tokio::sync::watch;
+use tracing::{error, info, warn};
+use world::World;
+
+use super::wire::{SOCKETS_AT_ONCE, Wire};
+use super::{Answer, Ask, Launcher, PROTOCOL, manager, meeting_place};
+use crate::view;
+
+/// The place of this process, and who wants it.
+pub struct Succession {
+    launcher: Launcher,
+    state: Mutex<State>,
+    changed: Condvar,
+    /// A successor can run and wants the mail to end here.
+    wanted: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct State {
+    stage: Stage,
+    /// The successor that was started from here.
+    child: Option<Child>,
+    /// What a successor was given: open here too until it serves.
+    held: Vec<OwnedFd>,
+    /// The mail has ended, the data directory is free.
+    is_free: bool,
+    /// What became of the last attempt, if it failed.
+    failed: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    /// Nobody wants the place.
+    #[default]
+    Alone,
+    /// One was started and has not yet come.
+    Started,
+    /// One has the sockets and looks whether it can run.
+    Met(u32),
+    /// One waits for the end of the mail here, or is starting its own.
+    Yielding(u32),
+    /// One was there, after the mail had ended, and is gone.
+    Lost,
+    /// One serves.
+    Over(u32),
+}
+
+/// How it went on for a process whose mail has ended.
+pub enum Left {
+    /// The process of this number serves.
+    To(u32),
+    /// None could: the sockets are still here.
+    ToNobody(Vec<OwnedFd>),
+}
+
+impl Succession {
+    /// Nobody wants the place yet.
+    pub fn new(launcher: Launcher) -> Succession {
+        let (state, changed, wanted) = (Mutex::default(), Condvar::new(), watch::Sender::new(false));
+        Succession { launcher, state, changed, wanted }
+    }
+
+    /// Begins to answer successors; `sockets` duplicates those that listen now. The data directory must be ours.
+    pub fn answer(
+        self: &Arc<Self>,
+        world: &World,
+        data: &Path,
+        sockets: impl Fn() -> Vec<OwnedFd> + Send + 'static,
+    ) -> io::Result<()> {
+        let place = meeting_place(data);
+        if world.disk.exists(&place)? {
+            // Of a process that is gone, or that gave its data directory to us.
+            world.disk.remove(&place)?;
+        }
+        let listener = at(&place, |path| UnixListener::bind(path))?;
+        let answering = self.clone();
+        let thread = thread::Builder::new().name("succession".into());
+        thread.spawn(move || answering.meet_all(&listener, sockets)).map(drop)
+    }
+
+    /// Starts a successor; how it goes on is in [`shown`](Self::shown). The error is for people.
+    pub fn start_one(&self) -> Result<u32, String> {
+        let mut state = self.state();
+        match state.stage {
+            Stage::Alone => {}
+            _ => return Err(String::from("a restart is under way")),
+        }
+        let child = self.launcher.successor().map_err(|error| format!("the program cannot be started: {error}"))?;
+        let process = child.id();
+        (state.child, state.failed, state.stage) = (Some(child), None, Stage::Started);
+        Ok(process)
+    }
+
+    /// How a restart goes.
+    pub fn shown(&self) -> view::Restart {
+        let mut state = self.state();
+        state.look_at_child();
+        let stage = match state.stage {
+            Stage::Alone => "no restart is under way",
+            Stage::Started => "the new process reads its documents",
+            Stage::Met(_) => "the new process has the sockets and looks whether it can run",
+            Stage::Yielding(_) | Stage::Lost => "mail in flight is finished here, then the new process goes on",
+            Stage::Over(_) => "the new process serves",
+        };
+        view::Restart {
+            process: std::process::id(),
+            under_way: state.stage != Stage::Alone,
+            stage: stage.into(),
+            failed: state.failed.clone(),
+        }
+    }
+
+    /// Waits until a successor wants the mail to end here.
+    pub async fn wanted(&self) {
+        // The sender lives as long as we do.
+        let _ = self.wanted.subscribe().wait_for(|wanted| *wanted).await;
+    }
+
+    /// The mail has ended and the data directory is free. Blocks until a successor serves; one that dies is followed by others, a few.
+    pub fn leave(&self) -> Left {
+        let mut state = self.state();
+        state.is_free = true;
+        self.changed.notify_all();
+        let mut more = MORE_SUCCESSORS;
+        let mut silent_ms = 0;
+        loop {
+            if let Stage::Over(process) = state.stage {
+                state.held.clear();
+                return Left::To(process);
+            }
+            state.look_at_child();
+            let is_lost = matches!(state.stage, Stage::Lost | Stage::Alone);
+            let is_silent = silent_ms > START_MAX.as_millis();
+            if is_lost || is_silent {
+                state.end_child();
+                let Some(rest) = more.checked_sub(1) else { return Left::ToNobody(std::mem::take(&mut state.held)) };
+                (more, silent_ms) = (rest, 0);
+                warn!(
+                    "the new process ended before it served; another one is started, and nobody is refused meanwhile"
+                );
+                match self.launcher.successor() {
+                    Ok(child) => (state.child, state.stage) = (Some(child), Stage::Started),
+                    Err(error) => error!("the program cannot be started: {error}"),
+                }
+            }
+            // The service manager may kill a service that says nothing.
+            manager::alive();
+            let waited = self.changed.wait_timeout(state, LOOK);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            silent_ms += LOOK.as_millis();
+        }
+    }
+
+    /// This very program in the place of this process, with `sockets` open. Comes back only with an error.
+    pub fn start_again(&self, sockets: &[OwnedFd]) -> io::Error {
+        self.launcher.exec(true, sockets)
+    }
+
+    fn meet_all(&self, listener: &UnixListener, sockets: impl Fn() -> Vec<OwnedFd>) {
+        loop {
+            let met = listener.accept().and_then(|(stream, _)| self.meet(stream, &sockets));
+            let mut state = self.state();
+            match (met, state.stage) {
+                (_, Stage::Over(_)) => break,
+                (Err(error), Stage::Yielding(process)) => {
+                    warn!("process {process}, which wanted this process's place, is gone: {error}");
+                    state.stage = Stage::Lost;
+                }
+                (Err(error), Stage::Met(process)) => {
+                    info!("process {process} did not take this process's place: {error}");
+                    state.failed = Some("the new process cannot run; the log says why, and the old one goes on".into());
+                    state.stage = if state.is_free { Stage::Lost } else { Stage::Alone };
+                }
+                // Out of descriptors, or somebody who said nothing: not quicker than it can be borne.
+                (Err(_), _) => drop(self.changed.wait_timeout(state, LOOK)),
+                (Ok(()), _) => {}
+            }
+            self.changed.notify_all();
+        }
+        self.changed.notify_all();
+    }
+
+    /// One successor, from its first word to its last.
+    fn meet(&self, stream: UnixStream, sockets: impl Fn() -> Vec<OwnedFd>) -> io::Result<()> {
+        let wire = Wire::new(stream)?;
+        if wire.peer_user()? != getuid() {
+            return wire.send(&Answer::Refused("another user's process runs on this data directory".into()), &[]);
+        }
+        let (Ask::Hello { protocol, process, version }, _) = wire.receive(HELLO_MAX)? else {
+            return Err(out_of_turn());
+        };
+        if protocol != PROTOCOL {
+            let why = format!(
+                "the program that runs (version {}) cannot give its place to version {version}: stop it, then start the other one",
+                env!("CARGO_PKG_VERSION")
+            );
+            return wire.send(&Answer::Refused(why), &[]);
+        }
+        let given = self.give(&wire, process, sockets)?;
+        let (Ask::Yield, _) = wire.receive(CHECK_MAX)? else { return Err(out_of_turn()) };
+        self.end_mail(process, given);
+        wire.send(&Answer::Yielded, &[])?;
+        let (Ask::Serving, _) = wire.receive(START_MAX)? else { return Err(out_of_turn()) };
+        self.state().stage = Stage::Over(process);
+        Ok(())
+    }
+
+    /// Duplicates of the sockets go over; ours stay as they are.
+    fn give(&self, wire: &Wire, process: u32, sockets: impl Fn() -> Vec<OwnedFd>) -> io::Result<Vec<OwnedFd>> {
+        let given = {
+            let state = self.state();
+            let held: io::Result<Vec<OwnedFd>> = state.held.iter().map(OwnedFd::try_clone).collect();
+            if state.is_free { held? } else { sockets() }
+        };
+        self.state().stage = Stage::Met(process);
+        let all: Vec<BorrowedFd<'_>> = given.iter().map(AsFd::as_fd).collect();
+        let mut rest = all.len();
+        let some = all.chunks(SOCKETS_AT_ONCE);
+        for chunk in some.chain(all.is_empty().then_some(&[][..])) {
+            rest -= chunk.len();
+            wire.send(&Answer::Sockets { process: std::process::id(), rest }, chunk)?;
+        }
+        Ok(given)
+    }
+
+    /// Has the mail of this process end, and waits until it has.
+    fn end_mail(&self, process: u32, given: Vec<OwnedFd>) {
+        let mut state = self.state();
+        (state.held, state.stage) = (given, Stage::Yielding(process));
+        self.wanted.send_replace(true);
+        while !state.is_free {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Whole values; nobody panics while holding it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Notes a successor that ended before it came, and lets the system forget it.
+    fn look_at_child(&mut self) {
+        let Some(child) = &mut self.child else { return };
+        let Ok(Some(status)) = child.try_wait() else { return };
+        self.child = None;
+        if self.stage == Stage::Started {
+            self.failed =
+                Some(format!("the new process cannot run ({status}); the log says why, and the old one goes on"));
+            self.stage = if self.is_free { Stage::Lost } else { Stage::Alone };
+        }
+    }
+
+    /// Whoever was started from here and did not come in time must not come later.
+    fn end_child(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // It may have ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        self.stage = Stage::Lost;
+    }
+}
+
+fn out_of_turn() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "it spoke out of turn")
+}
+
+/// Does something with a unix socket's path however long it is: the address of one has room for 107 bytes.
+pub(super) fn at<T>(place: &Path, act: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+    let (Some(dir), Some(name)) = (place.parent(), place.file_name()) else { return act(place) };
+    if place.as_os_str().len() <= SHORT_PATH_BYTES {
+        return act(place);
+    }
+    let dir = rustix::fs::open(dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let number = std::os::fd::AsRawFd::as_raw_fd(&dir);
+    act(&Path::new(&format!("/proc/self/fd/{number}")).join(name))
+}
+
+const SHORT_PATH_BYTES: usize = 100;
+const HELLO_MAX: Duration = Duration::from_secs(5);
+/// Documents and certificates are read; in a cluster etcd is asked.
+const CHECK_MAX: Duration = Duration::from_secs(60);
+/// A spool with millions of messages takes a while.
+const START_MAX: Duration = Duration::from_secs(600);
+/// Successors that are started when one dies in the middle; then this process's own program starts again.
+const MORE_SUCCESSORS: u32 = 3;
+const LOOK: Duration = Duration::from_millis(100);
