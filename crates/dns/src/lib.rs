@@ -5,6 +5,8 @@
 //! than its bounds say; what does not fit, or is not ours, is answered in a few octets.
 
 pub mod answer;
+pub mod contents;
+pub mod file;
 mod history;
 pub mod name;
 pub mod notify;
