@@ -54,8 +54,8 @@ pub use hidden::{HIDDEN, fill_passwords, hide_both, hide_passwords};
 pub use limits::{MessageLimits, SizeLimits};
 pub use load::{Given, Loaded, OrgText, Start};
 pub use node::{
-    Cluster, ClusterUser, DnsServer, DnsServers, HttpSettings, JournalSettings, Log, LogFormat, LogLevel, Node, NodeLimits, Peer,
-    Peers, Spread, TlsFiles, Trace,
+    Cluster, ClusterUser, DnsServer, DnsServers, HttpSettings, JournalSettings, Log, LogFormat, LogLevel, Node,
+    NodeLimits, Peer, Peers, Spread, TlsFiles, Trace,
 };
 pub use org::{Listener, Org, RecipientAnswer, SenderAnswer};
 pub use pattern::AddressPattern;

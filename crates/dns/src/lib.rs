@@ -12,6 +12,7 @@ pub mod name;
 pub mod notify;
 pub mod rate;
 mod ready;
+pub mod octets;
 pub mod record;
 pub mod serial;
 pub mod server;

@@ -28,6 +28,7 @@ mod org;
 pub mod peers;
 pub mod pki;
 mod pressure;
+mod probers;
 mod repeats;
 pub mod schema;
 mod spools;
@@ -35,6 +36,7 @@ mod succession;
 mod timers;
 pub mod trace;
 pub mod view;
+mod zones;
 
 pub use directory::Start;
 pub use node::{Ended, Leaving, Running, StartError, start};

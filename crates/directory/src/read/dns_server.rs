@@ -9,8 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 /// The server of zones; nothing if the table is not written.
 pub fn dns_server(document: &Document<'_>) -> Option<DnsServer> {
     let section = document.section_if_written("dns_server")?;
-    let listen: Vec<SocketAddr> =
-        section.texts("listen")?.iter().filter_map(|text| address(&section, text)).collect();
+    let listen: Vec<SocketAddr> = section.texts("listen")?.iter().filter_map(|text| address(&section, text)).collect();
     if listen.is_empty() {
         section.problem("listen", "write at least one address, or leave [dns_server] out");
     }
@@ -30,9 +29,14 @@ fn address(section: &Section<'_, '_>, text: &At<String>) -> Option<SocketAddr> {
     let with_port = text.value.parse().ok().filter(|address: &SocketAddr| address.port() != 0);
     let parsed = with_port.or_else(|| text.value.parse().ok().map(|ip: IpAddr| SocketAddr::new(ip, PORT)));
     let problem = match parsed {
-        None => format!("\"{}\" is no address; write 192.0.2.53, or with a port 192.0.2.53:53 or [2001:db8::53]:53", text.value),
+        None => format!(
+            "\"{}\" is no address; write 192.0.2.53, or with a port 192.0.2.53:53 or [2001:db8::53]:53",
+            text.value
+        ),
         Some(address) if address.ip().is_unspecified() => {
-            format!("{address} means all addresses, and an answer must leave from the one that was asked; write each address")
+            format!(
+                "{address} means all addresses, and an answer must leave from the one that was asked; write each address"
+            )
         }
         Some(address) => return Some(address),
     };

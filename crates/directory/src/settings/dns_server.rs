@@ -17,7 +17,12 @@ pub(super) const DNS_SERVER: Section = Section {
             "Addresses, with a port where it is not 53. They are specific ones, so that answers leave from where they were asked; the machine \
              need not have them yet.",
         ),
-        row("threads", Count(1, 64), Absent("one for each processor"), "Threads that answer over UDP, for each address."),
+        row(
+            "threads",
+            Count(1, 64),
+            Absent("one for each processor"),
+            "Threads that answer over UDP, for each address.",
+        ),
         row(
             "rate_limit",
             Count(0, 1_000_000),
@@ -36,7 +41,12 @@ pub(super) const DNS_SERVER: Section = Section {
             Is("[\"127.0.0.0/8\", \"::1\"]"),
             "Ranges of addresses that are never limited, for example one's own resolvers.",
         ),
-        row("connections_max", Count(1, 100_000), Is("500"), "Connections at the same time; further ones are closed at once."),
+        row(
+            "connections_max",
+            Count(1, 100_000),
+            Is("500"),
+            "Connections at the same time; further ones are closed at once.",
+        ),
         row("connections_per_source_max", Count(1, 100_000), Is("20"), "The same from one address."),
         row(
             "idle_timeout",

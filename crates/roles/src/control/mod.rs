@@ -13,6 +13,7 @@ mod org;
 mod removal;
 mod restart;
 mod verbs;
+mod zones;
 
 use std::fmt;
 use std::io;

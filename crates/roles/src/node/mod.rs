@@ -40,6 +40,7 @@ use crate::spools::Spools;
 use crate::succession::Succession;
 use crate::timers::Alarm;
 use crate::trace::Trace;
+use crate::zones::Zones;
 
 use hand_over::HandOver;
 use leaving::Kept;
@@ -73,6 +74,8 @@ pub struct Node {
     /// What spools are delivered with.
     kit: Kit,
     certificate: ServedCertificate,
+    /// The zones of the organization.
+    pub(crate) zones: Option<Arc<Zones>>,
     /// The links to other nodes, if the node document has `[peers]`.
     pub(crate) peers: Option<Peers>,
     /// Copies of journals, ours and theirs, on those links.

@@ -208,6 +208,9 @@ impl Node {
         let after_restart = self.config.take(next, source.clone());
         self.directories.follow(&self.config.loaded().org);
         self.publish_org();
+        if let Some(zones) = &self.zones {
+            zones.look_now();
+        }
         self.spool.reroute();
         if let Some(copies) = &self.copies {
             copies.taken.reroute();
