@@ -54,7 +54,7 @@ pub use hidden::{HIDDEN, fill_passwords, hide_both, hide_passwords};
 pub use limits::{MessageLimits, SizeLimits};
 pub use load::{Given, Loaded, OrgText, Start};
 pub use node::{
-    Cluster, ClusterUser, DnsServers, HttpSettings, JournalSettings, Log, LogFormat, LogLevel, Node, NodeLimits, Peer,
+    Cluster, ClusterUser, DnsServer, DnsServers, HttpSettings, JournalSettings, Log, LogFormat, LogLevel, Node, NodeLimits, Peer,
     Peers, Spread, TlsFiles, Trace,
 };
 pub use org::{Listener, Org, RecipientAnswer, SenderAnswer};
