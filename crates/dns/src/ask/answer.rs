@@ -50,7 +50,8 @@ impl Answer {
         let [_, answers, authorities, additional] = counts(message)?;
         let mut at = questions_end(message)?;
         let mut records = Vec::new();
-        let sections = [(Section::Answer, answers), (Section::Authority, authorities), (Section::Additional, additional)];
+        let sections =
+            [(Section::Answer, answers), (Section::Authority, authorities), (Section::Additional, additional)];
         for (section, count) in sections {
             for _ in 0..count {
                 let place = place_at(message, at)?;
@@ -182,7 +183,10 @@ mod tests {
         assert_eq!(answer.referral(), None, "the server has the zone itself");
         let mut referred = message();
         referred[2] = 0x80;
-        assert_eq!(Answer::read(&referred).unwrap().referral(), Some((name("example.org"), vec![name("ns.example.org")])));
+        assert_eq!(
+            Answer::read(&referred).unwrap().referral(),
+            Some((name("example.org"), vec![name("ns.example.org")]))
+        );
     }
 
     #[test]

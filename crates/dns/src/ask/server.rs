@@ -136,7 +136,8 @@ impl Conversation {
     /// Sends a message, which has a number of its own, and waits for what it is answered with.
     pub async fn say(&mut self, message: Vec<u8>) -> Result<Answer, Failed> {
         let (message, chain) = self.server.signed(message);
-        let length = u16::try_from(message.len()).map_err(|_| Failed::Unreachable("the message is too long for DNS".into()))?;
+        let length =
+            u16::try_from(message.len()).map_err(|_| Failed::Unreachable("the message is too long for DNS".into()))?;
         let framed = [&length.to_be_bytes()[..], &message].concat();
         within(self.stream.write_all(&framed)).await?;
         let mut length = [0; 2];
@@ -152,7 +153,9 @@ impl Conversation {
 
 /// The same number; and the same question, if the answer repeats one (a server that has not understood it may leave it out).
 fn is_answer_to(asked: &[u8], answer: &[u8]) -> bool {
-    let question = |message: &[u8]| questions_end(message).and_then(|end| message.get(HEADER..end).map(<[u8]>::to_ascii_lowercase));
+    let question = |message: &[u8]| {
+        questions_end(message).and_then(|end| message.get(HEADER..end).map(<[u8]>::to_ascii_lowercase))
+    };
     u16_at(asked, 0) == u16_at(answer, 0)
         && answer.get(2).is_some_and(|flags| flags & 0x80 != 0)
         && (u16_at(answer, 4) == Some(0) || question(asked) == question(answer))

@@ -31,7 +31,12 @@ impl Mark {
             let key = Key { name: Name::parse(name).ok()?.to_string().to_lowercase(), kind: Kind::parse(kind)? };
             Some((key, digest.to_string()))
         };
-        Mark(data.iter().filter(|data| data.octets().first() == data.octets().len().checked_sub(1).map(|n| n as u8).as_ref()).filter_map(one).collect())
+        Mark(
+            data.iter()
+                .filter(|data| data.octets().first() == data.octets().len().checked_sub(1).map(|n| n as u8).as_ref())
+                .filter_map(one)
+                .collect(),
+        )
     }
 
     /// What is written for it. A name that is too long for one string cannot be marked: `None`.

@@ -139,7 +139,8 @@ fn judge(
 fn has_foreign_alias(key: &Key, there: &There, wanted: &BTreeMap<Key, &RecordSet>, mark: &Mark) -> bool {
     let alias = Key { name: key.name.clone(), kind: Kind::CNAME };
     let data = there.sets.get(&alias).filter(|data| !data.is_empty());
-    let is_removed = |data| mark.0.get(&alias).is_some_and(|ours| *ours == digest(data)) && !wanted.contains_key(&alias);
+    let is_removed =
+        |data| mark.0.get(&alias).is_some_and(|ours| *ours == digest(data)) && !wanted.contains_key(&alias);
     key.kind != Kind::CNAME && data.is_some_and(|data| !is_removed(data))
 }
 

@@ -62,9 +62,13 @@ impl Undone {
             Undone::Failed(Failed::Signature(_)) => {
                 "compare name, algorithm and secret of the [[tsig_key]] with the server's key, and the clocks of both machines"
             }
-            Undone::Failed(_) => "check push in the [[zone]], and that the server and what is between lets TCP port 53 through",
+            Undone::Failed(_) => {
+                "check push in the [[zone]], and that the server and what is between lets TCP port 53 through"
+            }
             Undone::Refused("REFUSED") => "let the key update the zone there (BIND: update-policy or allow-update)",
-            Undone::Refused("NOTAUTH") | Undone::NotThere(_) => "name the primary server of the zone in push, not a secondary or a resolver",
+            Undone::Refused("NOTAUTH") | Undone::NotThere(_) => {
+                "name the primary server of the zone in push, not a secondary or a resolver"
+            }
             Undone::Refused(_) => "the log of the server says why",
             Undone::Changing => "find out who does, and try again",
             Undone::TooLarge => "push fewer names, or make our server a primary that theirs copies (secondaries)",
@@ -106,7 +110,13 @@ async fn look_at(there: &mut Conversation, key: &Key, seen: &mut There) -> Resul
 }
 
 /// Brings the zone there to what is wanted. With `dry_run` nothing is sent.
-pub async fn push(server: &Server, zone: &Name, wanted: &[RecordSet], overwrite: bool, dry_run: bool) -> Result<Outcome, Undone> {
+pub async fn push(
+    server: &Server,
+    zone: &Name,
+    wanted: &[RecordSet],
+    overwrite: bool,
+    dry_run: bool,
+) -> Result<Outcome, Undone> {
     let mut conversation = server.open().await?;
     for _ in 0..TRIES {
         let (there, mark) = look(&mut conversation, zone, wanted).await?;
@@ -119,7 +129,8 @@ pub async fn push(server: &Server, zone: &Name, wanted: &[RecordSet], overwrite:
         match answer.rcode {
             0 => {
                 let (after, _) = look(&mut conversation, zone, wanted).await?;
-                let is_taken = |key: &Key, data: &BTreeSet<_>| after.sets.get(key).map_or(data.is_empty(), |there| there == data);
+                let is_taken =
+                    |key: &Key, data: &BTreeSet<_>| after.sets.get(key).map_or(data.is_empty(), |there| there == data);
                 let not_taken = plan.changes().filter(|(step, _)| !is_taken(&step.key, &step.after));
                 let not_taken = not_taken.map(|(step, _)| step.key.clone()).collect();
                 return Ok(Outcome { plan, is_sent: true, not_taken });
