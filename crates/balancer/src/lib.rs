@@ -3,3 +3,4 @@
 pub mod pool;
 pub mod probe;
 pub mod sip;
+pub mod voice;

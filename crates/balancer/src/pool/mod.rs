@@ -187,6 +187,16 @@ impl Pool {
         self.lock().slots.iter().map(|slot| Arc::clone(&slot.member)).collect()
     }
 
+    /// The members that would get a connection now, of all priorities.
+    pub fn open(&self, now_ms: u64) -> Vec<Arc<Member>> {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        match state.gather(now_ms, &Tried::new(), None) {
+            Ok(()) => state.candidates.iter().map(|one| Arc::clone(&state.slots[one.slot].member)).collect(),
+            Err(_) => Vec::new(),
+        }
+    }
+
     /// A connection to `member` failed: it may be left alone for a while now.
     fn failed(&self, now_ms: u64, member: &Member) {
         let state = self.lock();
