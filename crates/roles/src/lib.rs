@@ -28,6 +28,7 @@ mod org;
 pub mod peers;
 pub mod pki;
 mod pressure;
+mod rates;
 mod repeats;
 pub mod schema;
 mod spools;

@@ -7,6 +7,7 @@ mod objects;
 mod org;
 mod pressure;
 mod restart;
+mod service;
 
 use mail::date::rfc3339;
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,7 @@ pub use objects::{Field, Finding, Kind, Object, ObjectChanged, Tested};
 pub use org::{Org, OrgApplied, OrgChecked, OrgDifference, OrgNode, OrgText, OrgVersion};
 pub use pressure::{Pressure, PressureOf};
 pub use restart::Restart;
+pub use service::{DrainAt, Flow, MemberDrain, Service, ServiceBalancer, ServiceMember, Services};
 
 /// The node at a glance.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -15,6 +15,7 @@ mod org;
 mod page;
 mod queues;
 mod restart;
+mod services;
 mod socket;
 
 use axum::Router;
@@ -55,7 +56,8 @@ fn routes(control: Control) -> Router {
         .merge(cluster::routes())
         .merge(directories::routes())
         .merge(org::routes())
-        .merge(restart::routes());
+        .merge(restart::routes())
+        .merge(services::routes());
     Router::new()
         .route("/", get(page::page))
         .route("/metrics", get(node::metrics))

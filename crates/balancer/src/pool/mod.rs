@@ -14,6 +14,7 @@ mod member;
 mod place;
 mod shown;
 mod slot;
+mod times;
 mod tried;
 
 pub use health::{Health, Watched};

@@ -363,6 +363,7 @@ fn assemble(
         alarm,
         succession,
         kept: Kept::default(),
+        rates: Default::default(),
     })
 }
 
