@@ -126,6 +126,14 @@ pub struct Ready {
 /// The header in which a client says who asks, for the trace.
 pub const WHO: &str = "x-posthouse-who";
 
+/// Which service's member is meant.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OfService {
+    /// The service; nothing: the only one that has such a member.
+    pub service: Option<String>,
+}
+
 /// `POST /api/v1/nodes/{node}/hand-over`
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]

@@ -2,4 +2,6 @@
 
 pub mod pool;
 pub mod probe;
+pub mod relay;
 pub mod sip;
+pub mod voice;

@@ -72,7 +72,7 @@ pub use rule::{Action, HeaderTest, Rule};
 pub use send::{AddressSpace, Authorities, Credentials, SendConnector, SendTls, SendTo, Timeouts};
 pub use service::{
     Affinity, Algorithm, Ejection, PoolOf, ProbeSettings, ProxyHeader, Service, ServiceLimits, ServiceMember,
-    ServiceProtocol,
+    ServiceProtocol, SipMode, SipSettings, SipTransport,
 };
 pub use target::{Host, HostPort, LmtpTarget};
 pub use unit::{bytes_text, duration_text, parse_bytes, parse_duration_ms};

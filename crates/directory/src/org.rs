@@ -7,7 +7,7 @@ use crate::handling::Handling;
 use crate::ldap::Directory;
 use crate::permission::{Grants, Group, Principal};
 use crate::range::IpRange;
-use crate::receive::{Protocol, ReceiveConnector};
+use crate::receive::{Protocol, ReceiveConnector, ReceiveTls};
 use crate::recipients::{Recipient, Recipients, Senders};
 use crate::retry::Retry;
 use crate::send::SendConnector;
@@ -190,6 +190,13 @@ impl Org {
     /// The connector is then chosen by the address that the header gives.
     pub fn expects_proxy_header(&self, local: SocketAddr, peer: IpAddr) -> bool {
         self.on_socket(local).any(|choice| choice.connector.trusted_proxies.contains(peer))
+    }
+
+    /// The connector that a probe of the balancer `proxy` at our address `local` asks about: one that trusts it to speak for clients, and
+    /// is not for servers of the organization, who pass no balancer.
+    pub fn connector_for_probe(&self, local: SocketAddr, proxy: IpAddr) -> Option<&Arc<ReceiveConnector>> {
+        let mut all = self.on_socket(local).map(|choice| &choice.connector);
+        all.find(|one| one.tls != ReceiveTls::Organization && one.trusted_proxies.contains(proxy))
     }
 
     /// Whether MAIL from `from` is welcome. Asked anew at each MAIL: AUTH changes the principal.

@@ -34,6 +34,8 @@ pub struct Service {
     pub ejection: Ejection,
     /// How a member's health is asked for.
     pub probe: ProbeSettings,
+    /// What SIP alone has.
+    pub sip: SipSettings,
     /// TLS ends at the balancer; otherwise it goes through to the members.
     pub terminates_tls: bool,
     /// Members that the map gives.
@@ -199,6 +201,35 @@ pub struct ProbeSettings {
     pub fall: u32,
     /// STARTTLS and the certificate belong to the probe.
     pub starttls: bool,
+}
+
+/// What only services of SIP have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SipSettings {
+    /// How calls get to their members.
+    pub mode: SipMode,
+    /// Over what the service listens, at each of its addresses.
+    pub transports: Vec<SipTransport>,
+    /// A member that rings for so long without an answer is passed over.
+    pub answer_timeout_ms: u64,
+}
+
+/// How calls get to the members of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SipMode {
+    /// The caller is told where to go.
+    Redirect,
+    /// The balancer offers the call.
+    Forward,
+}
+
+/// Over what SIP is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SipTransport {
+    /// Datagrams.
+    Udp,
+    /// Streams.
+    Tcp,
 }
 
 impl Service {

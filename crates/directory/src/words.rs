@@ -5,7 +5,7 @@ use crate::node::{LogFormat, LogLevel, Spread};
 use crate::permission::Group;
 use crate::receive::{AuthMechanisms, BareNewline, Extension, Protocol, ReceiveTls, RefusedDomains};
 use crate::send::SendTls;
-use crate::service::{Algorithm, ProxyHeader, ServiceProtocol};
+use crate::service::{Algorithm, ProxyHeader, ServiceProtocol, SipMode, SipTransport};
 use crate::usage::Usage;
 use crate::zone::TsigAlgorithm;
 use mail::WhenShort;
@@ -61,6 +61,8 @@ words! {
         "tcp" = Tcp,
     }
     Algorithm { "least_connections" = LeastConnections, "round_robin" = RoundRobin, "source_hash" = SourceHash }
+    SipMode { "redirect" = Redirect, "forward" = Forward }
+    SipTransport { "udp" = Udp, "tcp" = Tcp }
     ProxyHeader { "none" = None, "v1" = V1, "v2" = V2 }
     LogLevel { "error" = Error, "warn" = Warn, "info" = Info, "debug" = Debug, "trace" = Trace }
     LogFormat { "text" = Text, "json" = Json }

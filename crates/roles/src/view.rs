@@ -8,6 +8,7 @@ mod org;
 mod pressure;
 mod restart;
 mod zone;
+mod service;
 
 use mail::date::rfc3339;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,7 @@ pub use org::{Org, OrgApplied, OrgChecked, OrgDifference, OrgNode, OrgText, OrgV
 pub use pressure::{Pressure, PressureOf};
 pub use restart::Restart;
 pub use zone::{DnsListener, ServedZone, ZoneSecondary, Zones};
+pub use service::{DrainAt, Flow, MemberDrain, Service, ServiceBalancer, ServiceMember, Services};
 
 /// The node at a glance.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -29,6 +29,8 @@ pub struct Header {
     pub bytes: usize,
     /// Source and destination; `None` (v1 UNKNOWN, v2 LOCAL or another family) means: use the connection's own addresses.
     pub addresses: Option<(SocketAddr, SocketAddr)>,
+    /// v2 LOCAL: nobody is handed on, the proxy itself wants to know how we are.
+    pub is_local: bool,
 }
 
 /// Longest v1 header with its CRLF.
@@ -62,10 +64,10 @@ fn v1(rest: &[u8]) -> Parsed {
     let Some(line) = line.and_then(|line| core::str::from_utf8(line).ok()) else { return Parsed::Bad };
     let bytes = V1_START.len() + end + 1;
     if line == "UNKNOWN" || line.starts_with("UNKNOWN ") {
-        return Parsed::Header(Header { bytes, addresses: None });
+        return Parsed::Header(Header { bytes, addresses: None, is_local: false });
     }
     match v1_addresses(line) {
-        Some(addresses) => Parsed::Header(Header { bytes, addresses: Some(addresses) }),
+        Some(addresses) => Parsed::Header(Header { bytes, addresses: Some(addresses), is_local: false }),
         None => Parsed::Bad,
     }
 }
@@ -116,9 +118,10 @@ fn v2(rest: &[u8]) -> Option<Parsed> {
         (Command::Proxy, 0x00 | 0x12 | 0x22 | 0x31 | 0x32) => None,
         (Command::Proxy, _) => return Some(Parsed::Bad),
     };
-    Some(Parsed::Header(Header { bytes, addresses }))
+    Some(Parsed::Header(Header { bytes, addresses, is_local: command == Command::Local }))
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Command {
     Local,
     Proxy,
@@ -160,7 +163,11 @@ mod tests {
 
     fn header(bytes: usize, addresses: Option<(&str, &str)>) -> Parsed {
         let addresses = addresses.map(|(from, to)| (from.parse().unwrap(), to.parse().unwrap()));
-        Parsed::Header(Header { bytes, addresses })
+        Parsed::Header(Header { bytes, addresses, is_local: false })
+    }
+
+    fn local(bytes: usize) -> Parsed {
+        Parsed::Header(Header { bytes, addresses: None, is_local: true })
     }
 
     /// Before its last byte a header is incomplete, behind it nothing counts.
@@ -219,10 +226,10 @@ mod tests {
         let mut v6 = vec![0; 36];
         (v6[15], v6[31], v6[35]) = (1, 2, 25);
         check(&v2_header(0x21, 0x21, &v6), header(52, Some(("[::1]:0", "[::2]:25"))));
-        check(&v2_header(0x20, 0x00, b""), header(16, None));
-        check(&v2_header(0x20, 0x11, &v4), header(28, None));
+        check(&v2_header(0x20, 0x00, b""), local(16));
+        check(&v2_header(0x20, 0x11, &v4), local(28));
         check(&v2_header(0x21, 0x31, &[0; 216]), header(232, None));
-        check(&v2_header(0x20, 0x00, &[0; V2_BYTES_MAX - 16]), header(V2_BYTES_MAX, None));
+        check(&v2_header(0x20, 0x00, &[0; V2_BYTES_MAX - 16]), local(V2_BYTES_MAX));
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod org;
 mod pki;
 mod queues;
 mod restart;
+mod services;
 mod start;
 mod table;
 mod words;
@@ -100,6 +101,7 @@ fn over_the_api(url: Option<String>, verb: Verb, json: bool) -> Result<(), Troub
     runtime.block_on(async {
         match verb {
             Verb::Status => node::status(&client, json).await,
+            Verb::Health { patience_ms } => node::health(&client, patience_ms, json).await,
             Verb::Audit(words) => audit::run(&client, words, json).await,
             Verb::Fields(words) => familiar::fields::run(&client, words, json).await,
             Verb::Trace(query) => node::trace(&client, query.into(), json).await,
@@ -110,6 +112,7 @@ fn over_the_api(url: Option<String>, verb: Verb, json: bool) -> Result<(), Troub
             Verb::Cluster(ClusterWords::Status) => cluster::status(&client, json).await,
             Verb::Node(verb) => cluster::node(&client, verb, json).await,
             Verb::Directory(verb) => directories::run(&client, verb, json).await,
+            Verb::Service(verb) => services::run(&client, verb, json).await,
             Verb::Queue(verb) => queues::run(&client, verb, json).await,
             Verb::Message(verb) => messages::run(&client, verb, json).await,
             Verb::Org(verb) => org::run(&client, verb, json).await,

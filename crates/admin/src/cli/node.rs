@@ -1,5 +1,7 @@
 //! The verbs about the node as a whole.
 
+use std::time::Duration;
+
 use roles::view::{Config, Pressure, Status};
 
 use super::client::{Client, Trouble};
@@ -8,7 +10,25 @@ use super::json::print_json;
 use super::org;
 use super::table::{Table, duration, number, size, text, time};
 use super::words::ExplainWords;
-use crate::api::{Documents, Events, Explained, TraceQuery};
+use crate::api::{Documents, Events, Explained, Ready, TraceQuery};
+
+/// `posthouse health`
+pub async fn health(client: &Client, patience_ms: u64, json: bool) -> Result<(), Trouble> {
+    let asked = client.get::<Status>("/status", &());
+    let status = tokio::time::timeout(Duration::from_millis(patience_ms), asked).await;
+    let status = status.map_err(|_| Trouble::NoNode(format!("no answer within {patience_ms} ms")))??;
+    if json {
+        print_json(&Ready { ready: status.ready, reasons: status.reasons.clone() })?;
+    }
+    match (status.ready, json) {
+        (true, false) => println!("{} takes mail", status.name),
+        (true, true) => {}
+        (false, _) => {
+            return Err(Trouble::Failed(format!("{} takes no mail: {}", status.name, status.reasons.join("; "))));
+        }
+    }
+    Ok(())
+}
 
 /// `posthouse status`
 pub async fn status(client: &Client, json: bool) -> Result<(), Trouble> {

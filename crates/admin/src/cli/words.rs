@@ -14,6 +14,7 @@ use super::familiar::fields::FieldsWords;
 use super::org::{self, OrgWords};
 use super::pki::{self, PkiWords};
 use super::restart;
+use super::services::{self, ServiceWords};
 use crate::api::TraceQuery;
 
 /// Posthouse takes mail, keeps every message that it has answered 250 for, and delivers it.
@@ -43,6 +44,7 @@ const EXAMPLES: &str = "Examples:
   posthouse message list --recipient bob@example.org   which messages wait for bob
   posthouse trace --to bob@example.org --since 1h      what happened to bob's mail
   posthouse queue retry mx:out:example.org             try it now
+  posthouse service drain hub2 --wait                  take a member out of its service, and wait until it is idle
   posthouse cluster status                             is the cluster well, and if not, what is to be done?
   posthouse help verbs                                 familiar verbs (Get-Queue, Set-SendConnector, ...) work too
 
@@ -82,6 +84,12 @@ pub enum Verb {
     Dev(DevWords),
     /// The node at a glance
     Status,
+    /// Whether the node takes mail now: exit code 0 if it does, 1 if not, 3 if no node answers; for check scripts
+    Health {
+        /// Wait for the answer for so long
+        #[arg(long, value_name = "MILLISECONDS", default_value_t = 2_000)]
+        patience_ms: u64,
+    },
     /// What happened to messages, newest first
     Trace(TraceWords),
     /// Who had the node do what, newest first, and what was there before and after
@@ -89,6 +97,9 @@ pub enum Verb {
     /// Things field by field, as familiar verbs that begin with Get show them
     #[command(hide = true)]
     Fields(FieldsWords),
+    /// Services of the balancer: list them, take members out and put them back
+    #[command(subcommand, after_help = services::EXAMPLES)]
+    Service(ServiceWords),
     /// Queues: one for each next hop
     #[command(subcommand)]
     Queue(QueueWords),

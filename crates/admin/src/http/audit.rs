@@ -209,6 +209,9 @@ mod tests {
         let is = |verb: &str, object: &str, asked: &str| (verb.to_string(), object.to_string(), asked.to_string());
         assert_eq!(of("/queues/mx%3Aout%3Aa.test/retry", ""), is("queue retry", "mx:out:a.test", "null"));
         assert_eq!(of("/messages/01M/redirect", r#"{"to":"b"}"#), is("message redirect", "01M", r#"{"to":"b"}"#));
+        let drain = r#"{"service":"smtp","force":false,"who":"","why":"new disk"}"#;
+        let asked = r#"{"force":false,"service":"smtp","why":"new disk"}"#;
+        assert_eq!(of("/members/hub2/drain", drain), is("member drain", "hub2", asked));
         assert_eq!(of("/nodes/b.test/drain", "null"), is("node drain", "b.test", "null"));
         assert_eq!(of("/journals/b/take-over", "{}"), is("journal take-over", "b", "{}"));
         assert_eq!(of("/restart", ""), is("restart", "this process", "null"));

@@ -15,7 +15,9 @@ mod org;
 mod page;
 mod queues;
 mod restart;
+mod services;
 mod socket;
+mod zones;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -54,8 +56,10 @@ fn routes(control: Control) -> Router {
         .route("/journals/{node}/take-over", post(node::take_over))
         .merge(cluster::routes())
         .merge(directories::routes())
+        .route("/zones", get(zones::list))
         .merge(org::routes())
-        .merge(restart::routes());
+        .merge(restart::routes())
+        .merge(services::routes());
     Router::new()
         .route("/", get(page::page))
         .route("/metrics", get(node::metrics))

@@ -18,6 +18,11 @@ pub trait Watched: Send + Sync {
     /// How it is now. Asked for each connection: cheap.
     fn health(&self) -> Health;
 
+    /// Why it is not up, for people; empty if it is.
+    fn reason(&self) -> String {
+        String::new()
+    }
+
     /// A connection of a client to it failed.
     fn failed(&self);
 }

@@ -3,6 +3,7 @@
 use super::ejection::Record;
 use super::health::{Health, Watched};
 use super::place::Refused;
+use super::times::Times;
 use super::{Wanted, algorithm};
 use directory::{Ejection, Host, ProxyHeader, Service};
 use metrics::{Counter, Histogram, counter, histogram};
@@ -46,6 +47,7 @@ pub struct Member {
 pub(super) struct Live {
     pub ejection: Record,
     active: AtomicU32,
+    busy: AtomicU32,
     drained: AtomicBool,
     totals: Totals,
     meters: Meters,
@@ -59,8 +61,7 @@ pub(super) struct Totals {
     pub refused: AtomicU64,
     pub up_bytes: AtomicU64,
     pub down_bytes: AtomicU64,
-    /// A moving average, in microseconds.
-    pub greeting_us: AtomicU64,
+    pub greetings: Times,
 }
 
 /// The same for the metrics.
@@ -114,6 +115,11 @@ impl Member {
         self.health.health()
     }
 
+    /// Why it is not up; empty if it is.
+    pub fn reason(&self) -> String {
+        self.health.reason()
+    }
+
     /// It has as many connections as it may have.
     pub(super) fn is_full(&self) -> bool {
         self.connections_max.is_some_and(|most| self.active() >= most)
@@ -146,6 +152,7 @@ impl Live {
         Live {
             ejection: Record::default(),
             active: AtomicU32::new(0),
+            busy: AtomicU32::new(0),
             drained: AtomicBool::new(false),
             totals: Totals::default(),
             meters: Meters::of(service, member),
@@ -168,12 +175,23 @@ impl Live {
         self.active.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// One more is in the middle of a mail transaction, or one less.
+    pub fn busy(&self, is_in: bool) {
+        match is_in {
+            true => self.busy.fetch_add(1, Ordering::Relaxed),
+            false => self.busy.fetch_sub(1, Ordering::Relaxed),
+        };
+    }
+
+    /// So many are.
+    pub fn in_transaction(&self) -> u32 {
+        self.busy.load(Ordering::Relaxed)
+    }
+
     pub fn greeted(&self, now_ms: u64, took_us: u64) {
         self.ejection.worked(now_ms);
         self.totals.greeted.fetch_add(1, Ordering::Relaxed);
-        let before_us = self.totals.greeting_us.load(Ordering::Relaxed);
-        let now_us = if before_us == 0 { took_us } else { (before_us * 7 + took_us) / 8 };
-        self.totals.greeting_us.store(now_us, Ordering::Relaxed);
+        self.totals.greetings.add(took_us);
         self.meters.greeting.record(took_us as f64 / 1e6);
     }
 

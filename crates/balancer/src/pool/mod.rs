@@ -14,6 +14,7 @@ mod member;
 mod place;
 mod shown;
 mod slot;
+mod times;
 mod tried;
 
 pub use health::{Health, Watched};
@@ -185,6 +186,16 @@ impl Pool {
     /// Its members, in order of the document.
     pub fn members(&self) -> Vec<Arc<Member>> {
         self.lock().slots.iter().map(|slot| Arc::clone(&slot.member)).collect()
+    }
+
+    /// The members that would get a connection now, of all priorities.
+    pub fn open(&self, now_ms: u64) -> Vec<Arc<Member>> {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        match state.gather(now_ms, &Tried::new(), None) {
+            Ok(()) => state.candidates.iter().map(|one| Arc::clone(&state.slots[one.slot].member)).collect(),
+            Err(_) => Vec::new(),
+        }
     }
 
     /// A connection to `member` failed: it may be left alone for a while now.

@@ -3,6 +3,7 @@
 use super::{Member, Pool};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// One connection at a member. The member's count goes down when it is dropped.
 pub struct Place {
@@ -10,6 +11,8 @@ pub struct Place {
     member: Arc<Member>,
     /// Whom to remember, with affinity.
     client: Option<IpAddr>,
+    /// In the middle of a mail transaction.
+    is_busy: AtomicBool,
 }
 
 /// How a member failed a connection before the client heard anything.
@@ -29,7 +32,7 @@ pub enum Refused {
 
 impl Place {
     pub(super) fn new(pool: Arc<Pool>, member: Arc<Member>, client: Option<IpAddr>) -> Place {
-        Place { pool, member, client }
+        Place { pool, member, client, is_busy: AtomicBool::new(false) }
     }
 
     /// Where.
@@ -49,6 +52,13 @@ impl Place {
         self.pool.failed(now_ms, &self.member);
     }
 
+    /// The connection is in the middle of a mail transaction from now on, or no longer: for those who wait for a drain.
+    pub fn in_transaction(&self, is_in: bool) {
+        if self.is_busy.swap(is_in, Ordering::Relaxed) != is_in {
+            self.member.live.busy(is_in);
+        }
+    }
+
     /// So many bytes went from the client to the member and back since this was called last.
     pub fn moved(&self, up_bytes: u64, down_bytes: u64) {
         self.member.live.moved(up_bytes, down_bytes);
@@ -57,6 +67,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        self.in_transaction(false);
         self.member.live.end();
         if let Some(client) = self.client {
             self.pool.touch(client, &self.member);

@@ -34,8 +34,14 @@ pub struct Shown {
     pub up_bytes: u64,
     /// Bytes to clients.
     pub down_bytes: u64,
-    /// Time to its greeting, a moving average in microseconds.
-    pub greeting_us: u64,
+    /// Of these, in the middle of a mail transaction.
+    pub in_transaction: u32,
+    /// Why it is not up; empty if it is.
+    pub reason: String,
+    /// Time to its greeting lately, the middle one, in microseconds.
+    pub greeting_median_us: u64,
+    /// The same, of which one in a hundred is later.
+    pub greeting_p99_us: u64,
 }
 
 impl Pool {
@@ -57,7 +63,10 @@ impl Pool {
                 refused: totals.refused.load(Ordering::Relaxed),
                 up_bytes: totals.up_bytes.load(Ordering::Relaxed),
                 down_bytes: totals.down_bytes.load(Ordering::Relaxed),
-                greeting_us: totals.greeting_us.load(Ordering::Relaxed),
+                in_transaction: member.live.in_transaction(),
+                reason: member.reason(),
+                greeting_median_us: totals.greetings.within_us(0.5),
+                greeting_p99_us: totals.greetings.within_us(0.99),
             }
         };
         self.members().iter().map(shown).collect()

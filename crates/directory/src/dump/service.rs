@@ -44,6 +44,9 @@ pub(super) fn service_value(of: &Service, key: &str) -> Option<String> {
         "probe_rise" => plain(probe.rise),
         "probe_fall" => plain(probe.fall),
         "probe_starttls" => plain(probe.starttls),
+        "sip_mode" => text(of.sip.mode.word()),
+        "sip_transports" => texts(&of.sip.transports.iter().map(|of| of.word()).collect::<Vec<_>>()),
+        "answer_timeout" => text(duration_text(of.sip.answer_timeout_ms)),
         "tls" => text(if of.terminates_tls { "terminate" } else { "pass" }),
         _ => None,
     }

@@ -7,7 +7,7 @@ use super::topology::{Map, site_named};
 use crate::range::{IpRange, Ranges};
 use crate::service::{
     Affinity, Algorithm, Ejection, PoolOf, ProbeSettings, ProxyHeader, Service, ServiceLimits, ServiceMember,
-    ServiceProtocol,
+    ServiceProtocol, SipMode, SipSettings, SipTransport,
 };
 use crate::target::HostPort;
 use crate::topology::Server;
@@ -75,7 +75,11 @@ fn service(section: &Section<'_, '_>, map: &Map) -> Option<PlacedService> {
         listen: listen.iter().map(|at| at.value).collect(),
         servers: servers(section),
         protocol,
-        algorithm: section.choice("algorithm", Algorithm::WORDS),
+        algorithm: match (section.has("algorithm"), protocol) {
+            (false, ServiceProtocol::Sip) => Algorithm::RoundRobin,
+            (false, _) => Algorithm::LeastConnections,
+            (true, _) => section.choice("algorithm", Algorithm::WORDS),
+        },
         affinity: Affinity {
             prefix_v4: section.count("affinity_prefix") as u8,
             prefix_v6: section.count("affinity_prefix_ipv6") as u8,
@@ -87,6 +91,7 @@ fn service(section: &Section<'_, '_>, map: &Map) -> Option<PlacedService> {
         limits: limits(section, protocol),
         ejection: ejection(section),
         probe: probe(section),
+        sip: sip(section, protocol),
         terminates_tls,
         pool: pool(section, protocol, map),
         members: Vec::new(),
@@ -141,6 +146,23 @@ fn probe(section: &Section<'_, '_>) -> ProbeSettings {
     }
 }
 
+fn sip(section: &Section<'_, '_>, protocol: ServiceProtocol) -> SipSettings {
+    let keys = ["sip_mode", "sip_transports", "answer_timeout"];
+    for key in keys.into_iter().filter(|key| protocol != ServiceProtocol::Sip && section.has(key)) {
+        section.problem(key, format!("{key} is for protocol = \"sip\"; remove it"));
+    }
+    let mut transports = section.choices("sip_transports", SipTransport::WORDS).unwrap_or_default();
+    if transports.is_empty() {
+        section.problem("sip_transports", "a service of sip listens over something; write \"udp\", \"tcp\" or both");
+    }
+    transports.dedup();
+    SipSettings {
+        mode: section.choice("sip_mode", SipMode::WORDS),
+        transports,
+        answer_timeout_ms: section.duration_ms("answer_timeout"),
+    }
+}
+
 fn pool(section: &Section<'_, '_>, protocol: ServiceProtocol, map: &Map) -> Option<PoolOf> {
     let names = section.texts("pool_servers").unwrap_or_default();
     let sites = section.texts("pool_site").unwrap_or_default();
@@ -188,7 +210,7 @@ fn of_map(document: &Document<'_>, at: &At<Service>, own: &Own<'_>) -> Vec<Arc<S
             site: server.site.clone(),
             weight: 1,
             priority: 1,
-            connections_max: None,
+            connections_max: (service.protocol == ServiceProtocol::Sip).then_some(SIP_CALLS_MAX),
             drain: false,
             sni: Vec::new(),
             proxy: proxy_to(service, true),
@@ -217,7 +239,11 @@ fn member(section: &Section<'_, '_>, own: &Own<'_>, services: &mut [PlacedServic
     let Some(address) = address(section, server, service.protocol) else { return };
     let site = section.text("site").and_then(|text| site_named(section, &text, &own.map.sites));
     let is_own = server.is_some() || own.has(&address);
-    let bound = section.count("connections_max");
+    let bound = match (section.has("connections_max"), service.protocol) {
+        (false, ServiceProtocol::Sip) => SIP_CALLS_MAX,
+        (false, _) => 0,
+        (true, _) => section.count("connections_max"),
+    };
     let Some(name) = name else { return };
     let member = ServiceMember {
         name: name.value.as_str().into(),
@@ -312,3 +338,6 @@ impl Own<'_> {
 
 /// Members of one service: each connection looks at all of them.
 const MEMBERS_MAX: usize = 256;
+
+/// Calls that are being set up at one member, where nothing is written.
+const SIP_CALLS_MAX: u32 = 100;

@@ -12,6 +12,7 @@ mod objects;
 mod org;
 mod removal;
 mod restart;
+mod services;
 mod verbs;
 mod zones;
 
@@ -34,6 +35,8 @@ pub use directory::objects::Verb as ObjectVerb;
 pub use explain::Case;
 pub use objects::{ObjectOrder, ObjectTest};
 pub use org::{OrgComparison, OrgDraft, OrgProposal, OrgRollback};
+pub use services::MemberOrder;
+pub(crate) use services::seen::{AllCounted, MemberRates, counters};
 pub use verbs::{MessageFilter, MessageVerb, QueueVerb, parse_since};
 
 /// A handle on a running node. Cheap to clone.

@@ -23,6 +23,8 @@ use crate::view;
 pub(super) enum Order {
     /// How it is.
     Report,
+    /// What its services do.
+    Services,
     /// Take no new mail.
     Drain,
     /// Take new mail again.
@@ -38,6 +40,7 @@ impl Order {
     fn verb(&self) -> &'static str {
         match self {
             Order::Report => "node report",
+            Order::Services => "service list",
             Order::Drain => "node drain",
             Order::Resume => "node resume",
             Order::HandOver { .. } => "node hand-over",
@@ -57,15 +60,22 @@ struct Question {
 pub(super) enum Answer {
     /// How it is.
     Report(view::Report),
+    /// What its services do.
+    Services(Vec<view::Service>),
     /// What was done or begun.
     Done(String),
     /// Nothing, and why.
     Refused(Refusal),
 }
 
-/// Hand-overs that were begun from here, by node.
+/// What was begun from here.
 #[derive(Default)]
-pub(super) struct Begun(Mutex<BTreeMap<String, Start>>);
+pub(super) struct Begun {
+    /// Hand-overs, by node.
+    hand_overs: Mutex<BTreeMap<String, Start>>,
+    /// One member is drained at a time.
+    pub draining: tokio::sync::Mutex<()>,
+}
 
 /// What was there when it began.
 #[derive(Clone)]
@@ -85,6 +95,7 @@ impl Control {
             async move {
                 let answer = match serde_json::from_slice::<Question>(&question) {
                     Ok(Question { order: Order::Report, .. }) => Answer::Report(control.report()),
+                    Ok(Question { order: Order::Services, .. }) => Answer::Services(control.own_services()),
                     Ok(Question { who, order }) => control.carry_out_for(peer, who, order).await,
                     Err(error) => Answer::Refused(Refusal::bad(
                         format!("{} does not understand this: {error}", control.name()),
@@ -111,7 +122,7 @@ impl Control {
             };
             let carry_out = || match control.carry_out(order, &format!("{who} on {peer}")) {
                 Answer::Refused(refusal) => Err(refusal),
-                Answer::Report(report) => Ok(format!("{}, {}", control.name(), report.health)),
+                Answer::Report(_) | Answer::Services(_) => Ok(control.name()),
                 Answer::Done(done) => Ok(done),
             };
             control.audited(&deed, carry_out, |done| done.clone().into())
@@ -127,6 +138,7 @@ impl Control {
     fn carry_out(&self, order: Order, who: &str) -> Answer {
         let done = match order {
             Order::Report => return Answer::Report(self.report()),
+            Order::Services => return Answer::Services(self.own_services()),
             Order::Drain => self.enter(Phase::Draining, who).map(|()| "takes no new mail; what is there is delivered"),
             Order::Resume => self.enter(Phase::Serving, who).map(|()| "takes new mail again"),
             Order::HandOver { to } => self.begin(to, who).map(|()| "hands its journals over"),
@@ -193,7 +205,9 @@ impl Control {
         match self.ask(&node.to_ascii_lowercase(), order, who, ORDER_PATIENCE).await? {
             Answer::Done(done) => Ok(done),
             Answer::Refused(refusal) => Err(refusal),
-            Answer::Report(_) => Err(Refusal::failed(format!("{node} answers another question"), "ask again")),
+            Answer::Report(_) | Answer::Services(_) => {
+                Err(Refusal::failed(format!("{node} answers another question"), "ask again"))
+            }
         }
     }
 
@@ -214,7 +228,7 @@ impl Control {
         let place = self.node.cluster.as_ref().ok_or_else(super::cluster::no_cluster)?;
         let start = Start::of(&place.view(), &node);
         let done = self.order(&node, Order::HandOver { to: to.map(|to| to.to_ascii_lowercase()) }, who).await?;
-        let mut begun = self.begun.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut begun = self.begun.hand_overs.lock().unwrap_or_else(PoisonError::into_inner);
         if begun.len() < BEGUN_MAX || begun.contains_key(&node) {
             begun.insert(node, start);
         }
@@ -224,7 +238,7 @@ impl Control {
     /// How a hand-over that was begun from here goes.
     pub async fn node_handing_over(&self, node: &str) -> Result<view::HandOver, Refusal> {
         let node = node.to_ascii_lowercase();
-        let start = self.begun.0.lock().unwrap_or_else(PoisonError::into_inner).get(&node).cloned();
+        let start = self.begun.hand_overs.lock().unwrap_or_else(PoisonError::into_inner).get(&node).cloned();
         let (Some(start), Some(place)) = (start, &self.node.cluster) else {
             let error = format!("no hand-over of {node} was begun from {}", self.name());
             return Err(Refusal::missing(error, "posthouse node drain NODE --hand-over begins one"));

@@ -7,6 +7,7 @@ mod leaving;
 mod organization;
 mod relief;
 mod run;
+mod services;
 mod settings;
 mod start;
 
@@ -31,7 +32,7 @@ use crate::counted::Counted;
 use crate::data::DataDir;
 use crate::directories::Directories;
 use crate::dispatch::Kit;
-use crate::health::Health;
+use crate::health::{Health, NotReady};
 use crate::listeners::Listeners;
 use crate::org::Standing;
 use crate::peers::Peers;
@@ -93,6 +94,7 @@ pub struct Node {
     pub(crate) succession: Arc<Succession>,
     /// Sockets of the API and of links, for that one.
     kept: Kept,
+    rates: services::SharedRates,
 }
 
 impl Node {
@@ -186,5 +188,10 @@ impl Readiness for SessionReadiness {
         }
         let brake_ms = if asker == Asker::Server { 0 } else { self.1.tarpit_ms() };
         Ok(Duration::from_millis(brake_ms))
+    }
+
+    fn for_probes(&self, asker: Asker) -> Result<(), &'static str> {
+        self.0.ready().map_err(NotReady::word)?;
+        if self.1.refused().includes(asker) { Err(NotReady::Pressure.word()) } else { Ok(()) }
     }
 }

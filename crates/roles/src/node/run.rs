@@ -224,6 +224,7 @@ async fn housekeeping(node: Arc<Node>) {
         let (node, tidied) = (node.clone(), node.clone());
         let look = spawn_blocking(move || {
             node.counted.upkeep();
+            node.look_at_services();
             if let Some(copies) = &node.copies {
                 copies.taken.look();
             }

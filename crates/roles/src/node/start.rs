@@ -375,6 +375,7 @@ fn assemble(
         zones: None,
         succession,
         kept: Kept::default(),
+        rates: Default::default(),
     })
 }
 

@@ -183,7 +183,8 @@ fn together(balancers: &[ServiceBalancer]) -> Vec<ServiceMember> {
     }
     let join = |(first, seen): (ServiceMember, Vec<&ServiceMember>)| {
         let worst = seen.iter().max_by_key(|member| badness(&member.standing));
-        let (standing, reason) = worst.map(|member| (member.standing.clone(), member.reason.clone())).unwrap_or_default();
+        let (standing, reason) =
+            worst.map(|member| (member.standing.clone(), member.reason.clone())).unwrap_or_default();
         let agree = seen.iter().all(|member| member.standing == standing);
         ServiceMember {
             standing: if agree { standing } else { format!("partly {standing}") },
@@ -215,7 +216,13 @@ mod tests {
 
     fn on(node: &str, standing: &str, connections: u64) -> Service {
         let flow = Flow { connections, ..Flow::default() };
-        let of = ServiceMember { name: "a".into(), address: "x:25".into(), standing: standing.into(), flow, ..Default::default() };
+        let of = ServiceMember {
+            name: "a".into(),
+            address: "x:25".into(),
+            standing: standing.into(),
+            flow,
+            ..Default::default()
+        };
         let balancer = ServiceBalancer { node: node.into(), flow, members: vec![of.clone()], ..Default::default() };
         Service { name: "smtp".into(), flow, members: vec![of], balancers: vec![balancer], ..Service::default() }
     }

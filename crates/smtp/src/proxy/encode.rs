@@ -195,15 +195,23 @@ mod tests {
                 let mut out = b"before".to_vec();
                 encode_v2(&mut out, at(from), at(to), &facts);
                 let header = &out[6..];
-                assert_eq!(parse(header), Parsed::Header(Header { bytes: header.len(), addresses }), "{from} {to}");
+                assert_eq!(
+                    parse(header),
+                    Parsed::Header(Header { bytes: header.len(), addresses, is_local: false }),
+                    "{from} {to}"
+                );
             }
             let mut out = Vec::new();
             encode_v1(&mut out, at(from), at(to));
-            assert_eq!(parse(&out), Parsed::Header(Header { bytes: out.len(), addresses }), "{from} {to}");
+            assert_eq!(
+                parse(&out),
+                Parsed::Header(Header { bytes: out.len(), addresses, is_local: false }),
+                "{from} {to}"
+            );
         }
         let mut out = Vec::new();
         encode_v2_local(&mut out);
-        assert_eq!(parse(&out), Parsed::Header(Header { bytes: 16, addresses: None }));
+        assert_eq!(parse(&out), Parsed::Header(Header { bytes: 16, addresses: None, is_local: true }));
     }
 
     /// The value that RFC 3720 B.4 gives, and a header whose checksum is that of the header with zeros in its place.

@@ -6,6 +6,7 @@ use directory::{Limits, ReceiveConnector};
 use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Sources without a connection that one connector remembers for the sake of their message rate.
@@ -59,6 +60,7 @@ struct Shared {
     connections_per_minute: Option<u32>,
     arrivals: Rate,
     users: Users,
+    probes: AtomicU32,
     counts: Mutex<Counts>,
 }
 
@@ -88,7 +90,11 @@ pub struct Pass {
     connector: Arc<str>,
     source: IpAddr,
     messages: Arc<Rate>,
+    is_probe: bool,
 }
+
+/// Probes of balancers at the same time. They count in no other bound: a node that is full still says so.
+pub const PROBES_MAX: u32 = 64;
 
 impl Doors {
     /// Counters for a node that may have `connections_max` connections at once and `connections_per_minute` new ones.
@@ -99,7 +105,8 @@ impl Doors {
     /// The same where users have bounds of their own.
     pub fn with_user_bounds(connections_max: u32, connections_per_minute: Option<u32>, users: UserBounds) -> Doors {
         let (arrivals, counts, users) = (Rate::default(), Mutex::default(), Users::new(users));
-        Doors { shared: Arc::new(Shared { connections_max, connections_per_minute, arrivals, users, counts }) }
+        let probes = AtomicU32::new(0);
+        Doors { shared: Arc::new(Shared { connections_max, connections_per_minute, arrivals, users, probes, counts }) }
     }
 
     /// Lets a connection from `peer` in on `connector`, or says why not. `now_ms` is monotonic.
@@ -120,7 +127,15 @@ impl Doors {
         }
         let messages = door.enter(source, now_ms);
         counts.open += 1;
-        Ok(Pass { shared: self.shared.clone(), connector: name.clone(), source, messages })
+        Ok(Pass { shared: self.shared.clone(), connector: name.clone(), source, messages, is_probe: false })
+    }
+
+    /// Lets a probe in, unless [`PROBES_MAX`] are here.
+    pub fn enter_probe(&self, connector: &ReceiveConnector, peer: IpAddr) -> Option<Pass> {
+        let more = |probes| (probes < PROBES_MAX).then_some(probes + 1);
+        self.shared.probes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        let (shared, connector, source) = (self.shared.clone(), connector.name.clone(), source_of(peer));
+        Some(Pass { shared, connector, source, messages: Arc::default(), is_probe: true })
     }
 
     /// Connections at this moment.
@@ -189,6 +204,10 @@ impl Pass {
 
 impl Drop for Pass {
     fn drop(&mut self) {
+        if self.is_probe {
+            self.shared.probes.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
         let mut counts = self.shared.counts();
         counts.open = counts.open.saturating_sub(1);
         let Some(door) = counts.connectors.get_mut(&self.connector) else { return };
@@ -277,6 +296,18 @@ mod tests {
             1,
             "who sent nothing is forgotten"
         );
+    }
+
+    #[test]
+    fn probes_have_a_bound_of_their_own() {
+        let doors = Doors::new(0, Some(0));
+        let one = connector("in", 1, 1, 100);
+        assert_eq!(doors.enter(&one, ip("192.0.2.1"), 0).err(), Some(Refusal::Node));
+        let mut probes: Vec<Pass> = (0..PROBES_MAX).map_while(|_| doors.enter_probe(&one, ip("192.0.2.1"))).collect();
+        assert_eq!((probes.len(), doors.open()), (PROBES_MAX as usize, 0));
+        assert!(doors.enter_probe(&one, ip("192.0.2.1")).is_none());
+        probes.pop();
+        assert!(doors.enter_probe(&one, ip("192.0.2.1")).is_some());
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod handling;
 mod incoming;
 mod link;
 mod logon;
+mod probed;
 mod proxy;
 mod report;
 mod session;
@@ -75,6 +76,9 @@ pub trait Readiness: Send + Sync {
     /// Whether mail of `asker` can be taken durably now, and for how long the answer to its MAIL is held back if it can. Asked at each
     /// MAIL, not at connect: who has not said anything cannot be told from others (behaviours 1.11).
     fn can_accept(&self, asker: Asker) -> Result<Duration, NotNow>;
+
+    /// Whether a balancer should send clients here who are such askers, as far as the whole node is concerned. If not: why, in a word.
+    fn for_probes(&self, asker: Asker) -> Result<(), &'static str>;
 }
 
 /// Who wants to hand mail in, in the order in which they are refused when the node is short of something: strangers first.
@@ -121,12 +125,18 @@ impl Receiver {
         // A reply is a small packet that somebody waits for. Without the option it works too, only later.
         let _ = stream.set_nodelay(true);
         let org = self.shared.org.load();
-        let mut front = Front { client: None, ahead: Vec::new() };
+        let mut front = Front { client: None, is_probe: false, ahead: Vec::new() };
         if org.expects_proxy_header(local, peer.ip()) {
             front = match proxy::read_header(&mut stream).await {
                 Ok(front) => front,
                 Err(why) => return self.no_header(peer, why),
             };
+        }
+        if front.is_probe
+            && let Some(connector) = org.connector_for_probe(local, peer.ip())
+        {
+            let connector = connector.clone();
+            return self.probed(Socket::new(stream, front.ahead), local, peer, (org, connector)).await;
         }
         let client = front.client.map_or(peer, canonical);
         let now_ms = self.shared.world.clock.mono_ms();

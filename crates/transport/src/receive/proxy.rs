@@ -13,6 +13,8 @@ const HEADER_TIME_MAX: Duration = Duration::from_secs(10);
 pub struct Front {
     /// The true client, if the header names one (it does not for the balancer's own probes).
     pub client: Option<SocketAddr>,
+    /// The balancer hands nobody on: it asks how we are (LOCAL of version 2).
+    pub is_probe: bool,
     /// What was read behind the header: the first bytes of the session, or of its TLS handshake.
     pub ahead: Vec<u8>,
 }
@@ -49,7 +51,8 @@ async fn header(stream: &mut TcpStream) -> Result<Front, NoHeader> {
             Parsed::NotProxy | Parsed::Bad => return Err(NoHeader::Bad),
             Parsed::Header(header) => {
                 let ahead = read.split_off(header.bytes.min(read.len()));
-                return Ok(Front { client: header.addresses.map(|(source, _)| source), ahead });
+                let client = header.addresses.map(|(source, _)| source);
+                return Ok(Front { client, is_probe: header.is_local, ahead });
             }
         }
     }

@@ -24,6 +24,10 @@ pub fn describe() {
     describe_gauge!("posthouse_connections", "Connections open now, by receive connector.");
     describe_counter!("posthouse_tls_sessions_total", "TLS handshakes made as a server, by version.");
     describe_counter!("posthouse_tls_failures_total", "TLS handshakes that failed.");
+    describe_counter!(
+        "posthouse_probe_sessions_total",
+        "Sessions of balancers that ask how we are, by what they heard."
+    );
     describe_counter!("posthouse_logons_total", "Successful AUTH exchanges.");
 }
 
@@ -75,6 +79,8 @@ pub struct Reporter {
     unprotected: Counter,
     open: Gauge,
     context: String,
+    /// A probe: nothing is counted and nothing is recorded.
+    is_silent: bool,
 }
 
 impl Reporter {
@@ -91,6 +97,20 @@ impl Reporter {
             unprotected: counter!("posthouse_unprotected_messages_total", "connector" => connector()),
             open,
             context: String::new(),
+            is_silent: false,
+        }
+    }
+
+    /// For a probe: it tells nobody.
+    pub fn silent(recorder: Arc<dyn Recorder>) -> Reporter {
+        Reporter {
+            recorder,
+            accepted_messages: Counter::noop(),
+            accepted_bytes: Counter::noop(),
+            unprotected: Counter::noop(),
+            open: Gauge::noop(),
+            context: String::new(),
+            is_silent: true,
         }
     }
 
@@ -134,6 +154,9 @@ impl Reporter {
         recipients: &[&str],
         reply: &Reply,
     ) {
+        if self.is_silent {
+            return;
+        }
         counter!("posthouse_refused_total", "reason" => reason).increment(1);
         self.describe(visitor, reason);
         let reply = reply.to_string();

@@ -3,6 +3,7 @@
 //! Everything that a peer sent together is worked through before anything is written, so a pipelined group is answered at once.
 
 use super::Shared;
+use super::probed;
 use super::report::{self, Reason, Reporter};
 use super::transaction::{self, Transaction};
 use super::visitor::{TurnedAway, Visitor};
@@ -47,7 +48,10 @@ impl<'s> Session<'s> {
     pub fn new(shared: &'s Shared, local: SocketAddr, wire: Wire, visitor: Visitor) -> Session<'s> {
         Session {
             machine: visitor.machine(),
-            reporter: Reporter::new(shared.recorder.clone(), &visitor.connector.name),
+            reporter: match visitor.is_probe {
+                true => Reporter::silent(shared.recorder.clone()),
+                false => Reporter::new(shared.recorder.clone(), &visitor.connector.name),
+            },
             transaction: None,
             exchange: None,
             last_bytes: None,
@@ -63,7 +67,13 @@ impl<'s> Session<'s> {
 
     /// Serves the session to its end.
     pub async fn run(mut self) {
-        if self.wire.is_stopping() && !self.wire.is_stopping_softly() {
+        let is_stopping = self.wire.is_stopping() && !self.wire.is_stopping_softly();
+        if self.visitor.is_probe {
+            match probed::not_ready(self.shared, &self.visitor, is_stopping) {
+                None => self.machine.greet(),
+                Some(reply) => self.machine.close(reply),
+            }
+        } else if is_stopping {
             self.machine.close(stopping());
         } else {
             match self.shared.readiness.can_serve() {
@@ -199,10 +209,10 @@ impl<'s> Session<'s> {
 
     fn hello(&mut self, greeting: Greeting, name: Box<str>) {
         self.transaction = None;
-        if self.refuses_server(&name) {
+        if !self.visitor.is_probe && self.refuses_server(&name) {
             return;
         }
-        if self.visitor.connector.require_hello_domain && !is_domain_or_literal(&name) {
+        if !self.visitor.is_probe && self.visitor.connector.require_hello_domain && !is_domain_or_literal(&name) {
             let reply =
                 Reply::new(501, Enhanced::new(5, 5, 4), "say your name with its domain, or your address in brackets");
             self.refuse("hello_name", &reply);
@@ -218,11 +228,15 @@ impl<'s> Session<'s> {
         self.transaction = None;
         self.exchange = None;
         if let Err(end) = self.wire.start_tls(self.shared.certificates.acceptor()).await {
-            report::handshake_failed(&self.visitor.peer_text, &end);
+            if !self.visitor.is_probe {
+                report::handshake_failed(&self.visitor.peer_text, &end);
+            }
             return Err(end);
         }
         self.visitor.under_tls(self.wire.tls().unwrap_or_default());
-        report::handshake(&self.visitor.tls);
+        if !self.visitor.is_probe {
+            report::handshake(&self.visitor.tls);
+        }
         self.machine.tls_started();
         self.machine.set_limits(self.visitor.limits());
         Ok(())
@@ -285,7 +299,7 @@ impl<'s> Session<'s> {
     }
 
     fn hold_back_for(&mut self, ms: u64) {
-        if !self.visitor.grants().has(Grants::TRUSTED) {
+        if !self.visitor.is_probe && !self.visitor.grants().has(Grants::TRUSTED) {
             self.tarpit += Duration::from_millis(ms);
         }
     }

@@ -86,6 +86,14 @@ impl Readiness for Ready {
         self.0.lock().unwrap().clone().map_or(Ok(()), Err)
     }
 
+    fn for_probes(&self, asker: Asker) -> Result<(), &'static str> {
+        match self.can_accept(asker) {
+            Ok(_) => Ok(()),
+            Err(refused) if refused.reason == "back_pressure" => Err("back-pressure"),
+            Err(_) => Err("draining"),
+        }
+    }
+
     fn can_accept(&self, asker: Asker) -> Result<Duration, NotNow> {
         if let Some(reply) = self.0.lock().unwrap().clone() {
             return Err(NotNow { reason: "not_ready", reply });

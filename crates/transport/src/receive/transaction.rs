@@ -4,6 +4,7 @@ use super::NotNow;
 use super::categorized::Failed;
 use super::handling;
 use super::incoming::Incoming;
+use super::probed;
 use super::report::Reason;
 use super::session::Session;
 use super::visitor::Visitor;
@@ -36,6 +37,9 @@ impl Session<'_> {
     /// MAIL: whether the node takes mail, whether this sender is welcome, whether there were too many.
     pub(super) fn mail(&mut self, command: MailCommand) {
         self.transaction = None;
+        if self.visitor.is_probe {
+            return self.say_no(probed::no_mail());
+        }
         let refusal = self.mail_refusal(&command);
         if let Some((reason, reply)) = refusal {
             if reply.is_permanent() {

@@ -29,6 +29,8 @@ pub struct Visitor {
     pub behind_proxy: bool,
     /// XCLIENT is taken from it.
     pub trusted_xclient: bool,
+    /// A balancer that asks how we are: it is told, and hands in no mail.
+    pub is_probe: bool,
     principal: Principal,
     grants: Grants,
     logon_failures: u32,
@@ -58,14 +60,25 @@ impl Visitor {
     ) -> Result<Visitor, TurnedAway> {
         let connector = org.choose_connector(local, peer.ip()).ok_or(TurnedAway::NoConnector)?.clone();
         let pass = doors.enter(&connector, peer.ip(), now_ms).map_err(TurnedAway::Limit)?;
+        Ok(Visitor::with(org, connector, peer, pass))
+    }
+
+    /// A probe of the balancer at `peer`, which asks about `connector`; `None` if there are too many of them.
+    pub fn probe(org: Arc<Org>, connector: Arc<ReceiveConnector>, doors: &Doors, peer: SocketAddr) -> Option<Visitor> {
+        let pass = doors.enter_probe(&connector, peer.ip())?;
+        Some(Visitor { is_probe: true, trusted_xclient: false, ..Visitor::with(org, connector, peer, pass) })
+    }
+
+    fn with(org: Arc<Org>, connector: Arc<ReceiveConnector>, peer: SocketAddr, pass: Pass) -> Visitor {
         let principal = Principal::Peer;
-        Ok(Visitor {
+        Visitor {
             peer_text: peer.to_string(),
             helo: Box::default(),
             protocol: trace_header::Protocol { lmtp: connector.protocol == Protocol::Lmtp, ..Default::default() },
             tls: String::new(),
             behind_proxy: false,
             trusted_xclient: connector.trusted_xclient.contains(peer.ip()),
+            is_probe: false,
             grants: connector.grants(&principal),
             principal,
             logon_failures: 0,
@@ -75,7 +88,7 @@ impl Visitor {
             org,
             connector,
             peer,
-        })
+        }
     }
 
     /// What it may do now.
@@ -96,6 +109,11 @@ impl Visitor {
             _ if self.grants.has(Grants::ANY_RECIPIENT) => Asker::User,
             _ => Asker::Stranger,
         }
+    }
+
+    /// Who the clients are that come to its connector: where nobody may hand in mail without a password, they are users.
+    pub fn clients(&self) -> Asker {
+        if self.grants.has(Grants::SUBMIT) { self.asker() } else { Asker::User }
     }
 
     /// The name of the user that has authenticated; empty if none has.
@@ -136,7 +154,11 @@ impl Visitor {
 
     /// A machine for a session with it.
     pub fn machine(&self) -> server::Session {
-        let machine = server::Session::new(Arc::new(settings::of(&self.connector, self.limits())));
+        let mut settings = settings::of(&self.connector, self.limits());
+        if self.is_probe {
+            settings.auth_mechanisms.clear();
+        }
+        let machine = server::Session::new(Arc::new(settings));
         let machine = if self.trusted_xclient { machine.trust_xclient() } else { machine };
         let machine = if self.is_server() { machine.trust_server() } else { machine };
         if self.tls.is_empty() { machine } else { machine.under_tls() }

@@ -186,6 +186,12 @@ fn done(words: &str, parameters: &[Parameter]) -> Result<Vec<String>, Trouble> {
     for parameter in parameters.iter().filter(|parameter| !is_common(parameter)) {
         match parameter.name.to_ascii_lowercase().as_str() {
             "identity" => ours.push(identity(&noun, &parameter.needs()?)),
+            "hostname" | "nodename" if noun == "service" => ours.push(parameter.needs()?),
+            // A member that is taken out always finishes what it has.
+            "drain" if words == "service drain" => {}
+            "timeout" if words == "service drain" => {
+                ours.extend(["--wait".to_string(), "--timeout".to_string(), parameter.needs()?]);
+            }
             "withndr" if words == "message remove" => ours.extend((!parameter.is_on()).then(|| "--no-dsn".to_string())),
             "targetmachine" if words == "node drain --hand-over" => {
                 ours.extend(["--to".to_string(), parameter.needs()?])

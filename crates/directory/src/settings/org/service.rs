@@ -1,7 +1,7 @@
 //! The rows of `[[service]]` and `[[member]]`.
 
 use crate::settings::Default::{Absent, Is, Needed};
-use crate::settings::Kind::{Choice, Count, Duration, Flag, Text, Texts};
+use crate::settings::Kind::{Choice, Choices, Count, Duration, Flag, Text, Texts};
 use crate::settings::{DAY, HOUR, MINUTE, SECOND, Setting, row};
 
 pub(super) const SERVICE_WHAT: &str = "One name and address for clients, with several members behind it: the balancer (docs/operating/one-name-for-many-hubs.md). \
@@ -47,7 +47,7 @@ pub(super) const SERVICE: &[Setting] = &[
     row(
         "algorithm",
         Choice(&["least_connections", "round_robin", "source_hash"]),
-        Is("\"least_connections\""),
+        Absent("`round_robin` for sip, `least_connections` for all others"),
         "Who gets a connection, by weight: who has fewest; each in turn; or the same client the same member, on every balancer.",
     ),
     row(
@@ -171,6 +171,24 @@ pub(super) const SERVICE: &[Setting] = &[
         "Of protocols with TLS from the first byte: it goes through to the members, or it ends here, with the node's certificate.",
     ),
     row(
+        "sip_mode",
+        Choice(&["redirect", "forward"]),
+        Is("\"redirect\""),
+        "Of sip: callers are told where to go (302, members in the order in which to try them), or calls are offered to one member after the other here (docs/operating/voice.md).",
+    ),
+    row(
+        "sip_transports",
+        Choices(&["udp", "tcp"]),
+        Is("[\"udp\", \"tcp\"]"),
+        "Of sip: over what it listens, at each address of `listen`.",
+    ),
+    row(
+        "answer_timeout",
+        Duration(SECOND, 10 * MINUTE),
+        Is("\"3m\""),
+        "Of sip with `sip_mode = \"forward\"`: a member that rings for so long without an answer is called back, and the next one is asked. How long a member may say nothing at all is `greeting_timeout`.",
+    ),
+    row(
         "keepalive",
         Duration(0, DAY),
         Is("\"60s\""),
@@ -210,8 +228,8 @@ pub(super) const MEMBER: &[Setting] = &[
     row(
         "connections_max",
         Count(0, 1_000_000),
-        Is("0"),
-        "Connections that it may have through one balancer. 0 is no bound.",
+        Absent("0, and 100 for sip"),
+        "Connections that it may have through one balancer; of sip: calls that are being set up. 0 is no bound.",
     ),
     row(
         "drain",
