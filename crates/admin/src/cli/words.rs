@@ -15,6 +15,7 @@ use super::org::{self, OrgWords};
 use super::pki::{self, PkiWords};
 use super::restart;
 use super::services::{self, ServiceWords};
+use super::zones::{self, DnsWords};
 use crate::api::TraceQuery;
 
 /// Posthouse takes mail, keeps every message that it has answered 250 for, and delivers it.
@@ -100,6 +101,9 @@ pub enum Verb {
     /// Services of the balancer: list them, take members out and put them back
     #[command(subcommand, after_help = services::EXAMPLES)]
     Service(ServiceWords),
+    /// Zones of DNS: list, export, push to other servers, check against what the world sees
+    #[command(subcommand, after_help = zones::EXAMPLES)]
+    Dns(DnsWords),
     /// Queues: one for each next hop
     #[command(subcommand)]
     Queue(QueueWords),

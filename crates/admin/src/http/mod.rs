@@ -56,10 +56,10 @@ fn routes(control: Control) -> Router {
         .route("/journals/{node}/take-over", post(node::take_over))
         .merge(cluster::routes())
         .merge(directories::routes())
-        .route("/zones", get(zones::list))
         .merge(org::routes())
         .merge(restart::routes())
-        .merge(services::routes());
+        .merge(services::routes())
+        .merge(zones::routes());
     Router::new()
         .route("/", get(page::page))
         .route("/metrics", get(node::metrics))

@@ -37,6 +37,7 @@ use crate::listeners::Listeners;
 use crate::org::Standing;
 use crate::peers::Peers;
 use crate::pressure::{self, Pressure};
+use crate::pushes::Pushes;
 use crate::spools::Spools;
 use crate::succession::Succession;
 use crate::timers::Alarm;
@@ -77,6 +78,8 @@ pub struct Node {
     certificate: ServedCertificate,
     /// The zones of the organization.
     pub(crate) zones: Option<Arc<Zones>>,
+    /// Zones that are written to name servers of others.
+    pub(crate) pushes: Pushes,
     /// The links to other nodes, if the node document has `[peers]`.
     pub(crate) peers: Option<Peers>,
     /// Copies of journals, ours and theirs, on those links.

@@ -107,6 +107,7 @@ impl Running {
         let changes = tokio::spawn(organization::follow(node.clone(), changes));
         let people = tokio::spawn(organization::follow_directories(node.clone()));
         let zones = tokio::spawn(crate::zones::follow(node.clone()));
+        let pushes = tokio::spawn(crate::pushes::follow(node.clone()));
         let reason = signals.reason_to_end(&node).await;
         changes.abort();
         if let Reason::Succession = reason {
@@ -128,6 +129,7 @@ impl Running {
         };
         housekeeping.abort();
         zones.abort();
+        pushes.abort();
         match (reason, handed_over) {
             (_, Some(true)) => Ended::HandedOver,
             (_, Some(false)) => Ended::NotHandedOver,

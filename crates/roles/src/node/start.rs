@@ -46,6 +46,7 @@ use crate::org::Standing;
 use crate::peers::{LinkTls, MailCertificates, Peers};
 use crate::pressure::Pressure;
 use crate::probers;
+use crate::pushes::Pushes;
 use crate::repeats;
 use crate::succession::{self, Launcher, Succession, Successor};
 use crate::timers::{Alarm, Timers};
@@ -373,6 +374,7 @@ fn assemble(
         changes: Changes::new().0,
         alarm,
         zones: None,
+        pushes: Pushes::default(),
         succession,
         kept: Kept::default(),
         rates: Default::default(),
