@@ -17,6 +17,7 @@ mod queues;
 mod restart;
 mod services;
 mod socket;
+mod virtual_addresses;
 mod zones;
 
 use axum::Router;
@@ -57,6 +58,7 @@ fn routes(control: Control) -> Router {
         .merge(cluster::routes())
         .merge(directories::routes())
         .merge(org::routes())
+        .merge(virtual_addresses::routes())
         .merge(restart::routes())
         .merge(services::routes())
         .merge(zones::routes());

@@ -17,6 +17,7 @@ use super::send::send_connector;
 use super::service::{PlacedService, services};
 use super::topology::{Map, map};
 use super::user::user;
+use super::virtual_address::{self, PlacedAddress, virtual_address};
 use crate::domain::AcceptedDomain;
 use crate::handling::Handling;
 use crate::ldap::Directory;
@@ -51,6 +52,7 @@ pub struct Read {
     pub remote: Vec<At<RemoteDomain>>,
     pub rules: Vec<At<Rule>>,
     pub map: Map,
+    pub virtual_addresses: Vec<PlacedAddress>,
     pub named: Named,
     pub services: Vec<PlacedService>,
 }
@@ -68,6 +70,7 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
     checks::check(document, &read);
     people::check(document, &read.entries, &read.domains);
     people::check_rules(document, &read.rules);
+    virtual_address::check(document, &read);
     if document.is_bad() {
         return None;
     }
@@ -96,6 +99,7 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
         )),
         topology,
         naming,
+        virtual_addresses: arcs(read.virtual_addresses.iter().map(|placed| placed.address.value.clone())),
         server: name.into(),
         recipients: Recipients::of(read.entries.iter().map(|placed| placed.entry.clone())).0,
     });
@@ -119,6 +123,8 @@ fn parts(document: &Document<'_>, context: &Context<'_>) -> (Read, Option<Mailbo
     let receive: Vec<Placed> =
         document.repeated("receive_connector").iter_mut().filter_map(|s| receive_connector(s, name)).collect();
     let services = services(document, &map, &receive);
+    let virtual_addresses: Vec<PlacedAddress> =
+        document.repeated("virtual_address").iter().filter_map(virtual_address).collect();
     let read = Read {
         domains,
         receive,
@@ -132,9 +138,10 @@ fn parts(document: &Document<'_>, context: &Context<'_>) -> (Read, Option<Mailbo
         entries: entries(document),
         remote: document.repeated("remote_domain").iter().filter_map(rule::remote_domain).collect(),
         rules: document.repeated("rule").iter().filter_map(rule::rule).collect(),
-        named: naming::named(document, &map, &services, &contact, context.disk),
+        named: naming::named(document, &map, &services, &virtual_addresses, &contact, context.disk),
         map,
         services,
+        virtual_addresses,
     };
     (read, postmaster)
 }
