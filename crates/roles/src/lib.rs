@@ -33,6 +33,7 @@ mod pushes;
 mod rates;
 mod repeats;
 pub mod schema;
+mod services;
 mod spools;
 mod succession;
 mod timers;

@@ -48,6 +48,7 @@ use crate::pressure::Pressure;
 use crate::probers;
 use crate::pushes::Pushes;
 use crate::repeats;
+use crate::services::{Around, Services};
 use crate::succession::{self, Launcher, Succession, Successor};
 use crate::timers::{Alarm, Timers};
 use crate::trace::Trace;
@@ -169,6 +170,8 @@ pub async fn start(start: Start, succeed: bool, launcher: Launcher) -> Result<Ru
         node.kept.keep(&socket);
     }
     node.listeners.listen(bound).map_err(StartError::Bind)?;
+    node.services = Some(Arc::new(services(&node)?));
+    tokio::task::block_in_place(|| node.follow_services());
     start_virtual_addresses(&mut node, &loaded)?;
     let node = Arc::new(node);
     answer_successors(&node).map_err(|error| StartError::Io("succession", error))?;
@@ -181,6 +184,18 @@ fn zones(node: &Node) -> Result<Zones, StartError> {
     let probers = probers::start(&node.world, &loaded.node.name, node.cluster.as_ref());
     let probers = probers.map_err(|error| StartError::Io("TLS of probes", io::Error::other(error)))?;
     Ok(Zones::new(&node.world, &loaded.node, node.data.dns_serials(), probers, node.health.clone()))
+}
+
+/// What does the services of the organization; none of them yet.
+fn services(node: &Node) -> Result<Services, StartError> {
+    let loaded = node.config.loaded();
+    let probers = probers::start(&node.world, &loaded.node.name, node.cluster.as_ref());
+    Ok(Services::new(Around {
+        world: node.world.clone(),
+        probers: probers.map_err(|error| StartError::Io("TLS of probes", io::Error::other(error)))?,
+        resolver: node.kit.resolver.clone(),
+        certificates: node.certificate.served(),
+    }))
 }
 
 /// Meets the process that runs on this data directory.
@@ -387,6 +402,7 @@ fn assemble(
         peers: None,
         copies: None,
         cluster: None,
+        services: None,
         virtual_addresses: VirtualAddresses::start(None),
         hand_over: HandOver::default(),
         standing: Standing::default(),
