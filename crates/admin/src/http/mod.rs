@@ -16,6 +16,7 @@ mod page;
 mod queues;
 mod restart;
 mod services;
+mod shown;
 mod socket;
 mod virtual_addresses;
 mod zones;

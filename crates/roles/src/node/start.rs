@@ -413,6 +413,7 @@ fn assemble(
         succession,
         kept: Kept::default(),
         rates: Default::default(),
+        left: Mutex::default(),
     })
 }
 
