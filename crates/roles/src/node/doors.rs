@@ -12,6 +12,15 @@ use crate::probers;
 use crate::services::{Around, Services};
 use crate::succession;
 use crate::virtual_address::{NoServices, Parts as AddressParts, VirtualAddresses};
+use crate::zones::Zones;
+
+/// The zones of the organization; nothing is answered yet.
+fn zones(node: &Node) -> Result<Zones, StartError> {
+    let loaded = node.config.loaded();
+    let probers = probers::start(&node.world, &loaded.node.name, node.cluster.as_ref());
+    let probers = probers.map_err(|error| StartError::Io("TLS of probes", io::Error::other(error)))?;
+    Ok(Zones::new(&node.world, &loaded.node, node.data.dns_serials(), probers, node.health.clone()))
+}
 
 /// What does the services of the organization; none of them yet.
 fn services(node: &Node) -> Result<Services, StartError> {
@@ -25,8 +34,9 @@ fn services(node: &Node) -> Result<Services, StartError> {
     }))
 }
 
-/// Does the services of the document, and has its addresses.
+/// Does the services of the document, has its addresses, and knows its zones.
 pub(super) fn open(node: &mut Node, loaded: &Loaded) -> Result<(), StartError> {
+    node.zones = Some(Arc::new(zones(node)?));
     node.services = Some(Arc::new(services(node)?));
     tokio::task::block_in_place(|| node.follow_services());
     start_virtual_addresses(node, loaded)

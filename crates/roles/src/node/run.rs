@@ -107,6 +107,8 @@ impl Running {
         let relief = tokio::spawn(relief::watch(node.clone()));
         let changes = tokio::spawn(organization::follow(node.clone(), changes));
         let people = tokio::spawn(organization::follow_directories(node.clone()));
+        let zones = tokio::spawn(crate::zones::follow(node.clone()));
+        let pushes = tokio::spawn(crate::pushes::follow(node.clone()));
         let reason = signals.reason_to_end(&node).await;
         changes.abort();
         if let Reason::Succession = reason {
@@ -129,6 +131,8 @@ impl Running {
             () = signals.end() => return Ended::AtOnce,
         };
         housekeeping.abort();
+        zones.abort();
+        pushes.abort();
         match (reason, handed_over) {
             (_, Some(true)) => Ended::HandedOver,
             (_, Some(false)) => Ended::NotHandedOver,

@@ -46,6 +46,7 @@ use crate::maildir::Maildirs;
 use crate::org::Standing;
 use crate::peers::{LinkTls, MailCertificates, Peers};
 use crate::pressure::Pressure;
+use crate::pushes::Pushes;
 use crate::repeats;
 use crate::succession::{self, Launcher, Succession, Successor};
 use crate::timers::{Alarm, Timers};
@@ -365,6 +366,8 @@ fn assemble(
         standing: Standing::default(),
         changes: Changes::new().0,
         alarm,
+        zones: None,
+        pushes: Pushes::default(),
         succession,
         kept: Kept::default(),
         rates: Default::default(),
