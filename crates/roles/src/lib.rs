@@ -29,6 +29,7 @@ pub mod peers;
 pub mod pki;
 mod pressure;
 mod probers;
+mod pushes;
 mod rates;
 mod repeats;
 pub mod schema;
@@ -39,6 +40,7 @@ mod timers;
 pub mod trace;
 pub mod view;
 pub mod virtual_address;
+mod zones;
 
 pub use directory::Start;
 pub use node::{Ended, Leaving, Running, StartError, start};

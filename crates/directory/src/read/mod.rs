@@ -6,6 +6,7 @@ mod cluster;
 mod destination;
 mod directory;
 mod dns_name;
+mod dns_server;
 mod document;
 mod domain;
 mod lint;

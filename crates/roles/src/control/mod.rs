@@ -7,6 +7,7 @@ mod audit;
 mod cluster;
 mod directories;
 mod explain;
+mod naming;
 mod nodes;
 mod objects;
 mod org;
@@ -15,6 +16,7 @@ mod restart;
 mod services;
 mod verbs;
 mod virtual_addresses;
+mod zones;
 
 use std::fmt;
 use std::io;

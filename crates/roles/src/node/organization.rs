@@ -216,6 +216,9 @@ impl Node {
         self.publish_org();
         self.follow_services();
         self.virtual_addresses.follow(&self.config.loaded().org);
+        if let Some(zones) = &self.zones {
+            zones.look_now();
+        }
         self.spool.reroute();
         if let Some(copies) = &self.copies {
             copies.taken.reroute();

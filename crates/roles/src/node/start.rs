@@ -46,12 +46,14 @@ use crate::org::Standing;
 use crate::peers::{LinkTls, MailCertificates, Peers};
 use crate::pressure::Pressure;
 use crate::probers;
+use crate::pushes::Pushes;
 use crate::repeats;
 use crate::services::{Around, Services};
 use crate::succession::{self, Launcher, Succession, Successor};
 use crate::timers::{Alarm, Timers};
 use crate::trace::Trace;
 use crate::virtual_address::{NoServices, Parts as AddressParts, VirtualAddresses};
+use crate::zones::Zones;
 
 /// Why a node does not start. Its text is one line (one for each problem of a document) that says what to do.
 #[derive(Debug)]
@@ -149,6 +151,7 @@ pub async fn start(start: Start, succeed: bool, launcher: Launcher) -> Result<Ru
     progress.abort();
     let mut node = node?;
     node.cluster = cluster;
+    node.zones = Some(Arc::new(zones(&node)?));
     let changes;
     (node.changes, changes) = Changes::new();
     let timers = Timers::start(&node.world, node.spool.clone(), node.alarm.clone());
@@ -173,6 +176,14 @@ pub async fn start(start: Start, succeed: bool, launcher: Launcher) -> Result<Ru
     let node = Arc::new(node);
     answer_successors(&node).map_err(|error| StartError::Io("succession", error))?;
     Ok(Running { node, timers, http: Some(http), signals, changes, successor })
+}
+
+/// The zones of the organization; nothing is answered yet.
+fn zones(node: &Node) -> Result<Zones, StartError> {
+    let loaded = node.config.loaded();
+    let probers = probers::start(&node.world, &loaded.node.name, node.cluster.as_ref());
+    let probers = probers.map_err(|error| StartError::Io("TLS of probes", io::Error::other(error)))?;
+    Ok(Zones::new(&node.world, &loaded.node, node.data.dns_serials(), probers, node.health.clone()))
 }
 
 /// What does the services of the organization; none of them yet.
@@ -397,9 +408,12 @@ fn assemble(
         standing: Standing::default(),
         changes: Changes::new().0,
         alarm,
+        zones: None,
+        pushes: Pushes::default(),
         succession,
         kept: Kept::default(),
         rates: Default::default(),
+        left: Mutex::default(),
     })
 }
 
