@@ -16,7 +16,6 @@ pub mod octets;
 pub mod push;
 pub mod rate;
 mod ready;
-pub mod octets;
 pub mod record;
 pub mod serial;
 pub mod server;

@@ -7,8 +7,8 @@ mod objects;
 mod org;
 mod pressure;
 mod restart;
-mod zone;
 mod service;
+mod zone;
 
 use mail::date::rfc3339;
 use serde::{Deserialize, Serialize};
@@ -21,8 +21,8 @@ pub use objects::{Field, Finding, Kind, Object, ObjectChanged, Tested};
 pub use org::{Org, OrgApplied, OrgChecked, OrgDifference, OrgNode, OrgText, OrgVersion};
 pub use pressure::{Pressure, PressureOf};
 pub use restart::Restart;
-pub use zone::{DnsListener, ServedZone, ZoneSecondary, Zones};
 pub use service::{DrainAt, Flow, MemberDrain, Service, ServiceBalancer, ServiceMember, Services};
+pub use zone::{DnsListener, ServedZone, ZoneSecondary, Zones};
 
 /// The node at a glance.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
