@@ -14,6 +14,8 @@ use tests::{eventually, free_port};
 
 const SOON: Duration = Duration::from_secs(60);
 
+const SECRET: &str = "c2VjcmV0IG9mIHRoaXJ0eS10d28gb2N0ZXRzLCBhdCBsZWFzdC4u";
+
 /// Hubs that take mail, and a node that answers for the zone.
 struct Lab {
     keep: tempfile::TempDir,
@@ -25,8 +27,8 @@ struct Lab {
 }
 
 impl Lab {
-    /// So many hubs, started; `zone` is what [[zone]] says besides, `server` what [dns_server] does.
-    fn new(count: usize, zone: &str, server: &str) -> Lab {
+    /// So many hubs, started; `zone` is what [[zone]] says besides, `server` what [dns_server] does, `more` the rest.
+    fn new(count: usize, zone: &str, server: &str, more: &str) -> Lab {
         let keep = tempfile::tempdir().unwrap();
         let (port, links) = (free_port(), (0..count).map(|_| free_port()).collect());
         let folder = |name: &str| {
@@ -38,12 +40,14 @@ impl Lab {
                 String::new()
             };
             fs::write(dir.join("posthouse.toml"), format!("name = \"{name}.example.org\"\n{dns}")).unwrap();
+            fs::write(dir.join("key"), SECRET).unwrap();
+            Command::new("chmod").arg("600").arg(dir.join("key")).status().unwrap();
             Node::at(&dir, &["--config", "posthouse.toml", "--org", "org.toml"])
         };
         let hubs = (1..=count).map(|n| folder(&format!("hub{n}"))).collect();
         let ns = folder("ns");
         let mut lab = Lab { hubs, links, ns, port, zone: zone.into(), keep };
-        lab.write("");
+        lab.write(more);
         for n in 1..=count {
             lab.start(n);
         }
@@ -125,7 +129,7 @@ fn kdig(port: u16, arguments: &[&str]) -> String {
 /// Rows 15, 51 and 56: each of three hubs dead or not, in every combination: only those that take mail are answered; if none does, all.
 #[test]
 fn the_kill_matrix() {
-    let mut lab = Lab::new(3, "", "");
+    let mut lab = Lab::new(3, "", "", "");
     let mut alive: BTreeSet<usize> = [1, 2, 3].into();
     // Each step kills or starts one hub, and all eight combinations come.
     for hub in [0, 1, 2, 1, 3, 1, 2, 1] {
@@ -169,18 +173,11 @@ fn secondaries_copy_what_changes_under_a_key() {
     let (bind_port, knot_port) = (free_port(), free_port());
     let secondaries =
         format!("secondaries = [\"127.0.0.1:{bind_port}\", \"127.0.0.1:{knot_port}\"]\ntsig_keys = [\"copy.key\"]");
-    let mut lab = Lab::new(1, &secondaries, "");
-    let secret = "c2VjcmV0IG9mIHRoaXJ0eS10d28gb2N0ZXRzLCBhdCBsZWFzdC4u";
+
     let key = "[[tsig_key]]\nname = \"copy.key\"\nalgorithm = \"hmac-sha512\"\nsecret_file = \"key\"\n";
-    for dir in lab.hubs.iter().chain([&lab.ns]).map(|node| node.dir.clone()).collect::<Vec<_>>() {
-        fs::write(dir.join("key"), secret).unwrap();
-        Command::new("chmod").arg("600").arg(dir.join("key")).status().unwrap();
-    }
-    lab.write(key);
-    lab.ns.stop();
-    lab.ns.start();
-    let _bind = bind(lab.keep.path(), bind_port, lab.port, secret);
-    let _knot = knot(lab.keep.path(), knot_port, lab.port, secret);
+    let mut lab = Lab::new(1, &secondaries, "", key);
+    let _bind = bind(lab.keep.path(), bind_port, lab.port, SECRET);
+    let _knot = knot(lab.keep.path(), knot_port, lab.port, SECRET);
     let ports = [bind_port, knot_port];
     eventually("both have the zone", SOON, || {
         ports.iter().all(|port| kdig(*port, &["+short", "smtp.example.org", "A"]) == "192.0.2.1\n")
@@ -199,7 +196,8 @@ fn secondaries_copy_what_changes_under_a_key() {
     for n in 1..=3 {
         let text = format!("{key}[[dns_name]]\nname = \"example.org\"\ntxt = [\"change {n}\"]\n");
         lab.write(&text);
-        assert_eq!(lab.ns.verb(&["reload"]).0, 0);
+        let (code, _, why) = lab.ns.verb(&["reload"]);
+        assert_eq!(code, 0, "{why}");
         let wanted = format!("\"change {n}\"\n");
         eventually(&format!("both have change {n}"), SOON, || {
             ports.iter().all(|port| kdig(*port, &["+short", "example.org", "TXT"]) == wanted)
@@ -220,6 +218,7 @@ fn bad_input_is_bounded_and_others_are_served() {
         1,
         "",
         "rate_limit = 5\nrate_limit_exempt = []\nidle_timeout = \"1s\"\nconnections_per_source_max = 5\n",
+        "",
     );
     eventually("the zone is answered", SOON, || lab.serial(lab.port) > 0);
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -269,7 +268,7 @@ fn bad_input_is_bounded_and_others_are_served() {
 fn bind(dir: &Path, port: u16, primary: u16, secret: &str) -> Process {
     let dir = dir.join("bind");
     fs::create_dir(&dir).unwrap();
-    Command::new("chmod").arg("-R").arg("a+rwx").args([dir.parent().unwrap(), &dir]).status().unwrap();
+    Command::new("chmod").arg("a+rwx").args([dir.parent().unwrap(), &dir]).status().unwrap();
     let at = dir.display();
     let conf = format!(
         "key \"copy.key\" {{ algorithm hmac-sha512; secret \"{secret}\"; }};\n\
