@@ -213,6 +213,17 @@ pub fn http_get_at(at: SocketAddr, path: &str) -> (u16, String) {
     try_http_get(at, path).unwrap()
 }
 
+/// POST of JSON: the body of the answer.
+pub fn http_post_at(at: SocketAddr, path: &str, json: &str) -> String {
+    let mut stream = TcpStream::connect_timeout(&at, Duration::from_secs(10)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let head = format!("POST {path} HTTP/1.0\r\nHost: {at}\r\nContent-Type: application/json\r\n");
+    write!(stream, "{head}Content-Length: {}\r\n\r\n{json}", json.len()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split_once("\r\n\r\n").map_or(String::new(), |(_, body)| body.into())
+}
+
 fn try_http_get(at: SocketAddr, path: &str) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&at, Duration::from_secs(10))?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;

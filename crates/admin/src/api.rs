@@ -3,7 +3,7 @@
 use roles::audit::Entry;
 use roles::control::Refusal;
 use roles::trace::TraceEvent;
-use roles::view::{Directory, Kind, Message, Object, Org, OrgText, OrgVersion, Queue};
+use roles::view::{Directory, Kind, Message, Object, Org, OrgText, OrgVersion, Queue, VirtualAddress};
 use serde::{Deserialize, Serialize};
 
 /// What every error looks like.
@@ -148,6 +148,21 @@ pub struct HandOver {
 pub struct RemoveNode {
     /// Mail that nobody else can deliver is given up.
     pub lose_its_mail: bool,
+}
+
+/// `POST /api/v1/virtual-addresses/{name}/move`
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MoveAddress {
+    /// To which node; nothing: to whichever would have it and stands first.
+    pub to: Option<String>,
+}
+
+/// All virtual addresses.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct VirtualAddresses {
+    /// In order of the document.
+    pub virtual_addresses: Vec<VirtualAddress>,
 }
 
 /// `POST /api/v1/journals/{node}/take-over`

@@ -1,6 +1,8 @@
 //! Owns which key means what. Knows no values. Always holds: each key of ours is under the organization's prefix, and a name
 //! cannot leave its place in it (see [`is_name`]).
 
+use std::net::IpAddr;
+
 use crate::record::{JournalName, is_name};
 
 /// The keys of one organization.
@@ -18,6 +20,12 @@ pub enum Key {
     Journal(JournalName),
     /// `journals/<node>/<journal>/owner`
     Holder(JournalName),
+    /// `vip/<name>`
+    Vip(String),
+    /// `vip/<name>/order`
+    VipOrder(String),
+    /// `vip-address/<address>`
+    VipAddress(IpAddr),
     /// `org`
     Org,
     /// `org/history/<version>`
@@ -52,6 +60,21 @@ impl Keys {
         format!("{}/journals/{name}/owner", self.prefix)
     }
 
+    /// Who has a virtual address, under the lease of that.
+    pub fn vip(&self, name: &str) -> String {
+        format!("{}/vip/{name}", self.prefix)
+    }
+
+    /// Somebody wants it to move; under a short lease.
+    pub fn vip_order(&self, name: &str) -> String {
+        format!("{}/vip/{name}/order", self.prefix)
+    }
+
+    /// Under which name an address is held: two objects with one address, on nodes with two versions of the document, exclude each other.
+    pub fn vip_address(&self, address: IpAddr) -> String {
+        format!("{}/vip-address/{address}", self.prefix)
+    }
+
     /// The organization document.
     pub fn org(&self) -> String {
         format!("{}/org", self.prefix)
@@ -75,6 +98,9 @@ impl Keys {
             ["nodes", name] if is_name(name) => Key::Node(name.into()),
             ["journals", node, journal] => JournalName::new(node, journal).map_or(Key::Strange, Key::Journal),
             ["journals", node, journal, "owner"] => JournalName::new(node, journal).map_or(Key::Strange, Key::Holder),
+            ["vip", name] if is_name(name) => Key::Vip(name.into()),
+            ["vip", name, "order"] if is_name(name) => Key::VipOrder(name.into()),
+            ["vip-address", address] => address.parse().map_or(Key::Strange, Key::VipAddress),
             ["org"] => Key::Org,
             ["org", "history", version] => version.parse().map_or(Key::Strange, Key::OrgVersion),
             _ => Key::Strange,
@@ -94,6 +120,9 @@ mod tests {
             (keys.node("a"), Key::Node("a".into())),
             (keys.journal(&name), Key::Journal(name.clone())),
             (keys.holder(&name), Key::Holder(name.clone())),
+            (keys.vip("front"), Key::Vip("front".into())),
+            (keys.vip_order("front"), Key::VipOrder("front".into())),
+            (keys.vip_address("2001:db8::1".parse().unwrap()), Key::VipAddress("2001:db8::1".parse().unwrap())),
             (keys.org(), Key::Org),
             (keys.org_version(7), Key::OrgVersion(7)),
         ] {

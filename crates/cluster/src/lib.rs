@@ -12,5 +12,6 @@ pub mod record;
 mod run;
 pub mod tenure;
 pub mod view;
+pub mod vip;
 
 pub use run::{Announced, Cluster, SeatHandle, Settings};

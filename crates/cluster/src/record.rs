@@ -226,6 +226,9 @@ pub struct NodeRecord {
     /// Its health in a word: `ready`, `draining`, or why it cannot accept.
     #[serde(default)]
     pub health: String,
+    /// Virtual addresses that it would have now, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub would_hold: Vec<String>,
 }
 
 /// The health of a node that takes no new mail because a person said so.
@@ -234,11 +237,11 @@ pub const DRAINING: &str = "draining";
 /// The health of a node that ends.
 pub const STOPPING: &str = "stopping";
 
-fn hex<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn hex<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{number:016x}"))
 }
 
-fn unhex<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+pub(crate) fn unhex<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let text = String::deserialize(deserializer)?;
     u64::from_str_radix(&text, 16).map_err(|_| de::Error::custom("not a number of 16 hexadecimal digits"))
 }

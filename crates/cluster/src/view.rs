@@ -10,6 +10,7 @@ use crate::keys::{Key, Keys};
 use crate::org::Document;
 use crate::ownership::Snapshot;
 use crate::record::{Holder, JournalName, Member, NodeRecord, Record};
+use crate::vip::{VipHolder, VipOrder};
 
 /// The cluster as etcd shows it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,6 +25,8 @@ pub struct View {
     pub nodes: BTreeMap<String, NodeRecord>,
     /// Journals by name.
     pub journals: BTreeMap<JournalName, Journal>,
+    /// Virtual addresses that somebody has, or that are to move, by name.
+    pub vips: BTreeMap<String, Vip>,
     /// The organization document and the revision of its last change.
     pub org: Option<(Revision, Arc<Document>)>,
     /// Keys whose value could not be read: of a newer version, or written by hand.
@@ -37,6 +40,15 @@ pub struct Journal {
     pub record: Option<(Revision, Record)>,
     /// The owner's sign of life and the lease it is under.
     pub holder: Option<(i64, Holder)>,
+}
+
+/// What etcd says of a virtual address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Vip {
+    /// Who has it, and the lease it is under.
+    pub holder: Option<(i64, VipHolder)>,
+    /// Somebody wants it to move.
+    pub order: Option<VipOrder>,
 }
 
 impl View {
@@ -73,8 +85,12 @@ impl View {
                 self.journals.entry(name).or_default().holder = Some((kv.lease, holder));
             }),
             Key::Org => value(&kv).map(|document| self.org = Some((kv.mod_revision, Arc::new(document)))),
-            // Old versions are read when somebody asks for them.
-            Key::OrgVersion(_) => Some(()),
+            Key::Vip(name) => value(&kv).map(|holder| {
+                self.vips.entry(name).or_default().holder = Some((kv.lease, holder));
+            }),
+            Key::VipOrder(name) => value(&kv).map(|order| self.vips.entry(name).or_default().order = Some(order)),
+            // Old versions are read when somebody asks for them; who has an address is in the record of its name.
+            Key::OrgVersion(_) | Key::VipAddress(_) => Some(()),
             Key::Strange => None,
         };
         match read {
@@ -96,7 +112,9 @@ impl View {
             Key::Journal(name) => self.change(name, |journal| journal.record = None),
             Key::Holder(name) => self.change(name, |journal| journal.holder = None),
             Key::Org => self.org = None,
-            Key::OrgVersion(_) | Key::Strange => {}
+            Key::Vip(name) => self.change_vip(&name, |vip| vip.holder = None),
+            Key::VipOrder(name) => self.change_vip(&name, |vip| vip.order = None),
+            Key::OrgVersion(_) | Key::VipAddress(_) | Key::Strange => {}
         }
     }
 
@@ -105,6 +123,15 @@ impl View {
             change(journal);
             if *journal == Journal::default() {
                 self.journals.remove(&name);
+            }
+        }
+    }
+
+    fn change_vip(&mut self, name: &str, change: impl FnOnce(&mut Vip)) {
+        if let Some(vip) = self.vips.get_mut(name) {
+            change(vip);
+            if *vip == Vip::default() {
+                self.vips.remove(name);
             }
         }
     }

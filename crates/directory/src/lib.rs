@@ -41,6 +41,7 @@ pub mod topology;
 mod unit;
 mod usage;
 mod user;
+mod virtual_address;
 mod words;
 pub mod zone;
 
@@ -78,3 +79,4 @@ pub use target::{Host, HostPort, LmtpTarget};
 pub use unit::{bytes_text, duration_text, parse_bytes, parse_duration_ms};
 pub use usage::Usage;
 pub use user::{Password, SenderPattern, User};
+pub use virtual_address::{NEEDS_NODE, VirtualAddress};

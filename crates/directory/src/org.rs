@@ -15,6 +15,7 @@ use crate::service::Service;
 use crate::sources::Routing;
 use crate::topology::Topology;
 use crate::user::User;
+use crate::virtual_address::VirtualAddress;
 use crate::zone::Naming;
 use mail::{Enhanced, Mailbox, Reply, ReversePath};
 use std::cmp::Reverse;
@@ -45,6 +46,8 @@ pub struct Org {
     pub destinations: Destinations,
     /// What is done with mail before it is taken.
     pub handling: Arc<Handling>,
+    /// In order of the document.
+    pub virtual_addresses: Vec<Arc<VirtualAddress>>,
     /// Zones, and what may stand in them.
     pub naming: Arc<Naming>,
     /// Everybody whom the document itself names.
@@ -70,6 +73,7 @@ pub struct Parts {
     pub retry: Retry,
     pub destinations: Destinations,
     pub handling: Arc<Handling>,
+    pub virtual_addresses: Vec<Arc<VirtualAddress>>,
     /// Everybody whom the document itself names.
     pub recipients: Recipients,
     pub topology: Topology,
@@ -95,6 +99,8 @@ pub struct Listener {
     pub protocol: Protocol,
     /// Names of the connectors on it.
     pub connectors: Vec<Arc<str>>,
+    /// The address is a virtual one: it comes and goes.
+    pub is_virtual: bool,
 }
 
 /// Whether MAIL is welcome.
@@ -151,6 +157,7 @@ impl Org {
             retry: parts.retry,
             destinations: parts.destinations,
             handling: parts.handling,
+            virtual_addresses: parts.virtual_addresses,
             naming: Arc::new(parts.naming),
             recipients: match parts.directories.is_empty() {
                 true => parts.recipients.clone(),
@@ -175,9 +182,15 @@ impl Org {
             let on_it = all().filter(|(other, _)| socket_covers(socket, *other));
             let mut connectors: Vec<Arc<str>> = on_it.map(|(_, c)| Arc::clone(&c.name)).collect();
             connectors.dedup();
-            found.push(Listener { address: socket, protocol: connector.protocol, connectors });
+            let is_virtual = self.is_virtual(socket.ip());
+            found.push(Listener { address: socket, protocol: connector.protocol, connectors, is_virtual });
         }
         found
+    }
+
+    /// Whether some node may have this address for a time.
+    pub fn is_virtual(&self, address: IpAddr) -> bool {
+        self.virtual_addresses.iter().flat_map(|one| &one.addresses).any(|net| net.addr() == address)
     }
 
     /// The policy for a connection to our address `local` from `peer`: of the connectors on that socket, the one with the most

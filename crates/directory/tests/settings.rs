@@ -293,6 +293,16 @@ fn document_with_everything() -> String {
         [[rule]]
         name = "kept"
         copy = "all@ours.example"
+        [[virtual_address]]
+        name = "front"
+        address = ["192.0.2.10/24", "192.0.2.11/24", "2001:db8::10/64"]
+        interface = "eth0"
+        servers = ["MX.example.org", "mx2.example.org"]
+        failback = true
+        needs = ["node"]
+        lease = "4s"
+        announce_count = 3
+        announce_interval = "500ms"
         [[destination]]
         name = "google"
         connections_max = 2
@@ -343,6 +353,7 @@ fn the_dump_loads_again_to_the_same() {
     };
     assert_eq!(handling(&first), handling(&again));
     assert_eq!(first.org.destinations.all(), again.org.destinations.all());
+    assert_eq!(first.org.virtual_addresses, again.org.virtual_addresses);
     assert_eq!((&first.org.retry, &first.org.postmaster), (&again.org.retry, &again.org.postmaster));
     assert_eq!((node, org), again.to_toml(Secrets::Show));
     let hidden = first.to_toml(Secrets::Hide).1;

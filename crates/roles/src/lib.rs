@@ -37,6 +37,7 @@ mod succession;
 mod timers;
 pub mod trace;
 pub mod view;
+pub mod virtual_address;
 mod zones;
 
 pub use directory::Start;

@@ -62,6 +62,15 @@ impl BindError {
 impl Bound {
     /// Takes the address. `remedy` says what chooses another one.
     pub fn bind(address: SocketAddr, remedy: &str) -> Result<Bound, BindError> {
+        Bound::bind_with(address, remedy, false)
+    }
+
+    /// The same, whether this machine has the address now or not.
+    pub fn bind_ahead(address: SocketAddr, remedy: &str) -> Result<Bound, BindError> {
+        Bound::bind_with(address, remedy, true)
+    }
+
+    fn bind_with(address: SocketAddr, remedy: &str, ahead: bool) -> Result<Bound, BindError> {
         let bind = || {
             if let Some(socket) = succession::tcp(address).pop() {
                 let socket = Socket::from(socket);
@@ -76,6 +85,11 @@ impl Bound {
             // A restart must not wait for the connections of the last life.
             socket.set_reuse_address(true)?;
             socket.set_nonblocking(true)?;
+            if ahead && address.is_ipv4() {
+                socket.set_freebind_v4(true)?;
+            } else if ahead {
+                socket.set_freebind_v6(true)?;
+            }
             socket.bind(&address.into())?;
             Ok(socket)
         };

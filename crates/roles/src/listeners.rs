@@ -54,9 +54,7 @@ impl BoundListeners {
     pub fn bind(listeners: Vec<Listener>, is_written: bool) -> Result<BoundListeners, BindError> {
         let taken = BoundListeners::bind_present(listeners, is_written)?;
         match taken.unbound.first() {
-            Some(Unbound { listener, .. }) if taken.bound.is_empty() => {
-                Bound::bind(listener.address, &remedy(listener, is_written)).map(|_| taken)
-            }
+            Some(Unbound { listener, .. }) if taken.bound.is_empty() => bind(listener, is_written).map(|_| taken),
             _ => Ok(taken),
         }
     }
@@ -65,7 +63,7 @@ impl BoundListeners {
     fn bind_present(listeners: Vec<Listener>, is_written: bool) -> Result<BoundListeners, BindError> {
         let mut taken = BoundListeners { bound: Vec::new(), unbound: Vec::new(), is_written };
         for listener in listeners {
-            match Bound::bind(listener.address, &remedy(&listener, is_written)) {
+            match bind(&listener, is_written) {
                 Ok(bound) => taken.bound.push((listener, bound)),
                 Err(error) if error.is_absent_address() => {
                     taken.unbound.push(Unbound { listener, why: error.to_string() });
@@ -195,6 +193,12 @@ impl Listeners {
     }
 }
 
+/// A virtual address is bound before this machine has it: connections are taken the moment that it comes.
+fn bind(listener: &Listener, is_written: bool) -> Result<Bound, BindError> {
+    let (address, remedy) = (listener.address, remedy(listener, is_written));
+    if listener.is_virtual { Bound::bind_ahead(address, &remedy) } else { Bound::bind(address, &remedy) }
+}
+
 fn remedy(listener: &Listener, is_written: bool) -> String {
     let name = listener.connectors.first().map_or("", |name| name);
     match (is_written, name) {
@@ -211,7 +215,12 @@ mod tests {
     use std::net::SocketAddr;
 
     fn listener(address: &str) -> Listener {
-        Listener { address: address.parse().unwrap(), protocol: Protocol::Smtp, connectors: vec!["in".into()] }
+        Listener {
+            address: address.parse().unwrap(),
+            protocol: Protocol::Smtp,
+            connectors: vec!["in".into()],
+            is_virtual: false,
+        }
     }
 
     #[test]
@@ -224,6 +233,9 @@ mod tests {
             taken.unbound[0].why,
             "192.0.2.1:25000: this machine has no such address; receive_connector 'in' listens there, its 'listen' chooses another"
         );
+        let virtual_one = Listener { is_virtual: true, ..absent.clone() };
+        let taken = BoundListeners::bind(vec![virtual_one], true).unwrap();
+        assert_eq!((taken.bound.len(), taken.unbound.len()), (1, 0), "a virtual one is bound before it comes");
         let error = BoundListeners::bind(vec![absent.clone()], true).map(drop).unwrap_err();
         assert!(error.is_absent_address(), "a node that could listen nowhere does not start");
         let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

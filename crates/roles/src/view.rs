@@ -8,6 +8,7 @@ mod org;
 mod pressure;
 mod restart;
 mod service;
+mod virtual_address;
 mod zone;
 
 use mail::date::rfc3339;
@@ -22,6 +23,7 @@ pub use org::{Org, OrgApplied, OrgChecked, OrgDifference, OrgNode, OrgText, OrgV
 pub use pressure::{Pressure, PressureOf};
 pub use restart::Restart;
 pub use service::{DrainAt, Flow, MemberDrain, Service, ServiceBalancer, ServiceMember, Services};
+pub use virtual_address::{VirtualAddress, VirtualAddressEvent};
 pub use zone::{DnsListener, ServedZone, ZoneSecondary, Zones};
 
 /// The node at a glance.

@@ -61,6 +61,12 @@ impl ClusterNode {
         assert_eq!(code, 0, "{}: {said}", self.name);
     }
 
+    /// Adds objects to its organization document, before it is started.
+    pub fn add_to_org(&self, objects: &str) {
+        let file = self.dir.join("org.toml");
+        fs::write(&file, fs::read_to_string(&file).unwrap() + objects).unwrap();
+    }
+
     /// Where its data is.
     pub fn data(&self) -> PathBuf {
         self.dir.join("data")
@@ -91,6 +97,11 @@ impl ClusterNode {
 
     pub fn process(&mut self) -> &mut Process {
         self.process.as_mut().expect("the node was started")
+    }
+
+    /// Its process, whose end is the caller's business from now on.
+    pub fn take_process(&mut self) -> Process {
+        self.process.take().expect("the node was started")
     }
 
     /// kill -9.

@@ -21,6 +21,7 @@ mod restart;
 mod services;
 mod start;
 mod table;
+mod vip;
 mod words;
 
 use std::process::ExitCode;
@@ -49,6 +50,7 @@ pub fn main() -> ExitCode {
     end_quietly_without_a_reader();
     let done = match cli.verb {
         Verb::Start(asked) => return start::run(asked),
+        Verb::GuardAddresses => return roles::virtual_address::guard::run(),
         Verb::Version => {
             println!("posthouse {}", env!("CARGO_PKG_VERSION"));
             Ok(())
@@ -117,6 +119,7 @@ fn over_the_api(url: Option<String>, verb: Verb, json: bool) -> Result<(), Troub
             Verb::Message(verb) => messages::run(&client, verb, json).await,
             Verb::Org(verb) => org::run(&client, verb, json).await,
             Verb::Journal(verb) => journals::run(&client, verb, json).await,
+            Verb::Vip(verb) => vip::run(&client, verb, json).await,
             Verb::Start(_)
             | Verb::Init(_)
             | Verb::Check(_)
@@ -124,6 +127,7 @@ fn over_the_api(url: Option<String>, verb: Verb, json: bool) -> Result<(), Troub
             | Verb::Dev(_)
             | Verb::Schema { .. }
             | Verb::HashPassword { .. }
+            | Verb::GuardAddresses
             | Verb::Version => Ok(()),
         }
     })

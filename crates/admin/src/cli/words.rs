@@ -15,6 +15,7 @@ use super::org::{self, OrgWords};
 use super::pki::{self, PkiWords};
 use super::restart;
 use super::services::{self, ServiceWords};
+use super::vip::{self, VipWords};
 use crate::api::TraceQuery;
 
 /// Posthouse takes mail, keeps every message that it has answered 250 for, and delivers it.
@@ -115,6 +116,12 @@ pub enum Verb {
     /// Nodes: list them, take them out of service, hand their journals over, forget them
     #[command(subcommand, after_help = cluster::EXAMPLES)]
     Node(NodeWords),
+    /// Virtual addresses: which node has one, and moving it to another
+    #[command(subcommand, after_help = vip::EXAMPLES)]
+    Vip(VipWords),
+    /// The guard of a node's virtual addresses; started by the node
+    #[command(hide = true)]
+    GuardAddresses,
     /// The organization document: its objects one by one; and in a cluster compare, apply, history, rollback
     #[command(subcommand, after_help = org::EXAMPLES)]
     Org(OrgWords),

@@ -17,6 +17,7 @@ mod queues;
 mod restart;
 mod services;
 mod socket;
+mod virtual_addresses;
 mod zones;
 
 use axum::Router;
@@ -58,6 +59,7 @@ fn routes(control: Control) -> Router {
         .merge(directories::routes())
         .route("/zones", get(zones::list))
         .merge(org::routes())
+        .merge(virtual_addresses::routes())
         .merge(restart::routes())
         .merge(services::routes());
     Router::new()

@@ -112,7 +112,7 @@ pub(super) fn may_come(here: &Here, hand: &Hand, source: IpAddr) -> Result<(), R
                 service = %setup.service.name,
                 client = %source,
                 rule = "own servers do not pass the balancer",
-                "one of our own servers connected to a service; servers reach each other by their own names, see docs/services.md"
+                "one of our own servers connected to a service; servers reach each other by their own names, see docs/operating/one-name-for-many-hubs.md"
             );
         }
         return Err(Reason::OwnServer);

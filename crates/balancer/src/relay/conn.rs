@@ -97,11 +97,12 @@ impl Conn {
             // An end that cannot be watched is found by its timeout.
             let _ = hand.poll.change(&self.client, self.client_token(), Interest::ReadWrite);
         }
-        if self.up.is_blocked() && !self.member_writes {
-            if let Some(member) = &self.member {
-                self.member_writes = true;
-                let _ = hand.poll.change(member, self.member_token(), Interest::ReadWrite);
-            }
+        if self.up.is_blocked()
+            && !self.member_writes
+            && let Some(member) = &self.member
+        {
+            self.member_writes = true;
+            let _ = hand.poll.change(member, self.member_token(), Interest::ReadWrite);
         }
     }
 

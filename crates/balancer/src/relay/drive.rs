@@ -240,11 +240,11 @@ const DISCARD_BYTES: usize = 16 * 1024;
 /// Says why, and waits a moment for the client to hear it. False: there is nothing to say.
 fn refuse(conn: &mut Conn, hand: &mut Hand, reason: Reason) -> bool {
     conn.here.counts.refused(reason);
-    if let (Some(member), Speech::Smtp) = (&conn.member, conn.here.speech) {
-        if conn.dialog.is_between() {
-            // A polite end; a member that does not take it sees the connection close.
-            let _ = send(member, b"QUIT\r\n", SendFlags::NOSIGNAL);
-        }
+    if let (Some(member), Speech::Smtp) = (&conn.member, conn.here.speech)
+        && conn.dialog.is_between()
+    {
+        // A polite end; a member that does not take it sees the connection close.
+        let _ = send(member, b"QUIT\r\n", SendFlags::NOSIGNAL);
     }
     conn.leave_member(hand);
     let mut words = std::mem::take(&mut hand.words);

@@ -185,6 +185,7 @@ impl Relay {
         let mut opened: Vec<Opened> = inherited
             .into_iter()
             .filter(|given| setup.service.listen.contains(&given.address))
+            .filter(|given| !known.iter().any(|socket| socket.asked == given.address))
             .map(|Inherited { address, socket }| Opened { asked: address, address, socket })
             .collect();
         for address in &setup.service.listen {
@@ -200,14 +201,18 @@ impl Relay {
 
     /// Serves it no longer: nothing more is accepted, and its connections end as in a drain.
     pub fn close(&self, service: &str) {
-        if let Some((name, _)) = self.services().remove_entry(service) {
-            self.tell(|| Order::Close { service: Arc::clone(&name) });
-        }
+        let Some((name, entry)) = self.services().remove_entry(service) else { return };
+        // The threads' sockets must be the last ones open: they take who waits before they close.
+        drop(entry);
+        self.tell(|| Order::Close { service: Arc::clone(&name) });
     }
 
     /// The process is about to end: nothing more is accepted, and connections end as in a drain, the last of them after `within_ms`. Whoever
     /// is to go on with the sockets takes them before ([`Relay::sockets`]).
     pub fn drain(&self, within_ms: u64) {
+        for entry in self.services().values_mut() {
+            entry.sockets.clear();
+        }
         self.tell(|| Order::Drain { within_ms });
     }
 
@@ -274,7 +279,8 @@ impl Drop for Relay {
     }
 }
 
-/// Half of the process's descriptors, two for each connection. What the process may have without asking anybody is taken first.
+/// Three quarters of the process's descriptors, two for each connection; the rest is for the other roles. What the process may have without
+/// asking anybody is taken first.
 fn connections_max() -> u32 {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
@@ -282,7 +288,7 @@ fn connections_max() -> u32 {
         let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     }
     let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(DESCRIPTORS_MAX).min(DESCRIPTORS_MAX);
-    (descriptors / 2 / DESCRIPTORS_PER_CONNECTION) as u32
+    (descriptors / 4 * 3 / DESCRIPTORS_PER_CONNECTION) as u32
 }
 
 /// More than this is no bound.

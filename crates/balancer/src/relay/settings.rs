@@ -10,11 +10,11 @@ use rustls::ServerConfig;
 use crate::pool::Pool;
 
 /// What counts for all services.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct RelaySettings {
     /// Threads; 0: one for each core.
     pub threads: usize,
-    /// Connections of all services together; 0: as many as half of the process's descriptors allow.
+    /// Connections of all services together; 0: as many as three quarters of the process's descriptors allow.
     pub connections_max: u32,
     /// How long things may take that no service decides.
     pub timing: Timing,
@@ -37,7 +37,6 @@ pub struct Timing {
     pub drain_deadline_ms: u64,
 }
 
-/// What is written nowhere.
 impl Default for Timing {
     fn default() -> Timing {
         Timing {
@@ -48,12 +47,6 @@ impl Default for Timing {
             drain_opaque_ms: 60_000,
             drain_deadline_ms: 600_000,
         }
-    }
-}
-
-impl Default for RelaySettings {
-    fn default() -> RelaySettings {
-        RelaySettings { threads: 0, connections_max: 0, timing: Timing::default() }
     }
 }
 

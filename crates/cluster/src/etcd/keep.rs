@@ -11,7 +11,7 @@ use world::Clock;
 
 use super::client::Client;
 use super::error::Error;
-use super::lease::{Due, Held, LeaseClock, Turn};
+use super::lease::{Due, Held, LeaseClock, PER_TTL, Turn};
 
 /// What is known of our lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,9 +47,14 @@ pub struct Keeper {
 impl Keeper {
     /// Begins to hold a lease of `ttl_s` seconds.
     pub fn start(client: Client, ttl_s: u64, clock: Arc<dyn Clock>) -> Keeper {
+        Keeper::start_with(client, ttl_s, PER_TTL, clock)
+    }
+
+    /// The same with so many keep-alives in a time to live.
+    pub fn start_with(client: Client, ttl_s: u64, per_ttl: u64, clock: Arc<dyn Clock>) -> Keeper {
         let (to, state) = watch::channel(LeaseState::Never(None));
         let hurried = client.hurried(ttl_s * 1_000 / ATTEMPTS_PER_TTL);
-        let driver = Driver { client: hurried, ttl_s, clock, to, lease: LeaseClock::default() };
+        let driver = Driver { client: hurried, ttl_s, clock, to, lease: LeaseClock::with(per_ttl) };
         Keeper { client, state, driver: tokio::spawn(driver.run()) }
     }
 

@@ -10,6 +10,8 @@ pub struct LeaseClock {
     state: State,
     /// When the next request may be sent.
     next_ms: u64,
+    /// Keep-alives in a time to live.
+    per_ttl: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,11 +68,16 @@ pub enum Turn {
 
 impl Default for LeaseClock {
     fn default() -> LeaseClock {
-        LeaseClock { state: State::None, next_ms: 0 }
+        LeaseClock::with(PER_TTL)
     }
 }
 
 impl LeaseClock {
+    /// One that sends so many keep-alives in a time to live: what is left of the lease stays above all but one part of it.
+    pub fn with(per_ttl: u64) -> LeaseClock {
+        LeaseClock { state: State::None, next_ms: 0, per_ttl: per_ttl.max(2) }
+    }
+
     /// What to do now. Call [`LeaseClock::expired`] first.
     pub fn due(&self, now_ms: u64) -> Due {
         match self.state {
@@ -108,7 +115,7 @@ impl LeaseClock {
             return None;
         }
         self.state = State::Held(held);
-        self.next_ms = sent_ms + lease.ttl_ms / PER_TTL;
+        self.next_ms = sent_ms + lease.ttl_ms / self.per_ttl;
         Some(Turn::Gained(held))
     }
 
@@ -120,7 +127,7 @@ impl LeaseClock {
         }
         let State::Held(held) = &mut self.state else { return None };
         held.until_ms = held.until_ms.max(sent_ms + ttl_ms);
-        self.next_ms = sent_ms + ttl_ms / PER_TTL;
+        self.next_ms = sent_ms + ttl_ms / self.per_ttl;
         Some(Turn::Kept(*held))
     }
 
@@ -139,8 +146,8 @@ impl LeaseClock {
     }
 }
 
-/// Keep-alives in a time to live.
-const PER_TTL: u64 = 3;
+/// Keep-alives in a time to live, for those who need no more than the lease.
+pub(super) const PER_TTL: u64 = 3;
 
 /// Wait after a failure. A cut that ends is noticed this soon.
 const RETRY_MS: u64 = 200;

@@ -10,6 +10,7 @@ mod recipient;
 mod rule;
 mod service;
 mod topology;
+mod virtual_address;
 mod zone;
 
 use self::back_pressure::back_pressure_value;
@@ -21,6 +22,7 @@ use self::recipient::{contact_value, group_value, recipient_value};
 use self::rule::{limits_value, remote_value, rule_value};
 use self::service::{member_value, service_value};
 use self::topology::{link_value, server_value, site_value};
+use self::virtual_address::virtual_address_value;
 use self::zone::{key_value, layout_value, name_value, zone_value};
 use crate::load::Loaded;
 use crate::quoted::quoted;
@@ -85,6 +87,10 @@ impl Loaded {
                 "site" => {}
                 "site_link" => map.links.iter().for_each(|l| write(&mut out, section, |key| link_value(l, key))),
                 "server" => map.servers.iter().for_each(|s| write(&mut out, section, |key| server_value(s, key))),
+                "virtual_address" => {
+                    let all = &self.org.virtual_addresses;
+                    all.iter().for_each(|v| write(&mut out, section, |key| virtual_address_value(v, key)))
+                }
                 "zone" => naming.zones().iter().for_each(|z| write(&mut out, section, |key| zone_value(z, key))),
                 "tsig_key" => naming.keys().iter().for_each(|k| write(&mut out, section, |key| key_value(k, key))),
                 "dns_name" => naming.names().iter().for_each(|n| write(&mut out, section, |key| name_value(n, key))),

@@ -34,6 +34,8 @@ pub fn check(document: &Document<'_>, read: &Read) {
     let members = read.services.iter().flat_map(|s| &s.members).filter(|m| m.value.is_written);
     twice("member", members.map(|m| (m.value.name.to_string(), m.at)).collect());
     twice("directory", read.directories.iter().map(|d| (d.value.name.to_lowercase(), d.at)).collect());
+    let addresses = read.virtual_addresses.iter().map(|one| (one.address.value.name.to_string(), one.address.at));
+    twice("virtual_address", addresses.collect());
     twice("user", read.users.iter().map(|u| (u.value.name.to_lowercase(), u.at)).collect());
     singles_of_users(document, read);
     for (i, later) in read.receive.iter().enumerate() {

@@ -27,6 +27,7 @@ mod send;
 mod service;
 mod topology;
 mod user;
+mod virtual_address;
 mod zone;
 
 pub use document::{Document, did_you_mean, io_text};

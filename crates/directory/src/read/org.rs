@@ -17,6 +17,7 @@ use super::send::send_connector;
 use super::service::{PlacedService, services};
 use super::topology::{Map, map};
 use super::user::user;
+use super::virtual_address::{self, PlacedAddress, virtual_address};
 use crate::domain::AcceptedDomain;
 use crate::handling::Handling;
 use crate::ldap::Directory;
@@ -51,6 +52,7 @@ pub struct Read {
     pub remote: Vec<At<RemoteDomain>>,
     pub rules: Vec<At<Rule>>,
     pub map: Map,
+    pub virtual_addresses: Vec<PlacedAddress>,
     pub named: Named,
     pub services: Vec<PlacedService>,
 }
@@ -68,6 +70,7 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
     checks::check(document, &read);
     people::check(document, &read.entries, &read.domains);
     people::check_rules(document, &read.rules);
+    virtual_address::check(document, &read);
     if document.is_bad() {
         return None;
     }
@@ -96,6 +99,7 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
         )),
         topology,
         naming,
+        virtual_addresses: arcs(read.virtual_addresses.iter().map(|placed| placed.address.value.clone())),
         server: name.into(),
         recipients: Recipients::of(read.entries.iter().map(|placed| placed.entry.clone())).0,
     });
@@ -135,6 +139,7 @@ fn parts(document: &Document<'_>, context: &Context<'_>) -> (Read, Option<Mailbo
         named: naming::named(document, &map, &services, &contact, context.disk),
         map,
         services,
+        virtual_addresses: document.repeated("virtual_address").iter().filter_map(virtual_address).collect(),
     };
     (read, postmaster)
 }

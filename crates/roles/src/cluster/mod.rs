@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use cluster::etcd::Client;
+use cluster::etcd::{Access, Client};
 use cluster::keys::Keys;
 use cluster::org::OrgStore;
 use cluster::record::{Member, NodeRecord};
@@ -168,6 +168,11 @@ async fn remember(world: World, mut view: watch::Receiver<Arc<View>>, memory: Ar
             return;
         }
     }
+}
+
+/// The way to etcd as the node document has it, for connections of their own.
+pub fn etcd_access(world: &World, written: &directory::Cluster) -> Result<Access, ClusterError> {
+    etcd::settings(world, written).map(|settings| settings.access).map_err(ClusterError)
 }
 
 /// The organization document in etcd, for a node that is not in its cluster yet.

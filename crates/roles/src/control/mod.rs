@@ -14,6 +14,7 @@ mod removal;
 mod restart;
 mod services;
 mod verbs;
+mod virtual_addresses;
 mod zones;
 
 use std::fmt;

@@ -41,6 +41,7 @@ use crate::spools::Spools;
 use crate::succession::Succession;
 use crate::timers::Alarm;
 use crate::trace::Trace;
+use crate::virtual_address::VirtualAddresses;
 use crate::zones::Zones;
 
 use hand_over::HandOver;
@@ -83,6 +84,8 @@ pub struct Node {
     pub(crate) copies: Option<NodeCopies>,
     /// The place in the cluster, if the node document has `[cluster]`.
     pub(crate) cluster: Option<InCluster>,
+    /// Addresses that this node has, or may have.
+    pub(crate) virtual_addresses: VirtualAddresses,
     /// The wish to hand them over, and what became of it.
     pub(crate) hand_over: HandOver,
     /// What is known of the organization document's versions; of use in a cluster only.

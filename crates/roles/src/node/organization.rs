@@ -208,6 +208,7 @@ impl Node {
         let after_restart = self.config.take(next, source.clone());
         self.directories.follow(&self.config.loaded().org);
         self.publish_org();
+        self.virtual_addresses.follow(&self.config.loaded().org);
         if let Some(zones) = &self.zones {
             zones.look_now();
         }

@@ -159,6 +159,8 @@ async fn deposed(node: &Node) {
 async fn stop(node: Arc<Node>, timers: Timers, wish: Option<&Wish>) -> Option<bool> {
     node.health.enter(Phase::Stopping);
     node.announce_health();
+    // Before anybody is refused: new connections shall find another node.
+    node.virtual_addresses.leave().await;
     node.listeners.stop();
     node.kept.close();
     node.receiver.stop(GRACE);

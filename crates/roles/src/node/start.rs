@@ -30,7 +30,7 @@ use super::settings::spool_settings;
 use super::{Node, SessionReadiness};
 use crate::audit::Audit;
 use crate::certificates::{CertificateError, CertificateFiles, ServedCertificate};
-use crate::cluster::{Claimed, ClusterError, InCluster, Parts, claim};
+use crate::cluster::{Claimed, ClusterError, InCluster, Parts, claim, etcd_access};
 use crate::config;
 use crate::copies::{NodeCopies, TakeNote, former};
 use crate::counted::Counted;
@@ -50,6 +50,7 @@ use crate::repeats;
 use crate::succession::{self, Launcher, Succession, Successor};
 use crate::timers::{Alarm, Timers};
 use crate::trace::Trace;
+use crate::virtual_address::{NoServices, Parts as AddressParts, VirtualAddresses};
 use crate::zones::Zones;
 
 /// Why a node does not start. Its text is one line (one for each problem of a document) that says what to do.
@@ -167,6 +168,7 @@ pub async fn start(start: Start, succeed: bool, launcher: Launcher) -> Result<Ru
         node.kept.keep(&socket);
     }
     node.listeners.listen(bound).map_err(StartError::Bind)?;
+    start_virtual_addresses(&mut node, &loaded)?;
     let node = Arc::new(node);
     answer_successors(&node).map_err(|error| StartError::Io("succession", error))?;
     Ok(Running { node, timers, http: Some(http), signals, changes, successor })
@@ -194,6 +196,22 @@ fn answer_successors(node: &Arc<Node>) -> io::Result<()> {
     let weak = Arc::downgrade(node);
     let sockets = move || weak.upgrade().map(|node| node.sockets()).unwrap_or_default();
     node.succession.answer(&node.world, node.data.root(), sockets)
+}
+
+/// From now on this node may have addresses of its services.
+fn start_virtual_addresses(node: &mut Node, loaded: &Loaded) -> Result<(), StartError> {
+    if let (Some(place), Some(written)) = (&node.cluster, &loaded.node.cluster) {
+        let access = etcd_access(&node.world, written).map_err(|ClusterError(what)| StartError::Cluster(what))?;
+        node.virtual_addresses = VirtualAddresses::start(Some(AddressParts {
+            world: node.world.clone(),
+            health: node.health.clone(),
+            services: Arc::new(NoServices),
+            cluster: place.cluster.clone(),
+            access,
+        }));
+    }
+    node.virtual_addresses.follow(&loaded.org);
+    Ok(())
 }
 
 /// Where links come in and by which certificates, before anything is touched.
@@ -368,6 +386,7 @@ fn assemble(
         peers: None,
         copies: None,
         cluster: None,
+        virtual_addresses: VirtualAddresses::start(None),
         hand_over: HandOver::default(),
         standing: Standing::default(),
         changes: Changes::new().0,

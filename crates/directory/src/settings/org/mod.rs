@@ -11,6 +11,7 @@ mod send;
 mod service;
 mod topology;
 mod user;
+mod virtual_address;
 mod zone;
 
 use super::Default::Absent;
@@ -72,6 +73,7 @@ pub static ORG: &[Section] = &[
         what: "A server (a node) that others hand mail to. A server that is not written here can send to the others, and gets nothing from them.",
         settings: topology::SERVER,
     },
+    Section { name: "virtual_address", repeated: true, what: virtual_address::WHAT, settings: virtual_address::ROWS },
     Section {
         name: "zone",
         repeated: true,

@@ -1,0 +1,246 @@
+//! One machine, rule by rule. What several do together is in `crates/balancer/tests/virtual_address.rs`.
+
+use super::*;
+
+const TTL_MS: u64 = 5_000;
+
+fn rules(failback: bool) -> Rules {
+    Rules { me: "b".into(), failback, announce_count: 3, announce_interval_ms: 1_000, margin_ms: Rules::MARGIN_MS }
+}
+
+fn candidate(node: &str, preference: usize) -> Candidate {
+    Candidate { node: node.into(), preference }
+}
+
+/// All is well, nobody has it, and we are second of three.
+fn quiet() -> Facts {
+    Facts {
+        preference: Some(1),
+        seen_at: 10,
+        etcd: true,
+        holder: None,
+        order: None,
+        candidates: vec![candidate("a", 0), candidate("b", 1), candidate("c", 2)],
+        lease: None,
+        fit: Fit::Ready,
+    }
+}
+
+fn held_by(node: &str, lease: i64) -> Option<HolderSeen> {
+    Some(HolderSeen { node: node.into(), lease })
+}
+
+/// A machine that has it since 10,000 under lease 7, and the facts of then.
+fn holding(failback: bool, taken_by_order: bool) -> (Machine, Facts) {
+    let mut facts = quiet();
+    facts.candidates = vec![candidate("b", 1)];
+    if taken_by_order {
+        facts.order = Some(OrderSeen { from: "a".into(), to: Some("b".into()) });
+    }
+    let mut machine = Machine::new(rules(failback));
+    machine.step(9_000, &facts);
+    assert_eq!(machine.step(9_900, &facts), [Effect::Lease]);
+    facts.lease = Some(Lease { id: 7, until_ms: 9_900 + TTL_MS });
+    let effects = machine.step(9_950, &facts);
+    assert!(matches!(effects[..], [Effect::Claim { lease: 7, .. }]), "{effects:?}");
+    let effects = machine.claimed(10_000, 7, Answer::Done(11), &facts);
+    assert_eq!(effects, [Effect::Put { lifetime_s: 3, before_ms: 13_000, again: false }, Effect::Announce]);
+    (facts.holder, facts.seen_at, facts.order) = (held_by("b", 7), 11, None);
+    (machine, facts)
+}
+
+fn drops(machine: &mut Machine, now_ms: u64, facts: &Facts) -> Why {
+    match &machine.step(now_ms, facts)[..] {
+        [Effect::Drop(why), Effect::End] => why.clone(),
+        other => panic!("at {now_ms}: {other:?}"),
+    }
+}
+
+#[test]
+fn each_gives_those_before_it_their_time() {
+    let cases: [(&str, Facts, u64); 5] = [
+        ("one before us", quiet(), 300),
+        ("it had it last: it is dead, or has given it up", quiet(), 0),
+        ("nobody else is there", Facts { candidates: vec![candidate("b", 1)], ..quiet() }, 0),
+        ("an order for us", Facts { order: Some(OrderSeen { from: "a".into(), to: Some("b".into()) }), ..quiet() }, 0),
+        ("the order of names decides between equals", Facts { candidates: vec![candidate("a", 1)], ..quiet() }, 300),
+    ];
+    for (at, (what, facts, wait_ms)) in cases.into_iter().enumerate() {
+        let mut machine = Machine::new(rules(false));
+        let before = Facts { holder: held_by(if at == 1 { "a" } else { "x" }, 3), ..facts.clone() };
+        machine.step(0, &before);
+        assert_eq!(machine.step(5_000, &before), [], "{what}: somebody has it");
+        if wait_ms > 0 {
+            assert_eq!(machine.step(5_000, &facts), [], "{what}");
+            assert_eq!(machine.step(5_000 + wait_ms - 1, &facts), [], "{what}");
+        }
+        assert_eq!(machine.step(5_000 + wait_ms, &facts), [Effect::Lease], "{what}");
+    }
+}
+
+#[test]
+fn it_takes_nothing_when_it_should_not() {
+    let cases: [(&str, fn(&mut Facts)); 6] = [
+        ("etcd is silent", |facts| facts.etcd = false),
+        ("it may not", |facts| facts.preference = None),
+        ("it is not ready", |facts| facts.fit = Fit::NotReady("drained".into())),
+        ("it cannot", |facts| facts.fit = Fit::Unable("no interface".into())),
+        ("an order for another one", |facts| {
+            facts.order = Some(OrderSeen { from: "a".into(), to: Some("c".into()) });
+        }),
+        ("an order away from it", |facts| facts.order = Some(OrderSeen { from: "b".into(), to: None })),
+    ];
+    for (what, change) in cases {
+        let (mut machine, mut facts) = (Machine::new(rules(false)), quiet());
+        change(&mut facts);
+        for now_ms in (0..60_000).step_by(250) {
+            assert_eq!(machine.step(now_ms, &facts), [], "{what}");
+        }
+    }
+}
+
+#[test]
+fn it_drops_at_once_and_says_why() {
+    let order = |to: Option<&str>| Some(OrderSeen { from: "b".into(), to: to.map(String::from) });
+    type Change<'c> = &'c dyn Fn(&mut Facts);
+    let with_a = |facts: &mut Facts| facts.candidates.push(candidate("a", 0));
+    let cases: [(&str, Change<'_>, Why); 9] = [
+        ("the lease is lost", &|facts| facts.lease = None, Why::Lease),
+        ("another lease", &|facts| facts.lease = Some(Lease { id: 8, until_ms: 90_000 }), Why::Lease),
+        ("the key is gone", &|facts| facts.holder = None, Why::Key),
+        ("the key is another's", &|facts| facts.holder = held_by("a", 9), Why::Key),
+        ("the cable", &|facts| facts.fit = Fit::Unable("cable".into()), Why::Unfit("cable".into())),
+        ("the document", &|facts| facts.preference = None, Why::NotOurs),
+        (
+            "an order",
+            &|facts| {
+                with_a(facts);
+                facts.order = order(None);
+            },
+            Why::Ordered(None),
+        ),
+        (
+            "an order to one",
+            &|facts| {
+                with_a(facts);
+                facts.order = order(Some("a"));
+            },
+            Why::Ordered(Some("a".into())),
+        ),
+        ("nothing, but too late", &|_| {}, Why::Late),
+    ];
+    for (what, change, why) in cases {
+        let (mut machine, mut facts) = holding(false, false);
+        change(&mut facts);
+        let now_ms = if why == Why::Late { 13_000 } else { 10_100 };
+        assert_eq!(drops(&mut machine, now_ms, &facts), why, "{what}");
+        assert_eq!(machine.step(now_ms + 1, &facts), [], "{what}: until its lease has ended it does nothing");
+        machine.left();
+    }
+}
+
+#[test]
+fn it_keeps_what_it_need_not_drop() {
+    let cases: [(&str, fn(&mut Facts)); 6] = [
+        ("etcd is silent, and the lease still counts", |facts| facts.etcd = false),
+        ("etcd has not shown our own claim yet", |facts| (facts.holder, facts.seen_at) = (None, 10)),
+        ("an order to one that would not have it", |facts| {
+            facts.order = Some(OrderSeen { from: "b".into(), to: Some("c".into()) });
+        }),
+        ("an order away, and nobody else is there", |facts| {
+            facts.order = Some(OrderSeen { from: "b".into(), to: None });
+        }),
+        ("an order of long ago, away from another", |facts| {
+            facts.candidates.push(candidate("a", 0));
+            facts.order = Some(OrderSeen { from: "a".into(), to: None });
+        }),
+        ("a better one without failback", |facts| facts.candidates.push(candidate("a", 0))),
+    ];
+    for (what, change) in cases {
+        let (mut machine, mut facts) = holding(false, false);
+        change(&mut facts);
+        for now_ms in (10_000..40_000).step_by(250) {
+            facts.lease = Some(Lease { id: 7, until_ms: now_ms + TTL_MS });
+            let effects = machine.step(now_ms, &facts);
+            assert!(!effects.iter().any(|effect| matches!(effect, Effect::Drop(_))), "{what} at {now_ms}: {effects:?}");
+        }
+    }
+}
+
+#[test]
+fn not_ready_it_gives_it_away_only_if_somebody_takes_it() {
+    let (mut machine, mut facts) = holding(false, false);
+    facts.fit = Fit::NotReady("drained".into());
+    for now_ms in (10_000..20_000).step_by(250) {
+        facts.lease = Some(Lease { id: 7, until_ms: now_ms + TTL_MS });
+        machine.step(now_ms, &facts);
+        assert!(machine.holds(), "an address that answers 421 is better than none");
+    }
+    facts.candidates.push(candidate("c", 2));
+    assert_eq!(drops(&mut machine, 20_000, &facts), Why::Unfit("drained".into()));
+}
+
+#[test]
+fn failback_waits_and_an_order_stays() {
+    for (by_order, since_ms) in [(false, Some(20_000)), (true, None)] {
+        let (mut machine, mut facts) = holding(true, by_order);
+        facts.candidates.push(candidate("a", 0));
+        let mut dropped = None;
+        for now_ms in (10_000..40_000).step_by(500) {
+            facts.lease = Some(Lease { id: 7, until_ms: now_ms + TTL_MS });
+            if machine.step(now_ms, &facts).contains(&Effect::Drop(Why::Failback("a".into()))) {
+                dropped = Some(now_ms);
+                break;
+            }
+        }
+        assert_eq!(dropped, since_ms);
+    }
+}
+
+#[test]
+fn the_kernel_is_given_no_more_than_the_lease_has() {
+    let (mut machine, mut facts) = holding(false, false);
+    // No keep-alive is answered any more: the lease ends at 14,900.
+    let mut ends_ms = 13_000;
+    for now_ms in 10_001..14_900 {
+        for effect in machine.step(now_ms, &facts) {
+            match effect {
+                Effect::Put { lifetime_s, before_ms, again: true } => {
+                    assert_eq!(before_ms, now_ms + u64::from(lifetime_s) * 1_000);
+                    assert!(before_ms > ends_ms, "it only ever lives longer");
+                    ends_ms = before_ms;
+                }
+                Effect::Drop(why) => {
+                    assert_eq!((why, now_ms), (Why::Late, ends_ms));
+                    assert!(ends_ms + Rules::MARGIN_MS <= 14_900);
+                    return;
+                }
+                Effect::Announce => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        facts.etcd = false;
+    }
+    panic!("it was never dropped");
+}
+
+#[test]
+fn announcements_are_made_as_often_as_the_document_says() {
+    let (mut machine, mut facts) = holding(false, false);
+    let mut at = Vec::new();
+    for now_ms in (10_000..20_000).step_by(100) {
+        facts.lease = Some(Lease { id: 7, until_ms: now_ms + TTL_MS });
+        at.extend(machine.step(now_ms, &facts).contains(&Effect::Announce).then_some(now_ms));
+    }
+    assert_eq!(at, [11_000, 12_000]);
+}
+
+#[test]
+fn what_cannot_be_added_is_left_to_others() {
+    let (mut machine, facts) = holding(false, false);
+    assert_eq!(machine.failed(10_100), [Effect::Drop(Why::Failed), Effect::End]);
+    machine.left();
+    let free = Facts { holder: None, lease: None, ..facts };
+    let again = (10_200u64..30_000).step_by(100).find(|now_ms| machine.step(*now_ms, &free) == [Effect::Lease]);
+    assert_eq!(again, Some(12_200), "not at once");
+}

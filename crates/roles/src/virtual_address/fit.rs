@@ -1,0 +1,102 @@
+//! Owns whether this node is fit for a virtual address: what that needs, its interface, our rights. Knows no lease.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use balancer::address::{Fit, Link, NetError, Present};
+use directory::{NEEDS_NODE, VirtualAddress};
+use rustix::thread::CapabilitySet;
+
+use crate::health::{Health, NotReady, Phase};
+
+/// Whether services of this node would serve a client now.
+pub trait ServicesReady: Send + Sync {
+    /// The services that listen on one of these addresses, by name.
+    fn listening_on(&self, addresses: &[IpAddr]) -> Vec<String>;
+    /// Whether one is ready; the error is a word or two for people.
+    fn ready(&self, service: &str) -> Result<(), String>;
+}
+
+/// A node without services.
+pub struct NoServices;
+
+impl ServicesReady for NoServices {
+    fn listening_on(&self, _: &[IpAddr]) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn ready(&self, _: &str) -> Result<(), String> {
+        Err("this node has no such service".into())
+    }
+}
+
+/// Looks at what a virtual address needs.
+#[derive(Clone)]
+pub struct Fitness {
+    health: Arc<Health>,
+    services: Arc<dyn ServicesReady>,
+}
+
+impl Fitness {
+    /// By this node's health and its services.
+    pub fn new(health: Arc<Health>, services: Arc<dyn ServicesReady>) -> Fitness {
+        Fitness { health, services }
+    }
+
+    /// Whether the node is fit now.
+    pub fn of(&self, spec: &VirtualAddress, link: &Result<Link, NetError>, fixed: Option<&Present>) -> Fit {
+        if let Some(lacking) = lacking_capability() {
+            return Fit::Unable(lacking);
+        }
+        match link {
+            Err(NetError::Absent) => return Fit::Unable(format!("this machine has no interface {}", spec.interface)),
+            Err(error) => return Fit::Unable(format!("{}: {error}", spec.interface)),
+            Ok(link) if !link.carrier => {
+                return Fit::Unable(format!("{} is down, or its cable is out", spec.interface));
+            }
+            Ok(_) => {}
+        }
+        if let Some(fixed) = fixed {
+            let text = format!(
+                "{} is configured on {} of this machine for good; remove it there: a virtual address is nobody's own",
+                fixed.net, spec.interface
+            );
+            return Fit::Unable(text);
+        }
+        if self.health.phase() == Phase::Stopping {
+            return Fit::Unable("the node is stopping".into());
+        }
+        match self.needs(spec).iter().try_for_each(|need| self.has(need)) {
+            Ok(()) => Fit::Ready,
+            Err(why) => Fit::NotReady(why),
+        }
+    }
+
+    fn needs(&self, spec: &VirtualAddress) -> Vec<String> {
+        if let Some(needs) = &spec.needs {
+            return needs.iter().map(|need| need.to_string()).collect();
+        }
+        let addresses: Vec<IpAddr> = spec.addresses.iter().map(|net| net.addr()).collect();
+        let listening = self.services.listening_on(&addresses);
+        // A service sends clients to other nodes while this one takes no mail: what is under way here may finish.
+        if listening.is_empty() { vec![NEEDS_NODE.into()] } else { listening }
+    }
+
+    fn has(&self, need: &str) -> Result<(), String> {
+        if need == NEEDS_NODE {
+            return self.health.ready().map_err(|reason: NotReady| format!("the node is {}", reason.word()));
+        }
+        self.services.ready(need).map_err(|why| format!("service {need}: {why}"))
+    }
+}
+
+/// The right that we lack to change addresses and to speak to neighbours, and what gives it.
+fn lacking_capability() -> Option<String> {
+    // An error would mean a kernel without capabilities: then the attempts tell.
+    let have = rustix::thread::capabilities(None).ok()?.effective;
+    let needed = [("CAP_NET_ADMIN", CapabilitySet::NET_ADMIN), ("CAP_NET_RAW", CapabilitySet::NET_RAW)];
+    let (name, _) = needed.into_iter().find(|(_, needed)| !have.contains(*needed))?;
+    Some(format!(
+        "{name} is missing: virtual addresses need it; dist/posthouse.service.d/virtual-address.conf is what the systemd unit needs besides"
+    ))
+}
