@@ -13,6 +13,7 @@ pub mod next_hop;
 pub mod organization;
 pub mod process;
 pub mod sim;
+pub mod sipp;
 pub mod sites;
 pub mod two;
 pub mod wire;

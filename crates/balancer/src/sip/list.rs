@@ -49,20 +49,41 @@ impl<'a> Iterator for Parts<'a> {
 
 /// Where the first `separator` outside of quotes and `<>` stands.
 pub(super) fn end_of_part(value: &[u8], separator: u8) -> Option<usize> {
-    let (mut quoted, mut escaped, mut angle) = (false, false, false);
-    for (at, &byte) in value.iter().enumerate() {
+    let mut inside = Inside::default();
+    value.iter().position(|&byte| inside.pass(byte) && byte == separator)
+}
+
+/// Whether quotes and `<>` end where they should: nothing that is written behind this becomes part of it.
+pub(super) fn is_closed(value: &[u8]) -> bool {
+    let mut inside = Inside::default();
+    value.iter().for_each(|&byte| {
+        inside.pass(byte);
+    });
+    !inside.quoted && !inside.angle
+}
+
+/// What one is inside of, byte by byte.
+#[derive(Default)]
+struct Inside {
+    quoted: bool,
+    escaped: bool,
+    angle: bool,
+}
+
+impl Inside {
+    /// Passes a byte; says whether it stands in nothing.
+    fn pass(&mut self, byte: u8) -> bool {
         match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' if !angle => quoted = !quoted,
-            _ if quoted => {}
-            b'<' => angle = true,
-            b'>' => angle = false,
-            _ if byte == separator && !angle => return Some(at),
-            _ => {}
+            _ if self.escaped => self.escaped = false,
+            b'\\' if self.quoted => self.escaped = true,
+            b'"' if !self.angle => self.quoted = !self.quoted,
+            _ if self.quoted => {}
+            b'<' => self.angle = true,
+            b'>' => self.angle = false,
+            _ => return !self.angle,
         }
+        false
     }
-    None
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ mod message;
 pub mod options;
 mod relayed;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod uri;
 mod via;
 

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::list::{end_of_part, pair, parameter};
+use super::list::{end_of_part, is_closed, pair, parameter};
 use super::message::{Message, Name, number};
 use super::uri::{host_ip, host_port};
 use super::{PORT, Parts};
@@ -89,6 +89,9 @@ fn received_ip(value: &[u8]) -> Option<IpAddr> {
 
 /// Reads one value: `SIP/2.0/UDP host:port;branch=...`.
 pub fn via(value: &[u8]) -> Option<Via<'_>> {
+    if !is_closed(value) {
+        return None;
+    }
     let end = end_of_part(value, b';').unwrap_or(value.len());
     let (sent, parameters) = value.split_at(end);
     let sent = sent.trim_ascii();
@@ -181,9 +184,16 @@ mod tests {
         ] {
             assert_eq!(after(value, source), (written.to_string(), Some(back.parse().unwrap())), "{value}");
         }
-        for bad in
-            ["", "SIP/2.0/UDP", "SIP/2.0 h", "SIP/1.0/UDP h", "SIP/2.0/UDP h:x", "SIP/2.0/UDP [::1", "HTTP/1.1 h"]
-        {
+        for bad in [
+            "",
+            "SIP/2.0/UDP",
+            "SIP/2.0 h",
+            "SIP/1.0/UDP h",
+            "SIP/2.0/UDP h:x",
+            "SIP/2.0/UDP [::1",
+            "HTTP/1.1 h",
+            "SIP/2.0/UDP h;a=\"b",
+        ] {
             assert!(via(bad.as_bytes()).is_none(), "{bad}");
         }
     }

@@ -19,7 +19,7 @@ use super::dial_plan::DialPlan;
 use super::server::{Input, Voice};
 use super::sockets::{self, DATAGRAM_BYTES};
 use super::streams::{Bounds, Event, Streams};
-use super::tally::Tally;
+use super::tally::{self, Tally};
 use super::{Hop, Hosts};
 use crate::pool::Pool;
 use crate::sip::Transport;
@@ -51,6 +51,7 @@ impl Serving {
     pub fn start(service: &Arc<Service>, pool: Arc<Pool>, around: Around) -> io::Result<Serving> {
         let plan = DialPlan::new(pool, around.clock.mono_ms());
         let (events, waiting) = mpsc::channel(WAITING_MAX);
+        tally::describe();
         let tally = Arc::new(Tally::new(Arc::clone(&service.name)));
         let mut ports = Ports { listeners: Vec::new(), datagrams: Vec::new(), tasks: Vec::new() };
         for (transport, address) in wanted(service) {
@@ -133,7 +134,7 @@ fn wanted(service: &Service) -> Vec<(Transport, SocketAddr)> {
         .collect()
 }
 
-fn settings(service: &Service) -> Settings {
+pub(super) fn settings(service: &Service) -> Settings {
     Settings {
         mode: match service.sip.mode {
             SipMode::Redirect => Mode::Redirect,

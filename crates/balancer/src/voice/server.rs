@@ -6,7 +6,7 @@ use super::desk::{Desk, Hop, Listener, Mode, Packet, Settings};
 use super::host::Hosts;
 use super::note::Note;
 use super::{redirect, stateless};
-use crate::sip::{Message, Method, Name, Start, VIAS_MAX, top_via, uri, vias};
+use crate::sip::{HEADERS_MAX, MESSAGE_BYTES_MAX, Message, Method, Name, Start, VIAS_MAX, top_via, uri, vias};
 
 /// Something that happens to the machine.
 #[derive(Debug)]
@@ -88,7 +88,10 @@ impl<H: Hosts> Voice<H> {
             return self.answered(now_ms, from, &message, Branch::parse(via.branch()));
         };
         let method = Method::of(method);
-        if let Some(code) = self.is_wrong(&message, method) {
+        if vias(&message).count() > VIAS_MAX {
+            return self.dropped("too many vias");
+        }
+        if let Some(code) = self.is_wrong(&message, bytes.len(), method) {
             if method == Method::Ack {
                 return self.dropped("wrong ack");
             }
@@ -110,17 +113,21 @@ impl<H: Hosts> Voice<H> {
     }
 
     /// The answer that a request gets whatever it asks for.
-    fn is_wrong(&self, message: &Message, method: Method) -> Option<u16> {
+    fn is_wrong(&self, message: &Message, bytes: usize, method: Method) -> Option<u16> {
         let Start::Request { uri: text, .. } = message.start else { return None };
         let forwards = self.desk.settings.mode == Mode::Forward;
         let parsed = uri(text);
         match () {
             () if message.lacks().is_some() => Some(400),
+            // It grows on its way, and must stay what we can read.
+            () if bytes > MESSAGE_BYTES_MAX - GROWTH_BYTES || message.headers.len() > HEADERS_MAX - GROWTH_HEADERS => {
+                Some(513)
+            }
             () if parsed.is_none() => Some(416),
             // A host of the plan is reached in clear: not what sips: asks for.
             () if forwards && parsed.is_some_and(|uri| uri.secure) => Some(416),
             () if forwards && message.max_forwards() == 0 && method != Method::Options => Some(483),
-            () if vias(message).count() > VIAS_MAX || (forwards && is_loop(message)) => Some(482),
+            () if forwards && is_loop(message) => Some(482),
             () if forwards && message.value(Name::ProxyRequire).is_some() && method != Method::Cancel => Some(420),
             () => None,
         }
@@ -189,5 +196,9 @@ impl<H: Hosts> Voice<H> {
         self.desk.notes.push(Note::Dropped(why));
     }
 }
+
+/// What a request gains at most here: our Via, what we know of its sender, a longer address.
+const GROWTH_BYTES: usize = 1024;
+const GROWTH_HEADERS: usize = 4;
 
 const ALLOW: &str = "INVITE, ACK, CANCEL, OPTIONS, BYE";

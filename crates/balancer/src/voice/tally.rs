@@ -1,10 +1,26 @@
 //! Counters and log lines of what happened. Always holds: labels are names of the document or words of a fixed list.
 
-use metrics::{counter, gauge};
+use metrics::{counter, describe_counter, describe_gauge, gauge};
 use std::sync::Arc;
 use tracing::{debug, info};
 
 use super::note::Note;
+
+/// Says what the metrics mean. Once, after the recorder was installed.
+pub fn describe() {
+    describe_counter!("posthouse_voice_calls_total", "Calls that a member was offered, by how they fared there.");
+    describe_counter!(
+        "posthouse_voice_retries_hidden_total",
+        "Offers that failed at one member and went on to the next: the caller heard nothing of it."
+    );
+    describe_counter!("posthouse_voice_redirects_total", "Calls that were sent (302) to this member first.");
+    describe_counter!(
+        "posthouse_voice_answers_total",
+        "Calls that the balancer answered itself, by code: nobody took them."
+    );
+    describe_counter!("posthouse_voice_dropped_total", "Packets and connections that got no answer, by reason.");
+    describe_gauge!("posthouse_voice_calls_held", "Calls that are being set up, or were less than 32 seconds ago.");
+}
 
 /// Counts for one service.
 #[derive(Debug)]

@@ -115,7 +115,11 @@ fn limits(section: &Section<'_, '_>, protocol: ServiceProtocol) -> ServiceLimits
         connect_timeout_ms: section.duration_ms("connect_timeout"),
         greeting_timeout_ms: section.duration_ms("greeting_timeout"),
         retries: section.count("retries"),
-        retry_budget_percent: section.count("retry_budget"),
+        retry_budget_percent: match section.has("retry_budget") {
+            true => section.count("retry_budget"),
+            false if protocol == ServiceProtocol::Sip => 100,
+            false => 50,
+        },
         slow_start_ms: section.duration_ms("slow_start"),
         keepalive_ms: or_none(section.duration_ms("keepalive")),
     }

@@ -125,7 +125,7 @@ pub(super) const SERVICE: &[Setting] = &[
     row(
         "retry_budget",
         Count(0, 100),
-        Is("50"),
+        Absent("50, and 100 for sip, where a busy member is nothing unusual"),
         "Further tries in per cent of the connections of the last ten seconds, so that retries cannot drown a pool that is down. Ten are always free.",
     ),
     row(
