@@ -391,19 +391,18 @@ fn keepalived_document(priority: u32) -> String {
     let page = fs::read_to_string(root().join("docs/operating/virtual-address-with-keepalived.md")).unwrap();
     let block = page.split("```").find(|block| block.contains("vrrp_instance")).unwrap().to_string();
     let posthouse = binary("posthouse");
-    for (written, here) in [
+    let priority = format!("priority {priority}");
+    let address = format!("{FOUR}/24");
+    let here = [
         ("/usr/bin/posthouse", posthouse.to_str().unwrap()),
         ("script_user nobody", "script_user root"),
-        ("priority 100", &format!("priority {priority}")),
-        ("192.0.2.10/24", &format!("{FOUR}/24")),
-    ] {
-        assert!(block.contains(written), "the page lacks {written}");
-    }
-    block
-        .replace("/usr/bin/posthouse", posthouse.to_str().unwrap())
-        .replace("script_user nobody", "script_user root")
-        .replace("priority 100", &format!("priority {priority}"))
-        .replace("192.0.2.10/24", &format!("{FOUR}/24"))
+        ("priority 100", &priority),
+        ("192.0.2.10/24", &address),
+    ];
+    here.iter().fold(block, |text, (written, here)| {
+        assert!(text.contains(written), "the page lacks {written}");
+        text.replace(written, here)
+    })
 }
 
 /// Two nodes without etcd, each with a keepalived that asks `posthouse health`.

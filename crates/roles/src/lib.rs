@@ -32,6 +32,7 @@ mod probers;
 mod rates;
 mod repeats;
 pub mod schema;
+mod services;
 mod spools;
 mod succession;
 mod timers;

@@ -451,8 +451,8 @@ impl Machine {
     }
 }
 
-/// Between two renewals of the kernel's lifetime.
-const RENEW_MS: u64 = 500;
+/// Between two renewals of the kernel's lifetime: several fall into the part of a second that the shortest lease has to spare.
+const RENEW_MS: u64 = 250;
 /// Between two looks when nothing happens.
 const LOOK_MS: u64 = 250;
 /// How long each candidate gives each one before it.

@@ -25,6 +25,7 @@ mod rule;
 mod section;
 mod send;
 mod service;
+mod service_checks;
 mod topology;
 mod user;
 mod virtual_address;

@@ -15,6 +15,7 @@ use super::rule;
 use super::section::{At, Section};
 use super::send::send_connector;
 use super::service::{PlacedService, services};
+use super::service_checks;
 use super::topology::{Map, map};
 use super::user::user;
 use super::virtual_address::{self, PlacedAddress, virtual_address};
@@ -68,6 +69,7 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
         document.problem(0, "nothing listens; add a [[receive_connector]] with name and listen");
     }
     checks::check(document, &read);
+    service_checks::check(document, &read);
     people::check(document, &read.entries, &read.domains);
     people::check_rules(document, &read.rules);
     virtual_address::check(document, &read);
@@ -108,6 +110,7 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
     }
     checks::warn(document, &read, &org);
     lint::warn(document, &read, &org);
+    service_checks::warn(document, &read);
     naming_lint::warn(document, &read, &org);
     Some(org)
 }

@@ -36,6 +36,7 @@ impl Node {
     /// Duplicates of all sockets that listen here, for a successor.
     pub(super) fn sockets(&self) -> Vec<OwnedFd> {
         let mut sockets = self.listeners.duplicates();
+        sockets.extend(self.services.iter().flat_map(|services| services.duplicates()));
         sockets.extend(self.kept.all().iter().filter_map(|socket| socket.try_clone().ok()));
         sockets
     }
@@ -66,6 +67,9 @@ fn end_when_told() {
     }
 }
 
+/// What an old process relays may go on for so long; who ends the process ends it sooner.
+const LINGER_MS: u64 = 24 * 3_600_000;
+
 /// A process whose mail has ended. Its runtime has to end before it is [concluded](Leaving::conclude).
 pub struct Leaving {
     node: Arc<Node>,
@@ -82,11 +86,13 @@ impl Leaving {
         let Leaving { node } = self;
         let succession: Arc<Succession> = node.succession.clone();
         node.data.release();
+        let services = node.services.clone();
         drop(node);
         end_when_told();
         match succession.leave() {
             Left::To(process) => {
                 info!("process {process} has taken the place of this one");
+                services.iter().for_each(|services| services.end(LINGER_MS));
                 Ok(())
             }
             Left::ToNobody(sockets) => {

@@ -37,6 +37,7 @@ use crate::listeners::Listeners;
 use crate::org::Standing;
 use crate::peers::Peers;
 use crate::pressure::{self, Pressure};
+use crate::services::Services;
 use crate::spools::Spools;
 use crate::succession::Succession;
 use crate::timers::Alarm;
@@ -84,6 +85,8 @@ pub struct Node {
     pub(crate) copies: Option<NodeCopies>,
     /// The place in the cluster, if the node document has `[cluster]`.
     pub(crate) cluster: Option<InCluster>,
+    /// The services that this node does.
+    pub(crate) services: Option<Arc<Services>>,
     /// Addresses that this node has, or may have.
     pub(crate) virtual_addresses: VirtualAddresses,
     /// The wish to hand them over, and what became of it.
@@ -160,10 +163,20 @@ impl Node {
         self.changes.ask()
     }
 
+    /// Does the services of the document that runs. Blocks.
+    fn follow_services(&self) {
+        if let Some(services) = &self.services {
+            services.follow(&self.org());
+        }
+    }
+
     /// Looks at the files of certificates; those that changed and are sound are used from now on. Blocks.
     pub(crate) fn renew_certificates(&self) {
         match self.certificate.renew(&self.world) {
-            Ok(true) => tracing::info!("the certificate was loaded again"),
+            Ok(true) => {
+                tracing::info!("the certificate was loaded again");
+                self.follow_services();
+            }
             Ok(false) => {}
             Err(error) => tracing::error!("{error}; the certificate of before is served on"),
         }

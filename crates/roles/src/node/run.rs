@@ -16,6 +16,7 @@ use super::leaving::{Leaving, end_sessions};
 use super::{Node, organization, relief};
 use crate::cluster::InCluster;
 use crate::health::Phase;
+use crate::services::Services;
 use crate::succession::Successor;
 use crate::timers::Timers;
 
@@ -163,10 +164,13 @@ async fn stop(node: Arc<Node>, timers: Timers, wish: Option<&Wish>) -> Option<bo
     node.virtual_addresses.leave().await;
     node.listeners.stop();
     node.kept.close();
+    let relayed = tokio::spawn(end_services(node.services.clone()));
     node.receiver.stop(GRACE);
     let sessions = tokio::time::timeout(GRACE + GRACE_OVER, node.receiver.stopped());
     let deliveries = tokio::time::timeout(GRACE + GRACE_OVER, node.deliverer.stop(GRACE));
     let (sessions, deliveries) = tokio::join!(sessions, deliveries);
+    // It fails only by a panic, which ends the process.
+    let _ = relayed.await;
     if sessions.is_err() || deliveries.is_err() {
         warn!("some connections did not end in time; what they were about is tried again after the next start");
     }
@@ -199,6 +203,20 @@ async fn stop(node: Arc<Node>, timers: Timers, wish: Option<&Wish>) -> Option<bo
         peers.stop().await;
     }
     handed_over
+}
+
+/// Nothing new is relayed; what is goes on until it ends by itself, or until its time is over.
+async fn end_services(services: Option<Arc<Services>>) {
+    let Some(services) = services else { return };
+    services.drain(GRACE.as_millis() as u64);
+    let ended = async {
+        while services.active() > 0 {
+            tokio::time::sleep(RELAYED_LOOK).await;
+        }
+    };
+    if tokio::time::timeout(GRACE + GRACE_OVER, ended).await.is_err() {
+        warn!("some connections that are relayed did not end in time; they are cut off");
+    }
 }
 
 /// What must be looked at again and again.
@@ -250,6 +268,7 @@ pub(super) fn tell_manager(states: &[NotifyState<'_>]) {
 pub(super) const GRACE: Duration = Duration::from_secs(20);
 pub(super) const GRACE_OVER: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_secs(1);
+const RELAYED_LOOK: Duration = Duration::from_millis(50);
 const STUCK_MS: u64 = 30_000;
 const CERTIFICATE_TICKS: u64 = 30;
 const TIDY_TICKS: u64 = 60;
