@@ -195,7 +195,7 @@ pub fn greets(port: u16) -> bool {
 
 /// The same where a PROXY header is waited for.
 pub fn greets_behind_proxy(port: u16) -> bool {
-    greets_after(port, b"PROXY UNKNOWN\r\n", Duration::from_secs(2))
+    greets_after(port, b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", Duration::from_secs(2))
 }
 
 fn greets_after(port: u16, header: &[u8], bound: Duration) -> bool {

@@ -220,6 +220,7 @@ async fn postfix_behind_proxy_takes_a_probe_for_what_it_is() {
     ] {
         let postfix = if postscreen { Postfix::behind_postscreen(settings) } else { Postfix::start(settings) };
         eye.sees(local(postfix.port), Word::Up).await;
+        eye.sees(Target { proxy: ProxyHeader::V1, ..local(postfix.port) }, Word::Up).await;
         // A line with what it said is the last word of each session.
         eventually("Postfix has written its line", PATIENCE, || postfix.log().contains("quit=1 commands=3"));
         let log = postfix.log();

@@ -14,6 +14,7 @@ mod explain;
 pub mod fresh;
 mod handling;
 mod hidden;
+mod identity;
 pub mod ldap;
 mod limits;
 mod load;
@@ -52,6 +53,7 @@ pub use dump::Secrets;
 pub use explain::{Answers, Caller, Explained, Question};
 pub use handling::Handling;
 pub use hidden::{HIDDEN, fill_passwords, hide_both, hide_passwords};
+pub use identity::MailIdentity;
 pub use limits::{MessageLimits, SizeLimits};
 pub use load::{Given, Loaded, OrgText, Start};
 pub use node::{

@@ -29,6 +29,7 @@ pub mod peers;
 pub mod pki;
 mod pressure;
 mod probers;
+mod pushes;
 mod rates;
 mod repeats;
 pub mod schema;

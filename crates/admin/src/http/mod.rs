@@ -16,6 +16,7 @@ mod page;
 mod queues;
 mod restart;
 mod services;
+mod shown;
 mod socket;
 mod virtual_addresses;
 mod zones;
@@ -57,11 +58,11 @@ fn routes(control: Control) -> Router {
         .route("/journals/{node}/take-over", post(node::take_over))
         .merge(cluster::routes())
         .merge(directories::routes())
-        .route("/zones", get(zones::list))
         .merge(org::routes())
         .merge(virtual_addresses::routes())
         .merge(restart::routes())
-        .merge(services::routes());
+        .merge(services::routes())
+        .merge(zones::routes());
     Router::new()
         .route("/", get(page::page))
         .route("/metrics", get(node::metrics))

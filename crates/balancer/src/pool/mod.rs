@@ -223,6 +223,16 @@ impl Pool {
         Ok(Place::new(Arc::clone(self), member, client, !tried.is_empty()))
     }
 
+    /// Members of this name get no new connections any more, and those that they have may look; where nobody says what the document is.
+    pub fn drain(&self, member: &str) {
+        let state = self.lock();
+        state
+            .slots
+            .iter()
+            .filter(|slot| *slot.member.name == *member)
+            .for_each(|slot| slot.member.live.set_drained(true));
+    }
+
     /// The name of its service.
     pub fn service(&self) -> &Arc<str> {
         &self.service

@@ -126,6 +126,8 @@ fn parts(document: &Document<'_>, context: &Context<'_>) -> (Read, Option<Mailbo
     let receive: Vec<Placed> =
         document.repeated("receive_connector").iter_mut().filter_map(|s| receive_connector(s, name)).collect();
     let services = services(document, &map, &receive);
+    let virtual_addresses: Vec<PlacedAddress> =
+        document.repeated("virtual_address").iter().filter_map(virtual_address).collect();
     let read = Read {
         domains,
         receive,
@@ -139,10 +141,10 @@ fn parts(document: &Document<'_>, context: &Context<'_>) -> (Read, Option<Mailbo
         entries: entries(document),
         remote: document.repeated("remote_domain").iter().filter_map(rule::remote_domain).collect(),
         rules: document.repeated("rule").iter().filter_map(rule::rule).collect(),
-        named: naming::named(document, &map, &services, &contact, context.disk),
+        named: naming::named(document, &map, &services, &virtual_addresses, &contact, context.disk),
         map,
         services,
-        virtual_addresses: document.repeated("virtual_address").iter().filter_map(virtual_address).collect(),
+        virtual_addresses,
     };
     (read, postmaster)
 }

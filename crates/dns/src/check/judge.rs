@@ -192,7 +192,7 @@ fn domains(wish: &Wish, seen: &Seen, found: &mut Findings) {
         answered.or(wanted).into_iter().flatten().map(text_of).collect()
     };
     for domain in &wish.mail_domains {
-        let is_spf = |text: &String| text.to_lowercase().starts_with("v=spf1");
+        let is_spf = |text: &String| text.eq_ignore_ascii_case("v=spf1") || text.to_lowercase().starts_with("v=spf1 ");
         match texts(domain).iter().filter(|text| is_spf(text)).count() {
             0 => found.add(
                 Grade::Warning,

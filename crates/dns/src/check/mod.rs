@@ -6,7 +6,7 @@
 mod judge;
 mod look;
 
-pub use judge::{Finding, Grade, judge};
+pub use judge::{Finding, Grade, judge, shown_data};
 pub use look::{Ask, look};
 
 use crate::name::Name;

@@ -7,6 +7,7 @@ mod audit;
 mod cluster;
 mod directories;
 mod explain;
+mod naming;
 mod nodes;
 mod objects;
 mod org;

@@ -37,9 +37,10 @@ use crate::listeners::Listeners;
 use crate::org::Standing;
 use crate::peers::Peers;
 use crate::pressure::{self, Pressure};
+use crate::pushes::Pushes;
 use crate::services::Services;
 use crate::spools::Spools;
-use crate::succession::Succession;
+use crate::succession::{Relayed, Succession};
 use crate::timers::Alarm;
 use crate::trace::Trace;
 use crate::virtual_address::VirtualAddresses;
@@ -79,6 +80,8 @@ pub struct Node {
     certificate: ServedCertificate,
     /// The zones of the organization.
     pub(crate) zones: Option<Arc<Zones>>,
+    /// Zones that are written to name servers of others.
+    pub(crate) pushes: Pushes,
     /// The links to other nodes, if the node document has `[peers]`.
     pub(crate) peers: Option<Peers>,
     /// Copies of journals, ours and theirs, on those links.
@@ -101,6 +104,8 @@ pub struct Node {
     /// Sockets of the API and of links, for that one.
     kept: Kept,
     rates: services::SharedRates,
+    /// What processes before this one relay still.
+    left: Mutex<Vec<Relayed>>,
 }
 
 impl Node {

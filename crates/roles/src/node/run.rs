@@ -100,7 +100,7 @@ impl Running {
     pub async fn run(self) -> Ended {
         let Running { node, timers, mut signals, changes, successor, http: _ } = self;
         match successor {
-            Some(successor) => successor.serves(),
+            Some(successor) => successor.serves(&node.succession.before),
             None => tell_manager(&[NotifyState::Ready]),
         }
         let housekeeping = tokio::spawn(housekeeping(node.clone()));
@@ -108,6 +108,7 @@ impl Running {
         let changes = tokio::spawn(organization::follow(node.clone(), changes));
         let people = tokio::spawn(organization::follow_directories(node.clone()));
         let zones = tokio::spawn(crate::zones::follow(node.clone()));
+        let pushes = tokio::spawn(crate::pushes::follow(node.clone()));
         let reason = signals.reason_to_end(&node).await;
         changes.abort();
         if let Reason::Succession = reason {
@@ -123,12 +124,15 @@ impl Running {
         // What a pause keeps back may go while there is time.
         node.kit.shaping.pause(false);
         let wish = if let Reason::HandOver(wish) = &reason { Some(wish) } else { None };
+        // A successor takes the services as they run.
+        let services_end = if let Reason::Succession = reason { None } else { node.services.clone() };
         let handed_over = tokio::select! {
-            handed_over = stop(node.clone(), timers, wish) => handed_over,
+            handed_over = stop(node.clone(), timers, wish, services_end) => handed_over,
             () = signals.end() => return Ended::AtOnce,
         };
         housekeeping.abort();
         zones.abort();
+        pushes.abort();
         match (reason, handed_over) {
             (_, Some(true)) => Ended::HandedOver,
             (_, Some(false)) => Ended::NotHandedOver,
@@ -157,14 +161,14 @@ async fn deposed(node: &Node) {
 
 /// The orderly end: first no new mail, then what is in flight, then the disk, and the journals if they shall go elsewhere: says whether
 /// they went.
-async fn stop(node: Arc<Node>, timers: Timers, wish: Option<&Wish>) -> Option<bool> {
+async fn stop(node: Arc<Node>, timers: Timers, wish: Option<&Wish>, services: Option<Arc<Services>>) -> Option<bool> {
     node.health.enter(Phase::Stopping);
     node.announce_health();
     // Before anybody is refused: new connections shall find another node.
     node.virtual_addresses.leave().await;
     node.listeners.stop();
     node.kept.close();
-    let relayed = tokio::spawn(end_services(node.services.clone()));
+    let relayed = tokio::spawn(end_services(services));
     node.receiver.stop(GRACE);
     let sessions = tokio::time::timeout(GRACE + GRACE_OVER, node.receiver.stopped());
     let deliveries = tokio::time::timeout(GRACE + GRACE_OVER, node.deliverer.stop(GRACE));

@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use balancer::pool::Pool;
+use balancer::pool::{Pool, Shown};
 
 use super::Node;
 use crate::control::{AllCounted, Counted, MemberRates, counters};
+use crate::succession::Relayed;
 
 /// How fast the counters of members grow.
 pub(super) type SharedRates = Mutex<MemberRates>;
@@ -24,7 +25,21 @@ impl Node {
             };
             (pool.service().to_string(), counted)
         };
-        pools.into_iter().map(counted).collect()
+        let mut all: AllCounted = pools.into_iter().map(counted).collect();
+        // What the processes before this one relay still is this node's as well.
+        for left in self.left().iter() {
+            let members = all.get_mut(&left.service).map(|counted| &mut counted.members);
+            let same = |member: &&mut Shown| *member.name == *left.member && member.address.to_string() == left.address;
+            if let Some(member) = members.and_then(|members| members.iter_mut().find(same)) {
+                member.active += left.connections;
+                member.in_transaction += left.in_transaction;
+            }
+        }
+        all
+    }
+
+    fn left(&self) -> MutexGuard<'_, Vec<Relayed>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How fast that grows.
@@ -33,11 +48,14 @@ impl Node {
         self.rates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks at the counters, once a second.
+    /// Looks at the counters, once a second. Blocks for the answer of a process that lingers.
     pub(super) fn look_at_services(&self) {
-        if let Some(services) = &self.services {
-            services.publish();
-        }
+        let org = self.org();
+        let members = org.services.iter().flat_map(|service| &service.members).filter(|member| member.drain);
+        let drained: Vec<(String, String)> =
+            members.map(|member| (member.service.to_string(), member.name.to_string())).collect();
+        let left = self.succession.before.look(&drained);
+        *self.left() = left;
         let counted = self.counted_services();
         let now_ms = self.world.clock.mono_ms();
         self.member_rates().look(now_ms, counters(&counted));

@@ -47,6 +47,7 @@ use crate::org::Standing;
 use crate::peers::{LinkTls, MailCertificates, Peers};
 use crate::pressure::Pressure;
 use crate::probers;
+use crate::pushes::Pushes;
 use crate::repeats;
 use crate::services::{Around, Services};
 use crate::succession::{self, Launcher, Succession, Successor};
@@ -412,9 +413,11 @@ fn assemble(
         changes: Changes::new().0,
         alarm,
         zones: None,
+        pushes: Pushes::default(),
         succession,
         kept: Kept::default(),
         rates: Default::default(),
+        left: Mutex::default(),
     })
 }
 

@@ -12,9 +12,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 
-use balancer::pool::{self, Pool, Wanted};
+use balancer::pool::{self, Pool, Shown, Wanted};
 use balancer::probe::{Probers, Target};
 use balancer::relay::{Relay, RelaySettings};
 use directory::{Host, Org, Service, ServiceProtocol};
@@ -24,6 +23,7 @@ use transport::dns::Resolver;
 use transport::tls::Certificates;
 use world::World;
 
+use crate::succession::Relayed;
 use names::Names;
 use serving::Serving;
 
@@ -124,15 +124,30 @@ impl Services {
         }
     }
 
-    /// The same for a process that does nothing else any more: comes back when all of it has ended. Blocks.
-    pub fn end(&self, within_ms: u64) {
-        self.drain(within_ms);
-        let (never, ended) = std::sync::mpsc::channel::<()>();
-        // Nobody ever sends: it waits for its time.
-        while self.active() > 0 {
-            let _ = ended.recv_timeout(LOOK);
+    /// Another process takes new connections from now on: what is under way here goes on untouched.
+    pub fn linger(&self) {
+        if let Some(relay) = self.shared.relay.get() {
+            relay.linger();
         }
-        drop(never);
+    }
+
+    /// What is relayed now, by member; those that are named (service, member) are drained.
+    pub fn relayed(&self, drained: &[(String, String)]) -> Vec<Relayed> {
+        let now_ms = self.shared.around.world.clock.mono_ms();
+        let mut all = Vec::new();
+        for (pool, _) in self.pools() {
+            let service = pool.service();
+            drained.iter().filter(|(of, _)| *of == **service).for_each(|(_, member)| pool.drain(member));
+            let left = |member: Shown| Relayed {
+                service: service.to_string(),
+                member: member.name.to_string(),
+                address: member.address.to_string(),
+                connections: member.active,
+                in_transaction: member.in_transaction,
+            };
+            all.extend(pool.shown(now_ms).into_iter().filter(|member| member.active > 0).map(left));
+        }
+        all
     }
 
     /// Connections that are relayed now.
@@ -234,6 +249,3 @@ impl Shared {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// How often an old process looks whether it relays something still.
-const LOOK: Duration = Duration::from_millis(200);

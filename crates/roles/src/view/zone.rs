@@ -9,6 +9,9 @@ pub struct Zones {
     pub listeners: Vec<DnsListener>,
     /// What, in order of the names.
     pub zones: Vec<ServedZone>,
+    /// All zones of the document, answered here or not.
+    #[serde(default)]
+    pub document: Vec<super::Zone>,
 }
 
 /// A zone that this node answers for.

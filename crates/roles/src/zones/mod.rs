@@ -88,6 +88,11 @@ impl Zones {
         Some(Contents::of(&org.naming, zone, &|subject| state.standings.of(subject)))
     }
 
+    /// How something stands.
+    pub fn standing(&self, subject: &directory::zone::Subject) -> dns::contents::Standing {
+        self.state().standings.of(subject)
+    }
+
     /// The serial that a zone is answered with, if it is answered here.
     pub fn serial(&self, name: &str) -> Option<u32> {
         self.state().versions.get(name).map(|version| version.zone.serial())
