@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use balancer::probe::Probers;
 use directory::{Loaded, Org, Problems, Start};
 use sd_notify::NotifyState;
 use spool::Spool;
@@ -151,7 +152,8 @@ pub async fn start(start: Start, succeed: bool, launcher: Launcher) -> Result<Ru
     progress.abort();
     let mut node = node?;
     node.cluster = cluster;
-    node.zones = Some(Arc::new(zones(&node)?));
+    let probers = probers_of(&node)?;
+    node.zones = Some(Arc::new(zones(&node, probers.clone())));
     let changes;
     (node.changes, changes) = Changes::new();
     let timers = Timers::start(&node.world, node.spool.clone(), node.alarm.clone());
@@ -170,7 +172,7 @@ pub async fn start(start: Start, succeed: bool, launcher: Launcher) -> Result<Ru
         node.kept.keep(&socket);
     }
     node.listeners.listen(bound).map_err(StartError::Bind)?;
-    node.services = Some(Arc::new(services(&node)?));
+    node.services = Some(Arc::new(services(&node, probers)));
     tokio::task::block_in_place(|| node.follow_services());
     start_virtual_addresses(&mut node, &loaded)?;
     let node = Arc::new(node);
@@ -178,24 +180,26 @@ pub async fn start(start: Start, succeed: bool, launcher: Launcher) -> Result<Ru
     Ok(Running { node, timers, http: Some(http), signals, changes, successor })
 }
 
+/// Who asks servers whether they serve.
+fn probers_of(node: &Node) -> Result<Probers, StartError> {
+    let probers = probers::start(&node.world, &node.config.loaded().node.name, node.cluster.as_ref());
+    probers.map_err(|error| StartError::Io("TLS of probes", io::Error::other(error)))
+}
+
 /// The zones of the organization; nothing is answered yet.
-fn zones(node: &Node) -> Result<Zones, StartError> {
+fn zones(node: &Node, probers: Probers) -> Zones {
     let loaded = node.config.loaded();
-    let probers = probers::start(&node.world, &loaded.node.name, node.cluster.as_ref());
-    let probers = probers.map_err(|error| StartError::Io("TLS of probes", io::Error::other(error)))?;
-    Ok(Zones::new(&node.world, &loaded.node, node.data.dns_serials(), probers, node.health.clone()))
+    Zones::new(&node.world, &loaded.node, node.data.dns_serials(), probers, node.health.clone())
 }
 
 /// What does the services of the organization; none of them yet.
-fn services(node: &Node) -> Result<Services, StartError> {
-    let loaded = node.config.loaded();
-    let probers = probers::start(&node.world, &loaded.node.name, node.cluster.as_ref());
-    Ok(Services::new(Around {
+fn services(node: &Node, probers: Probers) -> Services {
+    Services::new(Around {
         world: node.world.clone(),
-        probers: probers.map_err(|error| StartError::Io("TLS of probes", io::Error::other(error)))?,
+        probers,
         resolver: node.kit.resolver.clone(),
         certificates: node.certificate.served(),
-    }))
+    })
 }
 
 /// Meets the process that runs on this data directory.
