@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use balancer::probe::Probers;
 use directory::Loaded;
 use tracing::info;
 
@@ -14,30 +15,33 @@ use crate::succession;
 use crate::virtual_address::{NoServices, Parts as AddressParts, VirtualAddresses};
 use crate::zones::Zones;
 
+/// Who asks servers whether they serve.
+fn probers_of(node: &Node) -> Result<Probers, StartError> {
+    let probers = probers::start(&node.world, &node.config.loaded().node.name, node.cluster.as_ref());
+    probers.map_err(|error| StartError::Io("TLS of probes", io::Error::other(error)))
+}
+
 /// The zones of the organization; nothing is answered yet.
-fn zones(node: &Node) -> Result<Zones, StartError> {
+fn zones(node: &Node, probers: Probers) -> Zones {
     let loaded = node.config.loaded();
-    let probers = probers::start(&node.world, &loaded.node.name, node.cluster.as_ref());
-    let probers = probers.map_err(|error| StartError::Io("TLS of probes", io::Error::other(error)))?;
-    Ok(Zones::new(&node.world, &loaded.node, node.data.dns_serials(), probers, node.health.clone()))
+    Zones::new(&node.world, &loaded.node, node.data.dns_serials(), probers, node.health.clone())
 }
 
 /// What does the services of the organization; none of them yet.
-fn services(node: &Node) -> Result<Services, StartError> {
-    let loaded = node.config.loaded();
-    let probers = probers::start(&node.world, &loaded.node.name, node.cluster.as_ref());
-    Ok(Services::new(Around {
+fn services(node: &Node, probers: Probers) -> Services {
+    Services::new(Around {
         world: node.world.clone(),
-        probers: probers.map_err(|error| StartError::Io("TLS of probes", io::Error::other(error)))?,
+        probers,
         resolver: node.kit.resolver.clone(),
         certificates: node.certificate.served(),
-    }))
+    })
 }
 
 /// Does the services of the document, has its addresses, and knows its zones.
 pub(super) fn open(node: &mut Node, loaded: &Loaded) -> Result<(), StartError> {
-    node.zones = Some(Arc::new(zones(node)?));
-    node.services = Some(Arc::new(services(node)?));
+    let probers = probers_of(node)?;
+    node.zones = Some(Arc::new(zones(node, probers.clone())));
+    node.services = Some(Arc::new(services(node, probers)));
     tokio::task::block_in_place(|| node.follow_services());
     start_virtual_addresses(node, loaded)
 }

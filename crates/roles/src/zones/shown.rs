@@ -25,7 +25,9 @@ impl Zones {
                     serial: zone.serial(),
                     records: zone.record_count() as u64,
                     withheld: withheld.collect(),
-                    all_down: contents.all_down().map(|set| format!("{} {}", set.name, set.kind.word())).collect(),
+                    all_down: super::version::all_down(contents)
+                        .map(|set| format!("{} {}", set.name, set.kind.word()))
+                        .collect(),
                     secondaries: of_zone.map(secondary).collect(),
                 }
             })

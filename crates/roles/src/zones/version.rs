@@ -3,6 +3,7 @@
 //! Always holds: the same contents have the same version, over a restart too; a version that others have had longer than their refresh
 //! time is given anew where several servers answer for the zone, so that a serial that one of them gave in error does not stay for ever.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use directory::topology::Server;
@@ -75,7 +76,7 @@ impl Version {
     /// Says what has changed since `before`.
     pub fn say(&self, before: Option<&Version>) {
         let (name, serial) = (&self.contents.zone.name, self.zone.serial());
-        let all_down = self.contents.all_down().count();
+        let all_down = all_down(&self.contents).count();
         let label = name.to_string();
         gauge!("posthouse_dns_zone_serial", "zone" => label.clone()).set(f64::from(serial));
         gauge!("posthouse_dns_zone_all_down", "zone" => label).set(if all_down > 0 { 1.0 } else { 0.0 });
@@ -91,8 +92,8 @@ impl Version {
             let verb = if record.stands { "answers again" } else { "answers no more" };
             info!(zone = %name, "{verb} {} {} {}: {}", set.name, set.kind.word(), record.data, record.why);
         }
-        for set in self.contents.all_down() {
-            let was = before.contents.set(&set.name, set.kind).is_some_and(|before| before.all_down);
+        for set in self::all_down(&self.contents) {
+            let was = self::all_down(&before.contents).any(|one| one.name == set.name && one.kind == set.kind);
             if !was {
                 let reasons: Vec<String> = set.records.iter().map(|record| record.why.to_string()).collect();
                 warn!(
@@ -102,10 +103,18 @@ impl Version {
                 );
             }
         }
-        if all_down == 0 && before.contents.all_down().next().is_some() {
+        if all_down == 0 && self::all_down(&before.contents).next().is_some() {
             info!(zone = %name, "each name of the zone has somebody again");
         }
     }
+}
+
+/// The sets that are answered though nothing behind them is up. A host that is down is none of them while no MX or SRV record leads
+/// there: its name is answered to whoever asks for it, and nobody is sent.
+pub fn all_down(contents: &Contents) -> impl Iterator<Item = &Set> {
+    let withheld = contents.sets.iter().flat_map(|set| &set.records).filter(|record| !record.stands);
+    let hosts: HashSet<&str> = withheld.filter_map(|record| record.data.target()).collect();
+    contents.all_down().filter(move |set| !hosts.contains(&*set.name))
 }
 
 /// Records whose standing is another one than before.
