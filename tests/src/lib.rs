@@ -6,11 +6,13 @@
 pub mod chaos;
 pub mod cluster;
 pub mod dialog;
+pub mod dovecot;
 pub mod etcd;
 pub mod ldap;
 pub mod named;
 pub mod next_hop;
 pub mod organization;
+pub mod postfix;
 pub mod process;
 pub mod sim;
 pub mod sipp;

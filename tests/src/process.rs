@@ -193,6 +193,11 @@ pub fn greets(port: u16) -> bool {
     greets_after(port, b"", Duration::from_secs(1)) || greets_after(port, b"PROXY UNKNOWN\r\n", Duration::from_secs(2))
 }
 
+/// The same where a PROXY header is waited for.
+pub fn greets_behind_proxy(port: u16) -> bool {
+    greets_after(port, b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", Duration::from_secs(2))
+}
+
 fn greets_after(port: u16, header: &[u8], bound: Duration) -> bool {
     let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
     stream.set_read_timeout(Some(bound)).unwrap();

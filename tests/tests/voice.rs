@@ -38,16 +38,25 @@ fn a_hundred_calls_a_second_are_spread_and_none_fails() {
 #[test]
 fn a_call_that_is_refused_rings_on_or_is_not_heard_goes_to_the_next_host() {
     let settings = format!(
-        "{FORWARD}greeting_timeout = \"1s\"\nanswer_timeout = \"1s\"\nejection_failures = 0\nprobe_fall = 100\n"
+        "{FORWARD}greeting_timeout = \"3s\"\nanswer_timeout = \"3s\"\nejection_failures = 0\nprobe_fall = 100\n"
     );
-    let hosts: [(&str, &[&str]); 5] =
-        [("uas_busy.xml", &[]), ("uas_refuses.xml", &[]), ("uas_rings.xml", &[]), ("uas_silent.xml", &[]), ANSWERS];
+    // Three answer, so that further tries stay within `retry_budget`.
+    let hosts: [(&str, &[&str]); 7] = [
+        ("uas_busy.xml", &[]),
+        ("uas_refuses.xml", &[]),
+        ("uas_rings.xml", &[]),
+        ("uas_silent.xml", &[]),
+        ANSWERS,
+        ANSWERS,
+        ANSWERS,
+    ];
     let mut plan = DialPlan::start(&format!("{settings}retries = 4"), &hosts);
-    plan.gateway("uac.xml", 20, 2, &["-d", "200"]).all_went_well();
+    plan.gateway("uac.xml", 10, 2, &["-d", "200"]).all_went_well();
     let offered = plan.offered();
-    assert_eq!(offered[4], 20, "the caller hears nothing of the others: {offered:?}");
+    assert_eq!(offered[4..].iter().sum::<usize>(), 10, "the caller hears nothing of the others: {offered:?}");
     assert!(offered[..4].iter().all(|calls| *calls > 0), "and each was asked: {offered:?}");
-    assert_eq!(plan.hosts[2].said("CANCEL").len(), offered[2], "who rings too long is called back");
+    let called_back: BTreeSet<String> = plan.hosts[2].said("CANCEL").into_iter().collect();
+    assert_eq!(called_back.len(), offered[2], "who rings too long is called back");
     assert_eq!(plan.counted("posthouse_voice_retries_hidden_total", ""), offered[..4].iter().sum::<usize>() as f64);
     for (member, outcome) in [("m1", "busy"), ("m2", "refused"), ("m3", "unanswered"), ("m4", "silent")] {
         let label = format!("member=\"{member}\",outcome=\"{outcome}\"");
@@ -60,12 +69,13 @@ fn who_hangs_up_while_it_rings_is_called_back_once() {
     let mut plan = DialPlan::start(FORWARD, &[("uas_rings.xml", &[]), ("uas_rings.xml", &[])]);
     plan.gateway("uac_hangs_up.xml", 40, 20, &[]).all_went_well();
     assert_eq!(plan.offered(), [20, 20], "nobody else is asked");
-    assert_eq!(plan.hosts.iter().map(|host| host.said("CANCEL").len()).sum::<usize>(), 40);
+    let called_back: BTreeSet<String> = plan.hosts.iter().flat_map(|host| host.said("CANCEL")).collect();
+    assert_eq!(called_back.len(), 40);
 }
 
 #[test]
 fn a_host_that_dies_takes_only_its_own_calls_with_it_and_a_balancer_takes_none() {
-    let mut plan = DialPlan::start(&format!("{FORWARD}greeting_timeout = \"1s\""), &[ANSWERS, ANSWERS, ANSWERS]);
+    let mut plan = DialPlan::start(&format!("{FORWARD}greeting_timeout = \"3s\""), &[ANSWERS, ANSWERS, ANSWERS]);
     let mut gateway = plan.gateway("uac.xml", 120, 20, &["-d", "3000"]);
     eventually("calls are established", Duration::from_secs(60), || gateway.said("ANSWERED").len() >= 40);
     plan.hosts[1].process.kill();

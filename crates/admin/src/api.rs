@@ -239,3 +239,31 @@ pub struct Audited {
     /// Newest first.
     pub entries: Vec<Entry>,
 }
+
+/// `GET /api/v1/zones/{name}/file`
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ZoneFileQuery {
+    /// As it is answered by health now, and not as the document has it.
+    pub now: bool,
+}
+
+/// `GET` (what would be written) and `POST /api/v1/zones/{name}/push`
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ZonePushQuery {
+    /// Records of others under names and types of ours are taken over.
+    pub overwrite: bool,
+}
+
+/// `GET /api/v1/zones/{name}/check`
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ZoneCheckQuery {
+    /// Name servers to ask, with commas between them; those of the parent zone if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// Resolvers to ask, with commas between them; those of the node if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resolver: Option<String>,
+}

@@ -4,6 +4,7 @@ mod answers;
 mod question;
 mod route;
 mod sender;
+mod service;
 mod who;
 
 pub use answers::{Answers, Caller, Explained};
@@ -45,9 +46,12 @@ impl Org {
                     "A connection from {from} to {to} is refused with 421 4.3.2: no receive connector there has {from} in its remote ranges."
                 );
             }
-            None => {
-                let _ = writeln!(out, "Nothing listens on {to}.");
-            }
+            None => match self.service_on(question) {
+                Some(service) => self.explain_service(&mut out, service, from),
+                None => {
+                    let _ = writeln!(out, "Nothing listens on {to}.");
+                }
+            },
         }
         if let Some(rcpt) = rcpt {
             for answers in answers {

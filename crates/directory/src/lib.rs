@@ -14,6 +14,7 @@ mod explain;
 pub mod fresh;
 mod handling;
 mod hidden;
+mod identity;
 pub mod ldap;
 mod limits;
 mod load;
@@ -52,11 +53,12 @@ pub use dump::Secrets;
 pub use explain::{Answers, Caller, Explained, Question};
 pub use handling::Handling;
 pub use hidden::{HIDDEN, fill_passwords, hide_both, hide_passwords};
+pub use identity::MailIdentity;
 pub use limits::{MessageLimits, SizeLimits};
 pub use load::{Given, Loaded, OrgText, Start};
 pub use node::{
-    Cluster, ClusterUser, DnsServers, HttpSettings, JournalSettings, Log, LogFormat, LogLevel, Node, NodeLimits, Peer,
-    Peers, Spread, TlsFiles, Trace,
+    Cluster, ClusterUser, DnsServer, DnsServers, HttpSettings, JournalSettings, Log, LogFormat, LogLevel, Node,
+    NodeLimits, Peer, Peers, Spread, TlsFiles, Trace,
 };
 pub use org::{Listener, Org, RecipientAnswer, SenderAnswer};
 pub use pattern::AddressPattern;

@@ -1,6 +1,7 @@
 //! What belongs to one node: its name, its data, its certificate, its own bounds. The document is `posthouse.toml`.
 
 use crate::back_pressure::BackPressure;
+use crate::range::Ranges;
 use crate::target::HostPort;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -22,6 +23,8 @@ pub struct Node {
     pub cluster: Option<Cluster>,
     /// Name servers.
     pub dns: DnsServers,
+    /// The server of the organization's zones; `None`: this node answers for none.
+    pub dns_server: Option<DnsServer>,
     /// The spool's journal.
     pub journal: JournalSettings,
     /// Maildirs.
@@ -146,6 +149,27 @@ pub struct Peer {
 pub struct DnsServers {
     /// Name servers with their ports; empty: those of `/etc/resolv.conf`.
     pub servers: Vec<SocketAddr>,
+}
+
+/// The server of the organization's zones.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DnsServer {
+    /// Specific addresses; the machine need not have them yet.
+    pub listen: Vec<SocketAddr>,
+    /// Threads that answer over UDP, for each address; `None`: one for each processor.
+    pub threads: Option<u32>,
+    /// The same answers a second to one neighbourhood over UDP; 0: no bound.
+    pub rate_limit: u32,
+    /// One in so many answers above that says "ask over TCP"; 0: none.
+    pub rate_limit_slip: u32,
+    /// Who is never limited.
+    pub rate_limit_exempt: Ranges,
+    /// Connections at the same time.
+    pub connections_max: u32,
+    /// The same from one address.
+    pub connections_per_source_max: u32,
+    /// A connection without a whole question for so long is closed, in milliseconds.
+    pub idle_timeout_ms: u64,
 }
 
 /// The spool's journal. Bytes.

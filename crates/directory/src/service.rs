@@ -28,6 +28,8 @@ pub struct Service {
     pub proxy: Option<ProxyHeader>,
     /// Clients that may connect; all others are closed without a word.
     pub remote: Ranges,
+    /// Clients that must send a PROXY header, which is believed: balancers in front of this one.
+    pub trusted_proxies: Ranges,
     /// Bounds of what clients and members can use up.
     pub limits: ServiceLimits,
     /// When a member is left alone for a while.
@@ -55,6 +57,8 @@ pub struct ServiceMember {
     pub address: HostPort,
     /// The `[[server]]` that it is, in lower case; `None`: somewhere else, or a server by another of its addresses.
     pub server: Option<Arc<str>>,
+    /// It is at the host of the address of its `server`.
+    pub is_at_server: bool,
     /// It is one of our own servers: by `server`, or because a receive connector of ours or a `[[server]]` has its address.
     pub is_own: bool,
     /// Where it stands, lower case.

@@ -134,6 +134,31 @@ fn names_of_services() {
     );
 }
 
+/// A virtual address is a name's by itself, or because a service listens there; it points back to the first that has it of its own.
+#[test]
+fn names_of_virtual_addresses() {
+    let text = format!(
+        "{HEAD}{}[[virtual_address]]\nname = \"front\"\naddress = \"192.0.2.100/24\"\ninterface = \"eth0\"\n\
+         [[service]]\nname = \"relay\"\nprotocol = \"smtp\"\nlisten = [\"192.0.2.100:25\"]\n\
+         [[member]]\nname = \"m\"\nservice = \"relay\"\naddress = \"10.0.0.9:2599\"\n\
+         [[zone]]\nname = \"2.0.192.in-addr.arpa\"\nname_servers = [\"ns1.example.net\", \"ns2.example.net\"]\n\
+         [[dns_name]]\nname = \"relay.example.org\"\nservices = [\"relay\"]\n\
+         [[dns_name]]\nname = \"vip.example.org\"\nvirtual_addresses = [\"front\"]\n",
+        edges(1)
+    );
+    let loaded = good(&text);
+    let forward = lines(&loaded.org.naming, "example.org");
+    assert_eq!(
+        forward[3..],
+        [
+            "relay.example.org 300 A 192.0.2.100 <virtual address front>",
+            "vip.example.org 300 A 192.0.2.100 <virtual address front>",
+        ]
+    );
+    let back = lines(&loaded.org.naming, "2.0.192.in-addr.arpa");
+    assert!(back.contains(&"100.2.0.192.in-addr.arpa 300 PTR vip.example.org.".to_string()), "{back:?}");
+}
+
 proptest! {
     /// Whatever the numbers: a host has a server once, loads differ by one, and a site that is lost takes no host with it if both are as large.
     #[test]

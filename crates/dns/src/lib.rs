@@ -5,9 +5,15 @@
 //! than its bounds say; what does not fit, or is not ours, is answered in a few octets.
 
 pub mod answer;
+pub mod ask;
+pub mod check;
+pub mod contents;
+pub mod file;
 mod history;
 pub mod name;
 pub mod notify;
+pub mod octets;
+pub mod push;
 pub mod rate;
 mod ready;
 pub mod record;

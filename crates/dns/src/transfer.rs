@@ -163,9 +163,121 @@ fn part_of(change: &Change, number: usize) -> Result<&RecordSet, usize> {
         0 => Ok(from),
         n if n <= removed.len() => Ok(&removed[n - 1]),
         n if n == removed.len() + 1 => Ok(to),
-        n => added.get(n - removed.len() - 2).ok_or(n - removed.len() - 2 - added.len()),
+        n => {
+            let number = n - removed.len() - 2;
+            added.get(number).ok_or_else(|| number - added.len())
+        }
     }
 }
 
 /// Octets of a message at most, with room for a signature.
 const MESSAGE_MAX: usize = 60_000 - TSIG_MAX;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::Name;
+    use crate::record::{Data, Soa};
+    use crate::wire::message::{place_at, questions_end};
+    use crate::zones::{Rules, Served};
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    fn name(text: &str) -> Name {
+        Name::parse(text).unwrap()
+    }
+
+    /// A zone in which these hosts have one address each.
+    fn zone(serial: u32, hosts: &BTreeSet<u8>) -> Zone {
+        let (primary, responsible) = (name("a"), name("b"));
+        let soa = Soa { primary, responsible, serial, refresh_s: 1, retry_s: 1, expire_s: 1, negative_s: 1 };
+        let set = |host: &u8| RecordSet {
+            owner: name(&format!("h{}.example", host / 3)),
+            kind: Kind::A,
+            ttl_s: 300,
+            data: hosts
+                .iter()
+                .filter(|one| *one / 3 == host / 3)
+                .map(|one| Data::address([192, 0, 2, *one].into()))
+                .collect(),
+        };
+        Zone::new(&name("example"), 300, &soa, hosts.iter().map(set).collect())
+    }
+
+    /// What a secondary is sent that has `serial`: SOAs as `Err(serial)`, addresses as `Ok`.
+    fn sent(zone: Zone, serial: Option<u32>) -> Vec<Result<u8, u32>> {
+        let kind = if serial.is_some() { Kind::IXFR } else { Kind::AXFR };
+        let mut message = vec![0, 1, 0, 0, 0, 1, 0, 0, 0, u8::from(serial.is_some()), 0, 0];
+        crate::wire::question(&mut message, name("example").wire(), kind);
+        if let Some(serial) = serial {
+            message.extend(b"\xc0\x0c\0\x06\0\x01\0\0\0\0\0\x16\0\0");
+            message.extend(serial.to_be_bytes());
+            message.extend([0; 16]);
+        }
+        let rules = Rules {
+            transfer_allowed: directory::Ranges(vec![directory::IpRange::parse("::1").unwrap()]),
+            ..Rules::default()
+        };
+        let zones = Zones::new([Served { zone: Arc::new(zone), rules: Arc::new(rules) }]);
+        let query = crate::wire::read_query(&message).unwrap();
+        let Granted::Copy(mut sending) =
+            grant(&zones, &message, Transfer { query, chain: None }, "::1".parse().unwrap(), 0)
+        else {
+            panic!("it may");
+        };
+        let (mut records, mut out) = (Vec::new(), Vec::new());
+        while sending.next(0, &mut out) {
+            let mut at = questions_end(&out).unwrap();
+            while at < out.len() {
+                let place = place_at(&out, at).unwrap();
+                at = place.end;
+                records.push(match place.kind {
+                    Kind::SOA => Err(u32_at(&out, place.end - 20).unwrap()),
+                    _ => Ok(out[place.end - 1]),
+                });
+            }
+            out.clear();
+        }
+        records
+    }
+
+    proptest! {
+        /// A secondary that has any earlier version and takes what it is sent has what the primary has.
+        #[test]
+        fn changes_lead_to_the_zone(versions in prop::collection::vec(prop::collection::btree_set(0u8..30, 0..20), 1..6)) {
+            let mut serials = (1u32..).zip(&versions);
+            let mut last = serials.next().map(|(serial, hosts)| zone(serial, hosts)).unwrap();
+            for (serial, hosts) in serials {
+                last = zone(serial, hosts).after(&last);
+            }
+            let now = versions.len() as u32;
+            let wanted = versions.last().unwrap();
+            let remade = || (1u32..).zip(&versions).fold(None, |before: Option<Zone>, (serial, hosts)| {
+                let zone = zone(serial, hosts);
+                Some(match before { Some(before) => zone.after(&before), None => zone })
+            }).unwrap();
+            let whole = sent(last, None);
+            prop_assert_eq!((whole.first(), whole.last()), (Some(&Err(now)), Some(&Err(now))));
+            let hosts: BTreeSet<u8> = whole.iter().filter_map(|record| record.ok()).collect();
+            prop_assert_eq!(&hosts, wanted);
+            prop_assert_eq!(sent(remade(), Some(now)), vec![Err(now)], "it has what there is");
+            for (serial, hosts) in (1u32..now).zip(&versions) {
+                let changes = sent(remade(), Some(serial));
+                prop_assert_eq!((changes.first(), changes.last()), (Some(&Err(now)), Some(&Err(now))));
+                let (mut have, mut at, mut removing) = (hosts.clone(), serial, false);
+                for record in &changes[1..changes.len() - 1] {
+                    match *record {
+                        Err(soa) if removing => (at, removing) = (soa, false),
+                        Err(soa) => {
+                            prop_assert_eq!(soa, at);
+                            removing = true;
+                        }
+                        Ok(host) if removing => prop_assert!(have.remove(&host)),
+                        Ok(host) => prop_assert!(have.insert(host)),
+                    }
+                }
+                prop_assert_eq!((at, &have), (now, wanted));
+            }
+        }
+    }
+}

@@ -204,6 +204,26 @@ impl Zone {
     }
 }
 
+/// A digest of what a version contains; of the SOA all but the serial, which the caller gives as 0.
+pub fn digest(soa_ttl_s: u32, soa: &Soa, sets: &[RecordSet]) -> String {
+    let mut lines: Vec<Vec<u8>> = Vec::new();
+    let line = |owner: &Name, kind: Kind, ttl_s: u32, data: &Data| {
+        let ttl_s = ttl_s.to_be_bytes();
+        [owner.wire(), &kind.0.to_be_bytes(), &ttl_s, data.octets()].concat()
+    };
+    lines.push(line(&soa.primary, Kind::SOA, soa_ttl_s, &Data::soa(soa)));
+    for set in sets {
+        lines.extend(set.data.iter().map(|data| line(&set.owner, set.kind, set.ttl_s, data)));
+    }
+    lines.sort();
+    let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+    for line in lines {
+        context.update(&(line.len() as u32).to_be_bytes());
+        context.update(&line);
+    }
+    context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The records of `sets` that are not in `others`, nor there with another TTL. Both are in order.
 fn missing(sets: &[Arc<RecordSet>], others: &[Arc<RecordSet>]) -> Vec<RecordSet> {
     let place =

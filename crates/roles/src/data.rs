@@ -159,6 +159,11 @@ impl DataDir {
         self.root.join("audit")
     }
 
+    /// The serials of zones.
+    pub fn dns_serials(&self) -> PathBuf {
+        self.root.join("dns-serials")
+    }
+
     /// Trace files.
     pub fn trace(&self) -> PathBuf {
         self.root.join("trace")

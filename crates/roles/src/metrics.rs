@@ -1,10 +1,12 @@
 //! Owns the page for Prometheus: what was counted where it happened, and what is looked at now.
 //! Knows what the figures mean. Always holds: labels that mail can grow (next hops) are bounded; all others are fixed words.
 
+use balancer::pool::{Health, Shown};
 use spool::QueueView;
 use transport::deliver::DestinationFigures;
 
 use crate::cluster::{InCluster, JOURNAL_STATES, state_of};
+use crate::control::AllCounted;
 use crate::copies::NodeCopies;
 use crate::exposition::{Exposition, Kind};
 use crate::node::Node;
@@ -14,6 +16,9 @@ use crate::view;
 
 /// The whole page.
 pub fn page(node: &Node) -> String {
+    if let Some(services) = &node.services {
+        services.publish();
+    }
     let mut page = Exposition::after(node.counted.page());
     health(&mut page, node);
     node.pressure.metrics(&mut page);
@@ -21,6 +26,7 @@ pub fn page(node: &Node) -> String {
     directories(&mut page, &node.directories.shown());
     let views: Vec<QueueView> = node.spools().queues().into_iter().map(|(view, _)| view).collect();
     queues(&mut page, &views);
+    services(&mut page, &node.counted_services());
     destinations(&mut page, node);
     journal(&mut page, &node.spool.journal_stats());
     if let Some(links) = &node.peers {
@@ -58,6 +64,35 @@ fn directories(page: &mut Exposition, all: &[view::Directory]) {
     let what = "1 for the state that an LDAP directory is in: ok, down, held, never-read.";
     let mut family = page.family("posthouse_directory_state", Kind::Gauge, what);
     all.iter().for_each(|one| family.sample(&[("directory", &one.name), ("state", &one.state)], 1));
+}
+
+/// What of members is looked at and not counted. Names of services and members are the document's: clients cannot grow them.
+fn services(page: &mut Exposition, all: &AllCounted) {
+    let mut members: Vec<(&str, &Shown)> = Vec::new();
+    for (service, counted) in all {
+        members.extend(counted.members.iter().map(|member| (service.as_str(), member)));
+    }
+    members.sort_by_key(|(service, member)| (*service, member.name.clone()));
+    if members.is_empty() {
+        return;
+    }
+    let mut gauge = |name: &str, what: &str, value: fn(&Shown) -> u64| {
+        let mut family = page.family(name, Kind::Gauge, what);
+        // A member at several addresses is one.
+        for same in members.chunk_by(|(a, of_a), (b, of_b)| a == b && of_a.name == of_b.name) {
+            let Some((service, first)) = same.first() else { continue };
+            let sum: u64 = same.iter().map(|(_, member)| value(member)).sum();
+            family.sample(&[("service", service), ("member", &first.name)], sum);
+        }
+    };
+    gauge("posthouse_member_connections", "Connections that a member of a service has.", |of| of.active.into());
+    gauge("posthouse_member_in_transaction", "Of these, in the middle of a mail.", |of| of.in_transaction.into());
+    gauge("posthouse_member_drained", "1 if the document keeps new connections away.", |of| of.is_drained.into());
+    gauge("posthouse_member_ejected", "1 while it is left alone because connections failed.", |of| {
+        u64::from(of.ejected_for_ms > 0)
+    });
+    gauge("posthouse_member_up", "1 if the probes find it well.", |of| u64::from(of.health == Health::Up));
+    gauge("posthouse_member_draining", "1 if it says that it drains.", |of| u64::from(of.health == Health::Draining));
 }
 
 fn mail(page: &mut Exposition, node: &Node) {

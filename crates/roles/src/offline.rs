@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 
 use directory::fresh::{self, Role};
 use directory::settings::Section;
+use directory::zone::Zone;
 use directory::{Loaded, Problems, Start, objects};
+use dns::contents::Contents;
+use dns::file::zone_file;
 use serde::Serialize;
 use transport::auth;
 use world::{Open, World};
@@ -14,6 +17,7 @@ use world::{Open, World};
 use crate::certificates::ServedCertificate;
 use crate::control::Case;
 use crate::peers::LinkTls;
+use crate::view::ZoneFile;
 
 /// Documents by name; one that is not named is built in.
 pub struct Document {
@@ -71,6 +75,26 @@ pub fn check(documents: Document) -> Checked {
             says: Some(says(&loaded, org)),
         },
         Err(problems) => Checked { problems: lines(&problems), warnings: Vec::new(), says: None },
+    }
+}
+
+/// The zones of documents as files: the one that is named, or all, whoever is healthy.
+pub fn zone_files(documents: Document, zone: Option<&str>) -> Result<Vec<ZoneFile>, String> {
+    let loaded = load(documents).map_err(|problems| problems.to_string().trim_end().to_string())?;
+    let naming = &loaded.org.naming;
+    let now_ms = World::real().clock.wall_ms();
+    let file = |zone: &std::sync::Arc<Zone>| {
+        let serial = (now_ms / 1_000) as u32;
+        let about = format!("zone {} by posthouse, as the document has it, whoever is healthy", zone.name);
+        let text = zone_file(&Contents::of_document(naming, zone), serial, &about);
+        ZoneFile { zone: zone.name.to_string(), serial, text }
+    };
+    match zone {
+        None => Ok(naming.zones().iter().map(file).collect()),
+        Some(name) => {
+            let found = naming.zone(name).ok_or_else(|| format!("the document has no [[zone]] \"{name}\"; add it"))?;
+            Ok(vec![file(found)])
+        }
     }
 }
 

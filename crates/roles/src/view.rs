@@ -3,12 +3,14 @@
 
 mod cluster;
 mod directory;
+mod naming;
 mod objects;
 mod org;
 mod pressure;
 mod restart;
 mod service;
 mod virtual_address;
+mod zone;
 
 use mail::date::rfc3339;
 use serde::{Deserialize, Serialize};
@@ -17,12 +19,14 @@ pub use cluster::{
     Cluster, ClusterJournal, ClusterNode, Etcd, EtcdEndpoint, HandOver, JournalCopy, Nodes, Report, ReportedJournal,
 };
 pub use directory::{Directory, DirectoryHeld};
+pub use naming::{Zone, ZoneCheck, ZoneFile, ZoneFinding, ZonePush, ZonePushed, ZoneStep};
 pub use objects::{Field, Finding, Kind, Object, ObjectChanged, Tested};
 pub use org::{Org, OrgApplied, OrgChecked, OrgDifference, OrgNode, OrgText, OrgVersion};
 pub use pressure::{Pressure, PressureOf};
 pub use restart::Restart;
 pub use service::{DrainAt, Flow, MemberDrain, Service, ServiceBalancer, ServiceMember, Services};
 pub use virtual_address::{VirtualAddress, VirtualAddressEvent};
+pub use zone::{DnsListener, ServedZone, ZoneSecondary, Zones};
 
 /// The node at a glance.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

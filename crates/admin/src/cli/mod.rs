@@ -23,15 +23,19 @@ mod start;
 mod table;
 mod vip;
 mod words;
+mod zones;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
+pub use table::size;
+
 use client::{Client, Trouble};
 use cluster::ClusterWords;
 use org::OrgWords;
 use words::{Cli, Verb};
+use zones::DnsWords;
 
 /// The whole program.
 pub fn main() -> ExitCode {
@@ -62,6 +66,7 @@ pub fn main() -> ExitCode {
         Verb::Schema { node } => offline::schema(node),
         Verb::HashPassword { scram } => offline::hash_password(scram),
         Verb::Explain(asked) if asked.documents.any() => offline::explain(asked),
+        Verb::Dns(DnsWords::Export(asked)) if asked.org.is_some() => zones::export_offline(asked, json),
         Verb::Org(OrgWords::Validate { file, config }) => org::validate(file, config, json),
         verb => over_the_api(cli.url, verb, json),
     };
@@ -115,6 +120,7 @@ fn over_the_api(url: Option<String>, verb: Verb, json: bool) -> Result<(), Troub
             Verb::Node(verb) => cluster::node(&client, verb, json).await,
             Verb::Directory(verb) => directories::run(&client, verb, json).await,
             Verb::Service(verb) => services::run(&client, verb, json).await,
+            Verb::Dns(verb) => zones::run(&client, verb, json).await,
             Verb::Queue(verb) => queues::run(&client, verb, json).await,
             Verb::Message(verb) => messages::run(&client, verb, json).await,
             Verb::Org(verb) => org::run(&client, verb, json).await,

@@ -16,6 +16,7 @@ use super::pki::{self, PkiWords};
 use super::restart;
 use super::services::{self, ServiceWords};
 use super::vip::{self, VipWords};
+use super::zones::{self, DnsWords};
 use crate::api::TraceQuery;
 
 /// Posthouse takes mail, keeps every message that it has answered 250 for, and delivers it.
@@ -101,6 +102,9 @@ pub enum Verb {
     /// Services of the balancer: list them, take members out and put them back
     #[command(subcommand, after_help = services::EXAMPLES)]
     Service(ServiceWords),
+    /// Zones of DNS: list, export, push to other servers, check against what the world sees
+    #[command(subcommand, after_help = zones::EXAMPLES)]
+    Dns(DnsWords),
     /// Queues: one for each next hop
     #[command(subcommand)]
     Queue(QueueWords),

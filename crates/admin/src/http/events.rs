@@ -12,7 +12,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{self, Stream};
 use roles::control::Control;
 use roles::trace::TraceEvent;
-use roles::view::{Cluster, HeldCopy, Org, OwnCopy, Peer, Pressure, Queue, Spool, TakenJournal};
+use roles::view::{Cluster, HeldCopy, Org, OwnCopy, Peer, Pressure, Queue, Services, Spool, TakenJournal};
 use serde::Serialize;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -37,6 +37,7 @@ struct Pulse {
     taken: Vec<TakenJournal>,
     org: Option<Org>,
     cluster: Option<Cluster>,
+    services: Services,
 }
 
 /// `GET /api/v1/events`
@@ -76,7 +77,7 @@ impl Reader {
     }
 
     async fn pulse(&self) -> Pulse {
-        let cluster = self.control.shown_cluster().await;
+        let (cluster, services) = tokio::join!(self.control.shown_cluster(), self.control.services());
         let pulse = self.control.pulse();
         Pulse {
             phase: pulse.phase,
@@ -92,6 +93,7 @@ impl Reader {
             taken: pulse.taken,
             org: pulse.org,
             cluster,
+            services,
             queues: super::page::largest(self.control.queues()),
         }
     }

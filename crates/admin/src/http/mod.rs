@@ -16,8 +16,10 @@ mod page;
 mod queues;
 mod restart;
 mod services;
+mod shown;
 mod socket;
 mod virtual_addresses;
+mod zones;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -59,7 +61,8 @@ fn routes(control: Control) -> Router {
         .merge(org::routes())
         .merge(virtual_addresses::routes())
         .merge(restart::routes())
-        .merge(services::routes());
+        .merge(services::routes())
+        .merge(zones::routes());
     Router::new()
         .route("/", get(page::page))
         .route("/metrics", get(node::metrics))

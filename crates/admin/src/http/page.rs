@@ -8,9 +8,10 @@ use axum::http::header::{CONTENT_SECURITY_POLICY, HeaderName, HeaderValue};
 use axum::response::Html;
 use roles::control::Control;
 use roles::trace::{Filter, TraceEvent};
-use roles::view::{Cluster, Queue, Status};
+use roles::view::{Cluster, Queue, Services, Status};
 
 use super::answer::{Failure, blocking};
+use super::shown::{clock, grouped, mood, ms, share, size, standing, why};
 
 #[derive(Template)]
 #[template(path = "page.html")]
@@ -20,15 +21,23 @@ struct Page {
     queues_in_all: usize,
     events: Vec<TraceEvent>,
     cluster: Option<Cluster>,
+    services: Services,
 }
 
 /// `GET /`
 pub async fn page(State(control): State<Control>) -> Result<([(HeaderName, HeaderValue); 1], Html<String>), Failure> {
-    let cluster = control.shown_cluster().await;
+    let (cluster, services) = tokio::join!(control.shown_cluster(), control.services());
     let page = blocking(move || {
         let queues = control.queues();
         let events = control.trace(&Filter { limit: EVENTS_SHOWN, ..Filter::default() })?;
-        Ok(Page { status: control.status(), queues_in_all: queues.len(), queues: largest(queues), events, cluster })
+        Ok(Page {
+            status: control.status(),
+            queues_in_all: queues.len(),
+            queues: largest(queues),
+            events,
+            cluster,
+            services,
+        })
     });
     let html = page.await?.render().map_err(|error| {
         Failure::new(
@@ -47,24 +56,6 @@ pub fn largest(mut queues: Vec<Queue>) -> Vec<Queue> {
     queues
 }
 
-/// `1234567` as `1,234,567`.
-fn grouped(n: &u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-/// `2026-11-21T05:17:00.123Z` as `05:17:00`.
-fn clock(time: &str) -> &str {
-    time.get(11..19).unwrap_or(time)
-}
-
 const EVENTS_SHOWN: usize = 30;
 const QUEUES_SHOWN: usize = 50;
 /// Our own inline style and script, and nothing from anywhere else.
@@ -74,6 +65,7 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use roles::view::{Service, ServiceMember};
 
     #[test]
     fn what_a_stranger_sent_is_text_on_the_page() {
@@ -81,12 +73,15 @@ mod tests {
         let queue = Queue { name: "mx:out:\"><img>".into(), messages: 1_234_567, failures: 1, ..Queue::default() };
         let mut cluster = Cluster::default();
         cluster.wrong.push("<b>".into());
+        let member = ServiceMember { reason: "550 <img> go away".into(), ..ServiceMember::default() };
+        let service = Service { name: "smtp".into(), members: vec![member], ..Service::default() };
         let page = Page {
             status: Status::default(),
             queues_in_all: 1,
             queues: vec![queue],
             events: vec![event],
             cluster: Some(cluster),
+            services: Services { services: vec![service], silent: vec!["<b>".into()], ..Services::default() },
         };
         let html = page.render().unwrap();
         assert!(!html.contains("<script>alert") && !html.contains("<img>") && !html.contains("<b>"), "{html}");

@@ -2,7 +2,7 @@
 
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use roles::control::{Control, MemberOrder};
@@ -19,8 +19,8 @@ pub fn routes() -> Router<Control> {
     Router::new()
         .route("/services", get(list))
         .route("/services/{name}", get(show))
-        .route("/members/{name}/drain", get(draining))
-        .route("/members/{name}/{verb}", post(change))
+        .route("/members/{name}/drain", get(draining).post(drain))
+        .route("/members/{name}/resume", post(resume))
 }
 
 /// `GET /api/v1/services`: with what every balancer says.
@@ -43,26 +43,39 @@ async fn draining(
     Ok(Json(control.member_draining(&name, service.as_deref()).await?))
 }
 
-/// `POST /api/v1/members/{name}/{drain, resume}`: changes the organization document.
-async fn change(
+/// `POST /api/v1/members/{name}/drain`: changes the organization document.
+async fn drain(
     State(control): State<Control>,
-    Path((name, verb)): Path<(String, String)>,
+    Path(name): Path<String>,
     headers: HeaderMap,
     note: Note,
     body: Result<Json<MemberOrder>, JsonRejection>,
 ) -> Answer<ObjectChanged> {
+    let order = asked(body, &headers)?;
+    told(&note, control.member_drain(&name, order).await?)
+}
+
+/// `POST /api/v1/members/{name}/resume`: changes the organization document.
+async fn resume(
+    State(control): State<Control>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    note: Note,
+    body: Result<Json<MemberOrder>, JsonRejection>,
+) -> Answer<ObjectChanged> {
+    let order = asked(body, &headers)?;
+    told(&note, control.member_resume(&name, order).await?)
+}
+
+fn asked(body: Result<Json<MemberOrder>, JsonRejection>, headers: &HeaderMap) -> Result<MemberOrder, Failure> {
     let Json(mut order) = body?;
     if order.who.is_empty() {
-        order.who = who(&headers);
+        order.who = who(headers);
     }
-    let changed = match verb.as_str() {
-        "drain" => control.member_drain(&name, order).await?,
-        "resume" => control.member_resume(&name, order).await?,
-        other => {
-            let error = format!("'{other}' is no verb for a member");
-            return Err(Failure::new(StatusCode::NOT_FOUND, error, "use drain or resume"));
-        }
-    };
+    Ok(order)
+}
+
+fn told(note: &Note, changed: ObjectChanged) -> Answer<ObjectChanged> {
     let version = changed.version.as_ref().map(|version| version.version);
     note.after(json!({ "version": version, "file": changed.file, "difference": changed.difference }));
     Ok(Json(changed))

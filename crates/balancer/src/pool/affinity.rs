@@ -65,3 +65,11 @@ impl Table {
 fn seconds(ms: u64) -> u32 {
     u32::try_from(ms / 1_000).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+impl Table {
+    /// Clients that there is room for.
+    pub fn size(&self) -> usize {
+        self.entries.len()
+    }
+}

@@ -12,24 +12,22 @@ pub struct Candidate {
     pub weight: u64,
 }
 
-/// Keeps those with the fewest connections for their weight.
+/// Keeps those with the fewest connections for their weight. What counts as one is a connection of the lightest of them: a member of
+/// three times its weight with two connections is as good as free, or else heavy members would lose their share while there is little to do.
 pub fn keep_least(slots: &[Slot], candidates: &mut Vec<Candidate>) {
-    // The count is read once: connections end meanwhile, and a candidate must not be compared by two counts.
-    let load = |candidate: &Candidate| u64::from(slots[candidate.slot].member.active());
-    let mut least: Option<(u64, u64)> = None;
-    let mut kept = 0;
+    let lightest = candidates.iter().map(|candidate| candidate.weight).min().unwrap_or(1);
+    let (mut least, mut kept) = (u64::MAX, 0);
     for at in 0..candidates.len() {
         let candidate = candidates[at];
-        let (ours, weight) = (load(&candidate), candidate.weight);
-        let order = least
-            .map_or(std::cmp::Ordering::Less, |(theirs, their_weight)| (ours * their_weight).cmp(&(theirs * weight)));
-        match order {
-            std::cmp::Ordering::Greater => continue,
-            std::cmp::Ordering::Less => (least, kept) = (Some((ours, weight)), 0),
-            std::cmp::Ordering::Equal => {}
+        // The count is read once: connections end meanwhile.
+        let load = u64::from(slots[candidate.slot].member.active()) * lightest / candidate.weight;
+        if load < least {
+            (least, kept) = (load, 0);
         }
-        candidates[kept] = candidate;
-        kept += 1;
+        if load == least {
+            candidates[kept] = candidate;
+            kept += 1;
+        }
     }
     candidates.truncate(kept);
 }

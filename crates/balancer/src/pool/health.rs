@@ -25,4 +25,7 @@ pub trait Watched: Send + Sync {
 
     /// A connection of a client to it failed.
     fn failed(&self);
+
+    /// A connection of a client to it was greeted. Called for each one: cheap.
+    fn worked(&self) {}
 }

@@ -141,9 +141,9 @@ impl Member {
         best.unwrap_or(1)
     }
 
-    /// A connection of a client failed here: whoever watches it should look.
-    pub(super) fn report_failure(&self) {
-        self.health.failed();
+    /// Who watches it.
+    pub(super) fn watched(&self) -> &dyn Watched {
+        &*self.health
     }
 }
 

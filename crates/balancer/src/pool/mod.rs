@@ -9,14 +9,18 @@ mod affinity;
 mod algorithm;
 mod budget;
 mod ejection;
+mod explained;
 mod health;
 mod member;
 mod place;
 mod shown;
 mod slot;
+#[cfg(test)]
+mod tests;
 mod times;
 mod tried;
 
+pub use explained::Explained;
 pub use health::{Health, Watched};
 pub use member::Member;
 pub use place::{Place, Refused};
@@ -29,7 +33,7 @@ use self::budget::Budget;
 use self::member::Live;
 use self::slot::Slot;
 use directory::{Affinity, Algorithm, Ejection, Service, ServiceMember};
-use metrics::{Counter, counter};
+use metrics::{Counter, Unit, counter, describe_counter, describe_histogram};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -41,6 +45,10 @@ pub struct Pool {
     /// The latest time that anybody told, in milliseconds.
     latest_ms: AtomicU64,
     nobody: [Counter; Nobody::ALL.len()],
+    rescued: Counter,
+    /// The same two since the pool is there.
+    unserved_count: AtomicU64,
+    rescued_count: AtomicU64,
 }
 
 /// Why there is no place.
@@ -64,6 +72,33 @@ pub struct Wanted {
     pub address: SocketAddr,
     /// How it is.
     pub health: Arc<dyn Watched>,
+}
+
+/// Says what the metrics mean. Once, after the recorder was installed.
+pub fn describe() {
+    describe_counter!("posthouse_service_connections_total", "Connections that a member of a service was chosen for.");
+    describe_counter!(
+        "posthouse_service_refused_total",
+        "Connections that a member failed before the client heard anything, by reason."
+    );
+    describe_counter!(
+        "posthouse_service_rescued_total",
+        "Connections that another member took after the first one failed: clients noticed nothing."
+    );
+    describe_counter!(
+        "posthouse_service_nobody_total",
+        "Connections that no member could be found for (421), by reason."
+    );
+    describe_counter!(
+        "posthouse_service_ejected_total",
+        "Times that a member was left alone for a while because connections failed."
+    );
+    describe_counter!("posthouse_service_bytes_total", Unit::Bytes, "Bytes from clients (up) and to them (down).");
+    describe_histogram!(
+        "posthouse_service_greeting_seconds",
+        Unit::Seconds,
+        "From the choice of a member to its greeting."
+    );
 }
 
 struct State {
@@ -99,7 +134,16 @@ impl Pool {
         let nobody = Nobody::ALL.map(
             |why| counter!("posthouse_service_nobody_total", "service" => name.to_string(), "reason" => why.word()),
         );
-        let pool = Pool { service: Arc::clone(name), state: Mutex::new(state), latest_ms: AtomicU64::new(0), nobody };
+        let rescued = counter!("posthouse_service_rescued_total", "service" => name.to_string());
+        let pool = Pool {
+            service: Arc::clone(name),
+            state: Mutex::new(state),
+            latest_ms: AtomicU64::new(0),
+            nobody,
+            rescued,
+            unserved_count: AtomicU64::new(0),
+            rescued_count: AtomicU64::new(0),
+        };
         pool.exchange(now_ms, service, wanted);
         Arc::new(pool)
     }
@@ -169,18 +213,39 @@ impl Pool {
             Err(why) => {
                 drop(state);
                 self.nobody[why as usize].increment(1);
+                self.unserved_count.fetch_add(1, Ordering::Relaxed);
                 return Err(why);
             }
         };
         member.live.begin();
         let client = state.table.is_some().then_some(client);
         drop(state);
-        Ok(Place::new(Arc::clone(self), member, client))
+        Ok(Place::new(Arc::clone(self), member, client, !tried.is_empty()))
+    }
+
+    /// Members of this name get no new connections any more, and those that they have may look; where nobody says what the document is.
+    pub fn drain(&self, member: &str) {
+        let state = self.lock();
+        state
+            .slots
+            .iter()
+            .filter(|slot| *slot.member.name == *member)
+            .for_each(|slot| slot.member.live.set_drained(true));
     }
 
     /// The name of its service.
     pub fn service(&self) -> &Arc<str> {
         &self.service
+    }
+
+    /// Connections that no member could be found for.
+    pub fn unserved(&self) -> u64 {
+        self.unserved_count.load(Ordering::Relaxed)
+    }
+
+    /// Connections that another member took after the first one failed.
+    pub fn rescued(&self) -> u64 {
+        self.rescued_count.load(Ordering::Relaxed)
     }
 
     /// Its members, in order of the document.
@@ -233,9 +298,7 @@ impl State {
             return Err(Nobody::Budget);
         }
         self.gather(now_ms, tried, server_name)?;
-        let first = self.candidates.iter().map(|candidate| self.slots[candidate.slot].member.priority).min();
-        let slots = &self.slots;
-        self.candidates.retain(|candidate| Some(slots[candidate.slot].member.priority) == first);
+        self.keep_first_group();
         let slot = self.sticky(now_ms, client).or_else(|| self.pick(client)).ok_or(Nobody::AllDown)?;
         let member = Arc::clone(&self.slots[slot].member);
         if let Some(table) = &mut self.table {
@@ -257,7 +320,7 @@ impl State {
         for with_ejected in [false, true] {
             for (number, slot) in self.slots.iter_mut().enumerate() {
                 let weight = match slot.look(now_ms, unknown_is_up, self.rules.slow_start_ms) {
-                    Some(weight) if slot.member.name_rank(server_name) == of_name => weight,
+                    Some(weight) if of_name > 0 && slot.member.name_rank(server_name) == of_name => weight,
                     _ => continue,
                 };
                 let is_tried = tried.has(&slot.member);
@@ -277,6 +340,13 @@ impl State {
             (_, 0) => Nobody::AllTried,
             _ => Nobody::AllFull,
         })
+    }
+
+    /// Of the candidates, those of the first group that has some.
+    fn keep_first_group(&mut self) {
+        let first = self.candidates.iter().map(|candidate| self.slots[candidate.slot].member.priority).min();
+        let slots = &self.slots;
+        self.candidates.retain(|candidate| Some(slots[candidate.slot].member.priority) == first);
     }
 
     /// The member that the client had, if it may have it again.

@@ -11,6 +11,8 @@ pub struct Place {
     member: Arc<Member>,
     /// Whom to remember, with affinity.
     client: Option<IpAddr>,
+    /// Another member failed this connection before.
+    is_further: bool,
     /// In the middle of a mail transaction.
     is_busy: AtomicBool,
 }
@@ -31,8 +33,8 @@ pub enum Refused {
 }
 
 impl Place {
-    pub(super) fn new(pool: Arc<Pool>, member: Arc<Member>, client: Option<IpAddr>) -> Place {
-        Place { pool, member, client, is_busy: AtomicBool::new(false) }
+    pub(super) fn new(pool: Arc<Pool>, member: Arc<Member>, client: Option<IpAddr>, is_further: bool) -> Place {
+        Place { pool, member, client, is_further, is_busy: AtomicBool::new(false) }
     }
 
     /// Where.
@@ -43,12 +45,17 @@ impl Place {
     /// The member works: it greeted, `took_us` microseconds after it was asked (or accepted, where the client speaks first).
     pub fn greeted(&self, now_ms: u64, took_us: u64) {
         self.member.live.greeted(now_ms, took_us);
+        self.member.watched().worked();
+        if self.is_further {
+            self.pool.rescued.increment(1);
+            self.pool.rescued_count.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// The member failed this connection. Enough of these in a row leave it alone for a while.
     pub fn refused(&self, now_ms: u64, why: &Refused) {
         self.member.live.refused(why);
-        self.member.report_failure();
+        self.member.watched().failed();
         self.pool.failed(now_ms, &self.member);
     }
 

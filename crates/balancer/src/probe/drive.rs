@@ -7,6 +7,7 @@ use super::target::{Kind, Target};
 use super::tls::ProbeTls;
 use super::verdict::Verdict;
 use directory::ProxyHeader;
+use smtp::proxy::{encode_v1, encode_v2_local};
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -62,19 +63,18 @@ enum Talked {
     StartTls,
 }
 
-/// LOCAL of the PROXY protocol, version 2, without addresses.
-const LOCAL: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
-
 impl Look<'_> {
     async fn run(&mut self) -> Result<Verdict, Broken> {
         let mut stream = TcpStream::connect(self.target.address).await.map_err(Broken::Connect)?;
         let _ = stream.set_nodelay(true);
-        let header: &[u8] = match self.target.proxy {
-            ProxyHeader::None => b"",
-            ProxyHeader::V1 => b"PROXY UNKNOWN\r\n",
-            ProxyHeader::V2 => LOCAL,
-        };
-        stream.write_all(header).await.map_err(Broken::Lost)?;
+        let mut header = Vec::new();
+        match self.target.proxy {
+            ProxyHeader::None => {}
+            // UNKNOWN would be the word, and Postfix refuses it: we are a client of our own.
+            ProxyHeader::V1 => encode_v1(&mut header, stream.local_addr().map_err(Broken::Lost)?, self.target.address),
+            ProxyHeader::V2 => encode_v2_local(&mut header),
+        }
+        stream.write_all(&header).await.map_err(Broken::Lost)?;
         if !self.target.kind.is_tls_first() {
             let begin = self.dialog.begin();
             match self.talk(&mut stream, begin).await? {

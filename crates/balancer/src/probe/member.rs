@@ -83,8 +83,16 @@ impl Watched for Watch {
         }
     }
 
+    fn reason(&self) -> String {
+        self.standing().reason().into()
+    }
+
     fn failed(&self) {
         self.report_failure();
+    }
+
+    fn worked(&self) {
+        self.report_success();
     }
 }
 

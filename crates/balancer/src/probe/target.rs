@@ -16,7 +16,7 @@ pub struct Target {
     pub starttls: bool,
     /// Its name: in TLS (SNI, and whether its certificate is for it) and in the Host field.
     pub server_name: Option<Arc<str>>,
-    /// What stands in front of the session: LOCAL of version 2, which has our own nodes say whether they are ready, or UNKNOWN of version 1.
+    /// What stands in front of the session: LOCAL of version 2, which has our own nodes say whether they are ready, or our own address in version 1.
     pub proxy: ProxyHeader,
     /// The server of the organization that it is, if it is one: what its cluster knows of it counts at once ([`super::Known`]).
     pub server: Option<Arc<str>>,

@@ -100,6 +100,11 @@ impl Dialog {
         self.at == At::Command && !self.transaction && self.pending == 0 && !self.up.open && !self.down.open
     }
 
+    /// A mail transaction is under way.
+    pub(super) fn is_in_transaction(&self) -> bool {
+        self.transaction
+    }
+
     /// The client said `QUIT`: the end of the member is the end of it all.
     pub(super) fn has_quit(&self) -> bool {
         self.quit

@@ -207,6 +207,12 @@ impl Relay {
         self.tell(|| Order::Close { service: Arc::clone(&name) });
     }
 
+    /// Another process accepts from now on: nothing more is accepted here, and what is under way goes on untouched. What waits in the kernel is
+    /// the other's, if it has the same sockets.
+    pub fn linger(&self) {
+        self.tell(|| Order::Linger);
+    }
+
     /// The process is about to end: nothing more is accepted, and connections end as in a drain, the last of them after `within_ms`. Whoever
     /// is to go on with the sockets takes them before ([`Relay::sockets`]).
     pub fn drain(&self, within_ms: u64) {

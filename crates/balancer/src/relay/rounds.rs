@@ -22,6 +22,9 @@ pub(super) fn look(conn: &mut Conn, hand: &mut Hand) -> bool {
     if !conn.is_relaying() {
         return look_at_phase(conn, hand);
     }
+    if let Some(place) = &conn.place {
+        place.in_transaction(conn.dialog.is_in_transaction());
+    }
     let limits = &conn.here.setup.service.limits;
     let idle_ms = hand.now_ms.saturating_sub(conn.active_ms);
     if let Some(keepalive_ms) = limits.keepalive_ms {

@@ -26,6 +26,8 @@ pub(super) enum Order {
     Serve { setup: ServiceSetup, counts: Arc<Counts>, admission: Arc<Admission>, sockets: Vec<Opened> },
     /// Accept nothing more; connections that are there go as in a drain.
     Close { service: Arc<str> },
+    /// Accept nothing more, of any service; connections that are there go on as if nothing had happened.
+    Linger,
     /// Accept nothing more, of any service; at the latest after so long everything is closed.
     Drain { within_ms: u64 },
     /// Close everything and end.
@@ -179,6 +181,7 @@ impl Worker {
                         here.admission.close();
                     }
                 }
+                Order::Linger => self.stop(|_| true),
                 Order::Drain { within_ms } => {
                     self.hand.drains = true;
                     self.hand.drain_within_ms = within_ms;

@@ -16,7 +16,7 @@ mod zone;
 use self::back_pressure::back_pressure_value;
 use self::destination::destination_value;
 use self::directory::directory_value;
-use self::node::{cluster_value, node_value, peer_value, peers_value};
+use self::node::{cluster_value, dns_server_value, node_value, peer_value, peers_value};
 use self::org::{domain_value, receive_value, retry_value, send_value, user_value};
 use self::recipient::{contact_value, group_value, recipient_value};
 use self::rule::{limits_value, remote_value, rule_value};
@@ -49,6 +49,10 @@ impl Loaded {
             match section.name {
                 "tls" if self.node.tls.is_none() => {}
                 "peers" => peers.iter().for_each(|peers| write(&mut node, section, |key| peers_value(peers, key))),
+                "dns_server" => {
+                    let dns = self.node.dns_server.iter();
+                    dns.for_each(|dns| write(&mut node, section, |key| dns_server_value(dns, key)));
+                }
                 "cluster" => {
                     let cluster = self.node.cluster.iter();
                     cluster.for_each(|cluster| write(&mut node, section, |key| cluster_value(cluster, key)));

@@ -1,7 +1,7 @@
 //! The sections of the node document as they are written.
 
 use super::{or_zero, plain, text, texts};
-use crate::node::{Cluster, Node, Peer, Peers};
+use crate::node::{Cluster, DnsServer, Node, Peer, Peers};
 use crate::unit::{bytes_text, duration_text};
 
 pub(super) fn node_value(node: &Node, section: &str, key: &str) -> Option<String> {
@@ -64,6 +64,20 @@ pub(super) fn peer_value(peer: &Peer, key: &str) -> Option<String> {
         "name" => text(&peer.name),
         "address" => text(&peer.address),
         "keeps_copy" => plain(peer.keeps_copy),
+        _ => None,
+    }
+}
+
+pub(super) fn dns_server_value(dns: &DnsServer, key: &str) -> Option<String> {
+    match key {
+        "listen" => texts(&dns.listen),
+        "threads" => plain(dns.threads?),
+        "rate_limit" => plain(dns.rate_limit),
+        "rate_limit_slip" => plain(dns.rate_limit_slip),
+        "rate_limit_exempt" => texts(&dns.rate_limit_exempt.0),
+        "connections_max" => plain(dns.connections_max),
+        "connections_per_source_max" => plain(dns.connections_per_source_max),
+        "idle_timeout" => text(duration_text(dns.idle_timeout_ms)),
         _ => None,
     }
 }

@@ -1,11 +1,12 @@
 //! Services and members as they are written.
 
 use super::{or_zero, plain, ranges, text, texts};
-use crate::service::{Service, ServiceMember};
+use crate::service::{Service, ServiceMember, ServiceProtocol};
 use crate::unit::duration_text;
 
 pub(super) fn service_value(of: &Service, key: &str) -> Option<String> {
     let (limits, ejection, probe) = (&of.limits, &of.ejection, &of.probe);
+    let is_sip = of.protocol == ServiceProtocol::Sip;
     match key {
         "name" => text(&of.name),
         "hostname" => text(&of.hostname),
@@ -25,6 +26,7 @@ pub(super) fn service_value(of: &Service, key: &str) -> Option<String> {
         "pool_port" => plain(of.pool.as_ref()?.port),
         "proxy" => text(of.proxy?.word()),
         "remote" => ranges(&of.remote),
+        "trusted_proxies" => ranges(&of.trusted_proxies),
         "connections_max" => plain(limits.connections_max),
         "connections_per_source_max" => or_zero(limits.connections_per_source_max),
         "idle_timeout" => text(duration_text(limits.idle_timeout_ms)),
@@ -44,9 +46,9 @@ pub(super) fn service_value(of: &Service, key: &str) -> Option<String> {
         "probe_rise" => plain(probe.rise),
         "probe_fall" => plain(probe.fall),
         "probe_starttls" => plain(probe.starttls),
-        "sip_mode" => text(of.sip.mode.word()),
-        "sip_transports" => texts(&of.sip.transports.iter().map(|of| of.word()).collect::<Vec<_>>()),
-        "answer_timeout" => text(duration_text(of.sip.answer_timeout_ms)),
+        "sip_mode" if is_sip => text(of.sip.mode.word()),
+        "sip_transports" if is_sip => texts(&of.sip.transports.iter().map(|of| of.word()).collect::<Vec<_>>()),
+        "answer_timeout" if is_sip => text(duration_text(of.sip.answer_timeout_ms)),
         "tls" => text(if of.terminates_tls { "terminate" } else { "pass" }),
         _ => None,
     }
@@ -57,12 +59,14 @@ pub(super) fn member_value(of: &ServiceMember, key: &str) -> Option<String> {
     match key {
         "name" => text(&of.name),
         "service" => text(&of.service),
-        "address" => text(&of.address),
+        "address" if !of.is_at_server => text(&of.address),
+        "port" if of.is_at_server => plain(of.address.port),
         "server" => text(of.server.as_ref()?),
         "site" => text(of.site.as_ref()?),
         "weight" => plain(of.weight),
         "priority" => plain(of.priority),
         "connections_max" => or_zero(of.connections_max),
+        "proxy" => text(of.proxy.word()),
         "drain" => plain(of.drain),
         "sni" => texts(&of.sni),
         _ => None,

@@ -47,16 +47,14 @@ pub fn dns_name(section: &Section<'_, '_>, map: &Map) -> Option<PlacedName> {
     if !srv_for.is_empty() && services.is_empty() {
         section.problem("srv_for", "srv_for needs services: they say what is found there, and on which ports");
     }
-    let lower = |texts: &[At<String>]| {
-        texts.iter().map(|text| text.value.to_ascii_lowercase().into()).collect::<Vec<Arc<str>>>()
-    };
+    let owned = |texts: &[At<String>]| texts.iter().map(|text| text.value.as_str().into()).collect::<Vec<Arc<str>>>();
     let name = name?;
     let value = DnsName {
         name: (*name.value).into(),
         ttl_s,
         servers,
-        services: services.iter().map(|text| text.value.as_str().into()).collect(),
-        virtual_addresses: lower(&virtual_addresses),
+        services: owned(&services),
+        virtual_addresses: owned(&virtual_addresses),
         addresses: own_addresses,
         records: records.iter().map(|record| record.value.clone()).collect(),
         srv_for,

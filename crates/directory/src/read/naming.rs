@@ -7,6 +7,7 @@ use super::naming_checks;
 use super::section::At;
 use super::service::PlacedService;
 use super::topology::Map;
+use super::virtual_address::PlacedAddress;
 use super::zone::{PlacedZone, tsig_key, zone};
 use crate::service::ServiceProtocol;
 use crate::topology::Topology;
@@ -30,6 +31,7 @@ pub fn named(
     document: &Document<'_>,
     map: &Map,
     services: &[PlacedService],
+    virtual_addresses: &[PlacedAddress],
     contact: &Mailbox,
     disk: &dyn Disk,
 ) -> Named {
@@ -45,7 +47,7 @@ pub fn named(
         names,
         layouts,
         services: services.iter().map(service_at).collect(),
-        virtual_addresses: Vec::new(),
+        virtual_addresses: virtual_addresses.iter().map(virtual_at).collect(),
     };
     check(document, &named);
     named
@@ -59,6 +61,12 @@ fn service_at(placed: &PlacedService) -> ServiceAt {
         listen: service.listen.clone(),
         servers: service.servers.clone(),
     }
+}
+
+fn virtual_at(placed: &PlacedAddress) -> VirtualAt {
+    let virtual_address = &placed.address.value;
+    let addresses = virtual_address.addresses.iter().map(ipnet::IpNet::addr).collect();
+    VirtualAt { name: Arc::clone(&virtual_address.name), addresses }
 }
 
 /// What users' programs look for (RFC 6186, RFC 8314 5.1, RFC 3263 4.1, RFC 2782).
@@ -90,8 +98,7 @@ fn check(document: &Document<'_>, named: &Named) {
         document.problem(text.at, format!("there is no [[{what}]] \"{}\"{hint}", text.value));
     };
     for name in &named.names {
-        let unknown =
-            |text: &&At<String>, known: &[&str]| !known.iter().any(|one| one.eq_ignore_ascii_case(&text.value));
+        let unknown = |text: &&At<String>, known: &[&str]| !known.contains(&text.value.as_str());
         let of_services = name.services.iter().filter(|text| unknown(text, &services));
         of_services.for_each(|text| missing("service", text, &services));
         let of_held = name.virtual_addresses.iter().filter(|text| unknown(text, &held));

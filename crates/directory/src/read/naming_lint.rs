@@ -4,8 +4,9 @@ use super::document::{Document, did_you_mean};
 use super::naming_checks::is_spf;
 use super::org::Read;
 use super::section::At;
+use crate::identity::is_public;
 use crate::org::Org;
-use crate::send::{SendConnector, SendTo};
+use crate::send::SendConnector;
 use crate::topology::Server;
 use crate::zone::{Data, Entry, Type, is_reverse, reverse};
 use std::net::IpAddr;
@@ -33,7 +34,7 @@ pub fn warn(document: &Document<'_>, read: &Read, org: &Org) {
     }
     domains(document, read, org);
     for server in read.map.servers.iter().filter(|server| !server.value.public_addresses.is_empty()) {
-        for connector in read.send.iter().filter(|connector| leaves(&connector.value, &server.value)) {
+        for connector in read.send.iter().filter(|connector| connector.value.leaves_from(&server.value)) {
             identity(document, org, &server.value, connector);
         }
     }
@@ -84,18 +85,11 @@ fn domains(document: &Document<'_>, read: &Read, org: &Org) {
     }
 }
 
-/// The connector sends mail from that server to hosts of others.
-fn leaves(connector: &SendConnector, server: &Server) -> bool {
-    let is_for = connector.servers.as_ref().is_none_or(|servers| servers.iter().any(|name| **name == *server.name));
-    connector.enabled && connector.to == SendTo::Mx && is_for
-}
-
 /// The name in EHLO, the address that the mail comes from, and the name of that address must be one (behaviours 6.4: an edge at each
 /// provider has its own).
 fn identity(document: &Document<'_>, org: &Org, server: &Server, connector: &At<SendConnector>) {
     let At { value: connector, at } = connector;
-    // A connector that says no name of its own has that of the node which reads the document.
-    let hello = if *connector.hello == *org.server() { &*server.name } else { &*connector.hello };
+    let hello = connector.hello_of(server, org.server());
     if let Some(source) =
         connector.source.filter(|source| is_public(*source) && !server.public_addresses.contains(source))
     {
@@ -106,12 +100,7 @@ fn identity(document: &Document<'_>, org: &Org, server: &Server, connector: &At<
         document.warning(*at, text);
         return;
     }
-    let used = || {
-        server
-            .public_addresses
-            .iter()
-            .filter(|address| connector.source.is_none_or(|source| !is_public(source) || source == **address))
-    };
+    let used = || server.public_addresses.iter().filter(|address| connector.may_use(**address));
     if let Some(zone) = org.naming.zone_of(hello) {
         let entries = org.naming.entries(&zone.name);
         let has =
@@ -136,14 +125,6 @@ fn identity(document: &Document<'_>, org: &Org, server: &Server, connector: &At<
             );
             document.warning(*at, text);
         }
-    }
-}
-
-/// Not one that a translation of addresses hides.
-fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => !v4.is_private() && !v4.is_loopback() && !v4.is_link_local(),
-        IpAddr::V6(v6) => !v6.is_unique_local() && !v6.is_loopback() && !v6.is_unicast_link_local(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::document::Document;
 use super::section::{At, Section};
-use super::{back_pressure, cluster, peers, pem};
+use super::{back_pressure, cluster, dns_server, peers, pem};
 use crate::node::{
     DnsServers, HttpSettings, JournalSettings, Log, LogFormat, LogLevel, MaildirSettings, Node, NodeLimits, Trace,
 };
@@ -22,6 +22,7 @@ pub fn node(document: &Document<'_>, disk: &dyn Disk) -> Node {
         http: http(&document.section("http")),
         tls: document.section_if_written("tls").and_then(|section| pem::tls(&section, disk)),
         dns: dns(&document.section("dns")),
+        dns_server: dns_server::dns_server(document),
         journal: journal(&document.section("journal")),
         maildir: MaildirSettings { duplicate_window_ms: document.section("maildir").duration_ms("duplicate_window") },
         log: log(&document.section("log")),

@@ -15,6 +15,7 @@ use super::rule;
 use super::section::{At, Section};
 use super::send::send_connector;
 use super::service::{PlacedService, services};
+use super::service_checks;
 use super::topology::{Map, map};
 use super::user::user;
 use super::virtual_address::{self, PlacedAddress, virtual_address};
@@ -68,6 +69,7 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
         document.problem(0, "nothing listens; add a [[receive_connector]] with name and listen");
     }
     checks::check(document, &read);
+    service_checks::check(document, &read);
     people::check(document, &read.entries, &read.domains);
     people::check_rules(document, &read.rules);
     virtual_address::check(document, &read);
@@ -108,6 +110,7 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
     }
     checks::warn(document, &read, &org);
     lint::warn(document, &read, &org);
+    service_checks::warn(document, &read);
     naming_lint::warn(document, &read, &org);
     Some(org)
 }
@@ -123,6 +126,8 @@ fn parts(document: &Document<'_>, context: &Context<'_>) -> (Read, Option<Mailbo
     let receive: Vec<Placed> =
         document.repeated("receive_connector").iter_mut().filter_map(|s| receive_connector(s, name)).collect();
     let services = services(document, &map, &receive);
+    let virtual_addresses: Vec<PlacedAddress> =
+        document.repeated("virtual_address").iter().filter_map(virtual_address).collect();
     let read = Read {
         domains,
         receive,
@@ -136,10 +141,10 @@ fn parts(document: &Document<'_>, context: &Context<'_>) -> (Read, Option<Mailbo
         entries: entries(document),
         remote: document.repeated("remote_domain").iter().filter_map(rule::remote_domain).collect(),
         rules: document.repeated("rule").iter().filter_map(rule::rule).collect(),
-        named: naming::named(document, &map, &services, &contact, context.disk),
+        named: naming::named(document, &map, &services, &virtual_addresses, &contact, context.disk),
         map,
         services,
-        virtual_addresses: document.repeated("virtual_address").iter().filter_map(virtual_address).collect(),
+        virtual_addresses,
     };
     (read, postmaster)
 }

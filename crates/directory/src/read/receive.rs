@@ -189,7 +189,7 @@ pub(super) fn ranges(section: &Section<'_, '_>, key: &str) -> Vec<At<IpRange>> {
     found
 }
 
-fn trusted(section: &Section<'_, '_>, key: &str) -> Ranges {
+pub(super) fn trusted(section: &Section<'_, '_>, key: &str) -> Ranges {
     let found = ranges(section, key);
     for range in found.iter().filter(|range| EVERYBODY.contains(&range.value)) {
         let text = format!("{key} must not be everybody: any peer could give itself another address");

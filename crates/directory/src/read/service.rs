@@ -1,17 +1,17 @@
 //! Reads `[[service]]` and `[[member]]`.
 
 use super::document::{Document, did_you_mean};
-use super::receive::{Placed, Spaces, connector_name, host_name, listen, ranges, servers};
+use super::receive::{Placed, Spaces, connector_name, host_name, listen, ranges, servers, trusted};
 use super::section::{At, Section};
 use super::topology::{Map, site_named};
-use crate::range::{IpRange, Ranges};
+use crate::range::Ranges;
 use crate::service::{
     Affinity, Algorithm, Ejection, PoolOf, ProbeSettings, ProxyHeader, Service, ServiceLimits, ServiceMember,
     ServiceProtocol, SipMode, SipSettings, SipTransport,
 };
-use crate::target::HostPort;
+use crate::target::{Host, HostPort};
 use crate::topology::Server;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// A service with the places of what others may collide with.
@@ -20,8 +20,6 @@ pub struct PlacedService {
     pub service: At<Service>,
     /// Its sockets.
     pub listen: Vec<At<SocketAddr>>,
-    /// Its allowed clients.
-    pub remote: Vec<At<IpRange>>,
     /// Where its members are written; those of the map have the place of the service.
     pub members: Vec<At<Arc<ServiceMember>>>,
     /// Where its `idle_timeout` stands.
@@ -88,6 +86,7 @@ fn service(section: &Section<'_, '_>, map: &Map) -> Option<PlacedService> {
         },
         proxy: section.has("proxy").then(|| section.choice("proxy", ProxyHeader::WORDS)),
         remote: Ranges(remote.iter().map(|at| at.value).collect()),
+        trusted_proxies: trusted(section, "trusted_proxies"),
         limits: limits(section, protocol),
         ejection: ejection(section),
         probe: probe(section),
@@ -96,11 +95,9 @@ fn service(section: &Section<'_, '_>, map: &Map) -> Option<PlacedService> {
         pool: pool(section, protocol, map),
         members: Vec::new(),
     };
-    if protocol == ServiceProtocol::Sip && service.proxy.is_some_and(|proxy| proxy != ProxyHeader::None) {
-        section.problem("proxy", "SIP has no PROXY header: its messages name the client in Via; remove proxy");
-    }
+    no_proxy_in_sip(section, protocol, service.proxy);
     let idle_at = section.at("idle_timeout");
-    Some(PlacedService { service: At { value: service, at: name?.at }, listen, remote, members: Vec::new(), idle_at })
+    Some(PlacedService { service: At { value: service, at: name?.at }, listen, members: Vec::new(), idle_at })
 }
 
 fn limits(section: &Section<'_, '_>, protocol: ServiceProtocol) -> ServiceLimits {
@@ -170,26 +167,34 @@ fn sip(section: &Section<'_, '_>, protocol: ServiceProtocol) -> SipSettings {
 fn pool(section: &Section<'_, '_>, protocol: ServiceProtocol, map: &Map) -> Option<PoolOf> {
     let names = section.texts("pool_servers").unwrap_or_default();
     let sites = section.texts("pool_site").unwrap_or_default();
+    let written = port(section, "pool_port");
     if names.is_empty() && sites.is_empty() {
-        if section.has("pool_port") {
+        if written.is_some() {
             section
                 .problem("pool_port", "pool_port goes with pool_servers or pool_site; remove it or write one of them");
         }
         return None;
     }
-    let port = port(section, "pool_port", protocol)?;
+    let port = port_or_default(section, "pool_port", written, protocol)?;
     let servers = names.iter().filter_map(|name| Some(server_named(section, name, map)?.name.as_ref().into()));
     let sites = sites.iter().filter_map(|name| Some(site_named(section, name, &map.sites)?.as_ref().into()));
     Some(PoolOf { servers: servers.collect(), sites: sites.collect(), port })
 }
 
+/// A port that is written.
+fn port(section: &Section<'_, '_>, key: &str) -> Option<u16> {
+    section.has(key).then(|| section.count(key)).and_then(|port| u16::try_from(port).ok())
+}
+
 /// A port, or that of the protocol.
-fn port(section: &Section<'_, '_>, key: &'static str, protocol: ServiceProtocol) -> Option<u16> {
-    let port = match section.has(key) {
-        true => u16::try_from(section.count(key)).ok(),
-        false => protocol.port(),
-    };
-    if port.is_none() && !section.has(key) {
+fn port_or_default(
+    section: &Section<'_, '_>,
+    key: &str,
+    written: Option<u16>,
+    protocol: ServiceProtocol,
+) -> Option<u16> {
+    let port = written.or(protocol.port());
+    if port.is_none() {
         section.problem("name", format!("protocol tcp has no port of its own; write {key} = ..."));
     }
     port
@@ -210,6 +215,7 @@ fn of_map(document: &Document<'_>, at: &At<Service>, own: &Own<'_>) -> Vec<Arc<S
             service: Arc::clone(&service.name),
             address: HostPort { host: server.address.host.clone(), port: pool.port },
             server: Some(Arc::clone(&server.name)),
+            is_at_server: true,
             is_own: true,
             site: server.site.clone(),
             weight: 1,
@@ -231,39 +237,44 @@ fn of_map(document: &Document<'_>, at: &At<Service>, own: &Own<'_>) -> Vec<Arc<S
 /// Reads one member into its service.
 fn member(section: &Section<'_, '_>, own: &Own<'_>, services: &mut [PlacedService]) {
     let name = connector_name(section, Spaces::No);
-    let Some(of) = section.text("service") else { return };
-    let Some(at) = services.iter().position(|placed| *placed.service.value.name == *of.value) else {
-        let names = services.iter().map(|placed| &*placed.service.value.name);
-        let hint = did_you_mean(&of.value, names).unwrap_or_else(|| "; add it: [[service]]".into());
-        return section.problem("service", format!("there is no [[service]] \"{}\"{hint}", of.value));
-    };
-    let placed = &mut services[at];
-    let service = &placed.service.value;
+    let of = section.text("service");
     let server = section.text("server").and_then(|name| server_named(section, &name, own.map));
-    let Some(address) = address(section, server, service.protocol) else { return };
+    let (address, port) = (section.text("address"), port(section, "port"));
     let site = section.text("site").and_then(|text| site_named(section, &text, &own.map.sites));
-    let is_own = server.is_some() || own.has(&address);
-    let bound = match (section.has("connections_max"), service.protocol) {
-        (false, ServiceProtocol::Sip) => SIP_CALLS_MAX,
-        (false, _) => 0,
-        (true, _) => section.count("connections_max"),
-    };
-    let Some(name) = name else { return };
-    let member = ServiceMember {
-        name: name.value.as_str().into(),
-        service: Arc::clone(&service.name),
-        address,
+    let proxy = section.has("proxy").then(|| section.choice("proxy", ProxyHeader::WORDS));
+    let bound = section.count("connections_max");
+    let sni = sni(section);
+    let mut member = ServiceMember {
+        name: name.as_ref().map_or("", |name| &name.value).into(),
+        service: "".into(),
+        address: HostPort { host: Host::Ip(IpAddr::from([0, 0, 0, 0])), port: 0 },
         server: server.map(|server| Arc::clone(&server.name)),
-        is_own,
+        is_at_server: address.is_none(),
+        is_own: server.is_some(),
         site: site.or_else(|| server.and_then(|server| server.site.clone())),
         weight: section.count("weight"),
         priority: section.count("priority"),
         connections_max: (bound > 0).then_some(bound),
         drain: section.flag("drain"),
-        sni: sni(section, service.protocol),
-        proxy: proxy_to(service, is_own),
+        sni,
+        proxy: ProxyHeader::None,
         is_written: true,
     };
+    let Some(placed) = of.and_then(|of| service_named(section, &of, services)) else { return };
+    let service = &placed.service.value;
+    if !member.sni.is_empty() && !service.protocol.is_tls() {
+        section.problem("sni", "sni is for services with TLS from the first byte: submissions, imaps, pop3s, https");
+    }
+    let (Some(name), Some(address)) = (name, member_address(section, (address, port), server, service.protocol)) else {
+        return;
+    };
+    if service.protocol == ServiceProtocol::Sip && !section.has("connections_max") {
+        member.connections_max = Some(SIP_CALLS_MAX);
+    }
+    member.is_own |= own.has(&address);
+    (member.service, member.address) = (Arc::clone(&service.name), address);
+    member.proxy = proxy.unwrap_or_else(|| proxy_to(service, member.is_own));
+    no_proxy_in_sip(section, service.protocol, Some(member.proxy));
     // What is written of a server takes the place of what the map says of it.
     placed.members.retain(|other| other.value.is_written || other.value.server != member.server);
     let same = placed.members.iter().find(|other| other.value.address == member.address);
@@ -274,10 +285,29 @@ fn member(section: &Section<'_, '_>, own: &Own<'_>, services: &mut [PlacedServic
     placed.members.push(At { value: Arc::new(member), at: name.at });
 }
 
-/// Where a member listens.
-fn address(section: &Section<'_, '_>, server: Option<&Server>, protocol: ServiceProtocol) -> Option<HostPort> {
-    if let Some(text) = section.text("address") {
-        if section.has("port") {
+fn service_named<'s>(
+    section: &Section<'_, '_>,
+    of: &At<String>,
+    services: &'s mut [PlacedService],
+) -> Option<&'s mut PlacedService> {
+    let found = services.iter().position(|placed| *placed.service.value.name == *of.value);
+    if found.is_none() {
+        let names = services.iter().map(|placed| &*placed.service.value.name);
+        let hint = did_you_mean(&of.value, names).unwrap_or_else(|| "; add it: [[service]]".into());
+        section.problem("service", format!("there is no [[service]] \"{}\"{hint}", of.value));
+    }
+    found.and_then(|at| services.get_mut(at))
+}
+
+/// Where a member listens, from what is written.
+fn member_address(
+    section: &Section<'_, '_>,
+    (address, port): (Option<At<String>>, Option<u16>),
+    server: Option<&Server>,
+    protocol: ServiceProtocol,
+) -> Option<HostPort> {
+    if let Some(text) = address {
+        if port.is_some() {
             section.problem("port", "address says the port already; remove port");
         }
         return HostPort::parse(&text.value, protocol.port()).map_err(|text| section.problem("address", text)).ok();
@@ -289,14 +319,18 @@ fn address(section: &Section<'_, '_>, server: Option<&Server>, protocol: Service
         }
         return None;
     };
-    Some(HostPort { host: server.address.host.clone(), port: port(section, "port", protocol)? })
+    let port = port_or_default(section, "port", port, protocol)?;
+    Some(HostPort { host: server.address.host.clone(), port })
 }
 
-fn sni(section: &Section<'_, '_>, protocol: ServiceProtocol) -> Vec<Box<str>> {
-    let written = section.texts("sni").unwrap_or_default();
-    if !written.is_empty() && !protocol.is_tls() {
-        section.problem("sni", "sni is for services with TLS from the first byte: submissions, imaps, pop3s, https");
+fn no_proxy_in_sip(section: &Section<'_, '_>, protocol: ServiceProtocol, proxy: Option<ProxyHeader>) {
+    if protocol == ServiceProtocol::Sip && proxy.is_some_and(|proxy| proxy != ProxyHeader::None) {
+        section.problem("proxy", "SIP has no PROXY header: its messages name the client in Via; remove proxy");
     }
+}
+
+fn sni(section: &Section<'_, '_>) -> Vec<Box<str>> {
+    let written = section.texts("sni").unwrap_or_default();
     let is_name = |text: &str| mail::address::is_domain(text.strip_prefix("*.").unwrap_or(text)) && text.is_ascii();
     for text in written.iter().filter(|text| !is_name(&text.value)) {
         let problem = format!("\"{}\" is no name; write it like mail.example.org or *.example.org", text.value);
@@ -332,9 +366,8 @@ struct Own<'r> {
 impl Own<'_> {
     /// One of our servers is at this address: a receive connector is bound to it (not to a wildcard), or a server of the map has the host.
     fn has(&self, address: &HostPort) -> bool {
-        let listens = |socket: &SocketAddr| {
-            socket.port() == address.port && address.host == crate::target::Host::Ip(socket.ip().to_canonical())
-        };
+        let listens =
+            |socket: &SocketAddr| socket.port() == address.port && address.host == Host::Ip(socket.ip().to_canonical());
         self.map.servers.iter().any(|server| server.value.address.host == address.host)
             || self.connectors.iter().any(|placed| placed.listen.iter().any(|at| listens(&at.value)))
     }

@@ -49,17 +49,7 @@ pub fn tsig_key(section: &Section<'_, '_>, disk: &dyn Disk) -> Option<At<TsigKey
 /// Reads one zone. Keys that it names must be among `keys`; `contact` stands in for one that is not written.
 pub fn zone(section: &Section<'_, '_>, keys: &[At<TsigKey>], contact: &Mailbox) -> Option<PlacedZone> {
     let name = dns_name(section, "name");
-    let contact = section
-        .text("contact")
-        .and_then(|text| {
-            let wrong = |error| {
-                section
-                    .document()
-                    .problem(text.at, format!("\"{}\": {error}; write it like hostmaster@example.org", text.value))
-            };
-            Mailbox::parse(&text.value, false).map_err(wrong).ok()
-        })
-        .unwrap_or_else(|| contact.clone());
+    let contact = contact_of(section, contact);
     let seconds = |key| u32::try_from(section.duration_ms(key).div_ceil(1_000)).unwrap_or(u32::MAX);
     let timers = Timers {
         refresh_s: seconds("refresh"),
@@ -91,6 +81,23 @@ pub fn zone(section: &Section<'_, '_>, keys: &[At<TsigKey>], contact: &Mailbox) 
     };
     let (name_servers_at, servers_at) = (section.at("name_servers"), section.at("servers"));
     Some(PlacedZone { zone: At { value: zone, at: name?.at }, name_servers_at, servers_at })
+}
+
+/// Who answers for a zone. The address becomes a name in DNS (RFC 1035 3.3.13), so not every address will do.
+fn contact_of(section: &Section<'_, '_>, by_default: &Mailbox) -> Mailbox {
+    let read = |text: At<String>| {
+        let wrong = |why: String| {
+            section.problem("contact", format!("\"{}\": {why}; write it like hostmaster@example.org", text.value));
+        };
+        Mailbox::parse(&text.value, false).map_err(|error| wrong(error.to_string())).ok()
+    };
+    let contact = section.text("contact").and_then(read).unwrap_or_else(|| by_default.clone());
+    if contact.is_literal() || !contact.as_str().is_ascii() || contact.local().len() > LABEL_MAX {
+        let text =
+            format!("{contact} cannot stand in a SOA record; write contact = \"hostmaster@...\" with a plain address");
+        section.problem("contact", text);
+    }
+    contact
 }
 
 /// A name in DNS.
@@ -169,3 +176,6 @@ fn key_named(section: &Section<'_, '_>, text: &At<String>, keys: &[At<TsigKey>])
 }
 
 const DNS_PORT: u16 = 53;
+
+/// Bytes of a label (RFC 1035 2.3.4).
+const LABEL_MAX: usize = 63;

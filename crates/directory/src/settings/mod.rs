@@ -2,6 +2,7 @@
 //! `docs/configuration.md` all come from these rows, so that none of them can say something else.
 
 mod back_pressure;
+mod dns_server;
 mod node;
 mod org;
 mod reference;

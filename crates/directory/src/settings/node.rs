@@ -112,6 +112,7 @@ pub static NODE: &[Section] = &[
             "Address and port of each, for example `[\"192.0.2.53:53\"]`.",
         )],
     },
+    super::dns_server::DNS_SERVER,
     Section {
         name: "journal",
         repeated: false,

@@ -6,6 +6,7 @@ use crate::record::Soa;
 use crate::tsig::{Algorithm, Key};
 use crate::wire::message::{place_at, questions_end, tsig_at};
 use crate::zones::Rules;
+use proptest::prelude::*;
 use std::sync::Arc;
 
 fn name(text: &str) -> Name {
@@ -253,4 +254,47 @@ fn signatures() {
     let last = questions_end(&answer).unwrap() + 15;
     answer[last] ^= 1;
     assert!(chain.verify_answer(&mut answer, 1_000).unwrap_err().contains("wrong"));
+}
+
+/// What strangers send: octets at random, and good questions with some of them changed.
+fn message() -> impl Strategy<Value = Vec<u8>> {
+    let names = prop::sample::select(vec![
+        "smtp.example.org",
+        "x.wild.example.org",
+        "www.example.org",
+        "a.sub.example.org",
+        "big.example.org",
+    ]);
+    let good = (names, any::<u16>(), prop::option::of(any::<u16>()))
+        .prop_map(|(name, kind, size)| ask(name, Kind(kind % 260), size));
+    let changed = (good, prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4)).prop_map(
+        |(mut message, changes)| {
+            changes.into_iter().for_each(|(at, byte)| *at.get_mut(&mut message) = byte);
+            message
+        },
+    );
+    prop_oneof![prop::collection::vec(any::<u8>(), 0..80), changed]
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_the_answer_can_be_read_and_fits(message in message()) {
+        let zones = zones();
+        for via in [Via::Udp, Via::Tcp] {
+            let mut out = Vec::new();
+            if let Outcome::Answered(_) = super::answer(&zones, &message, [192, 0, 2, 1].into(), via, || 1_000, &mut out) {
+                prop_assert_eq!(&out[..2], &message[..2]);
+                prop_assert!(via == Via::Tcp || out.len() <= usize::from(UDP_MAX));
+                let mut at = questions_end(&out).unwrap();
+                for section in [6, 8, 10] {
+                    for _ in 0..u16::from_be_bytes([out[section], out[section + 1]]) {
+                        at = place_at(&out, at).unwrap().end;
+                    }
+                }
+                prop_assert_eq!(at, out.len());
+            } else {
+                prop_assert!(out.is_empty());
+            }
+        }
+    }
 }

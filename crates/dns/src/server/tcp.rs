@@ -78,6 +78,8 @@ impl Drop for Connected {
 pub(super) fn listen(address: SocketAddr, shared: &Arc<Shared>) -> io::Result<watch::Sender<()>> {
     let socket = socket(address, socket2::Type::STREAM)?;
     socket.set_reuse_address(true)?;
+    // The process that takes this one's place listens there before this one ends. Another program is refused all the same.
+    socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use directory::objects::{self, ObjectError};
-use directory::{Loaded, Question, parse_bytes};
+use directory::{Loaded, Org, Question, parse_bytes};
 use mail::{Mailbox, ReversePath};
 use serde::{Deserialize, Serialize};
 
@@ -91,10 +91,33 @@ impl Control {
         let question = case.question()?;
         let server = case.other_server(&self.node.config.loaded().org_text)?;
         let org = match server.filter(|server| !server.eq_ignore_ascii_case(&self.name())) {
-            None => self.node.org(),
+            None => {
+                let org = self.node.org();
+                let mut text = org.explain(&question);
+                text.push_str(&self.member_now(&org, &question));
+                return Ok(text);
+            }
             Some(server) => self.seen_by(&server)?.org,
         };
         Ok(org.explain(&question))
+    }
+
+    /// Which member of a service of this node a client would get now, and why.
+    fn member_now(&self, org: &Org, question: &Question) -> String {
+        let listens_itself =
+            question.to.is_some_and(|to| org.choose_connector((to, question.port).into(), question.from).is_some());
+        let service =
+            org.service_on(question).filter(|service| !listens_itself && service.remote.contains(question.from));
+        let pools = self.node.services.as_ref().map(|services| services.pools()).unwrap_or_default();
+        let pool = service.and_then(|service| pools.iter().find(|(pool, _)| *pool.service() == service.name));
+        let Some((pool, _)) = pool else { return String::new() };
+        let explained = pool.explained(self.node.world.clock.mono_ms(), question.from);
+        let mut text = match &explained.chosen {
+            Ok(member) => format!("Now it would be {member}:\n"),
+            Err(why) => format!("Now it would hear 421 4.3.2, {why}:\n"),
+        };
+        explained.members.iter().for_each(|(member, line)| text.push_str(&format!("  {member} {line}\n")));
+        text
     }
 
     /// The running document as another server reads it.

@@ -7,6 +7,7 @@ mod audit;
 mod cluster;
 mod directories;
 mod explain;
+mod naming;
 mod nodes;
 mod objects;
 mod org;
@@ -15,6 +16,7 @@ mod restart;
 mod services;
 mod verbs;
 mod virtual_addresses;
+mod zones;
 
 use std::fmt;
 use std::io;
@@ -36,7 +38,7 @@ pub use explain::Case;
 pub use objects::{ObjectOrder, ObjectTest};
 pub use org::{OrgComparison, OrgDraft, OrgProposal, OrgRollback};
 pub use services::MemberOrder;
-pub(crate) use services::seen::{AllCounted, MemberRates, counters};
+pub(crate) use services::seen::{AllCounted, Counted, MemberRates, counters};
 pub use verbs::{MessageFilter, MessageVerb, QueueVerb, parse_since};
 
 /// A handle on a running node. Cheap to clone.

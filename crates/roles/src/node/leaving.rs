@@ -3,12 +3,14 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::Node;
 use super::run::{GRACE, GRACE_OVER, Signals};
+use crate::services::Services;
 use crate::succession::{Left, Succession};
 
 /// Listening sockets that somebody else accepts from, for a successor.
@@ -36,6 +38,7 @@ impl Node {
     /// Duplicates of all sockets that listen here, for a successor.
     pub(super) fn sockets(&self) -> Vec<OwnedFd> {
         let mut sockets = self.listeners.duplicates();
+        sockets.extend(self.services.iter().flat_map(|services| services.duplicates()));
         sockets.extend(self.kept.all().iter().filter_map(|socket| socket.try_clone().ok()));
         sockets
     }
@@ -82,11 +85,20 @@ impl Leaving {
         let Leaving { node } = self;
         let succession: Arc<Succession> = node.succession.clone();
         node.data.release();
+        let linger_ms = node.config.loaded().node.limits.linger_ms;
+        let services = node.services.clone();
         drop(node);
         end_when_told();
-        match succession.leave() {
+        let of_services = services.clone();
+        let relayed = move |drained: &[(String, String)]| {
+            of_services.as_ref().map(|services| services.relayed(drained)).unwrap_or_default()
+        };
+        match succession.leave(relayed) {
             Left::To(process) => {
                 info!("process {process} has taken the place of this one");
+                if let Some(services) = services {
+                    linger(&services, linger_ms);
+                }
                 Ok(())
             }
             Left::ToNobody(sockets) => {
@@ -98,3 +110,35 @@ impl Leaving {
         }
     }
 }
+
+/// Waits for what is relayed, `linger_ms` at most; then it is ended as in a drain. Blocks.
+fn linger(services: &Services, linger_ms: u64) {
+    services.linger();
+    let mut waited_ms = 0;
+    let is_over = |until_ms: u64, waited_ms: &mut u64| {
+        while services.active() > 0 && *waited_ms < until_ms {
+            std::thread::park_timeout(LOOK);
+            *waited_ms += LOOK.as_millis() as u64;
+        }
+        services.active() == 0
+    };
+    // What waits in the sockets at this moment is accepted here or there.
+    std::thread::park_timeout(LOOK);
+    if services.active() > 0 {
+        info!(
+            "{} connections are relayed still: this process stays for them, for {} s at most",
+            services.active(),
+            linger_ms / 1000
+        );
+    }
+    if is_over(linger_ms, &mut waited_ms) {
+        return info!("nothing is relayed here any more; this process ends");
+    }
+    warn!("{} connections are relayed still after the time of 'linger': they are ended now", services.active());
+    services.drain(PARTING_MS);
+    is_over(linger_ms + PARTING_MS, &mut waited_ms);
+}
+
+const LOOK: Duration = Duration::from_millis(100);
+/// A session that is between two messages hears 421 in this time; then all are closed.
+const PARTING_MS: u64 = 10_000;

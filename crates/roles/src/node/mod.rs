@@ -37,11 +37,14 @@ use crate::listeners::Listeners;
 use crate::org::Standing;
 use crate::peers::Peers;
 use crate::pressure::{self, Pressure};
+use crate::pushes::Pushes;
+use crate::services::Services;
 use crate::spools::Spools;
-use crate::succession::Succession;
+use crate::succession::{Relayed, Succession};
 use crate::timers::Alarm;
 use crate::trace::Trace;
 use crate::virtual_address::VirtualAddresses;
+use crate::zones::Zones;
 
 use hand_over::HandOver;
 use leaving::Kept;
@@ -75,12 +78,18 @@ pub struct Node {
     /// What spools are delivered with.
     kit: Kit,
     certificate: ServedCertificate,
+    /// The zones of the organization.
+    pub(crate) zones: Option<Arc<Zones>>,
+    /// Zones that are written to name servers of others.
+    pub(crate) pushes: Pushes,
     /// The links to other nodes, if the node document has `[peers]`.
     pub(crate) peers: Option<Peers>,
     /// Copies of journals, ours and theirs, on those links.
     pub(crate) copies: Option<NodeCopies>,
     /// The place in the cluster, if the node document has `[cluster]`.
     pub(crate) cluster: Option<InCluster>,
+    /// The services that this node does.
+    pub(crate) services: Option<Arc<Services>>,
     /// Addresses that this node has, or may have.
     pub(crate) virtual_addresses: VirtualAddresses,
     /// The wish to hand them over, and what became of it.
@@ -95,6 +104,8 @@ pub struct Node {
     /// Sockets of the API and of links, for that one.
     kept: Kept,
     rates: services::SharedRates,
+    /// What processes before this one relay still.
+    left: Mutex<Vec<Relayed>>,
 }
 
 impl Node {
@@ -157,10 +168,20 @@ impl Node {
         self.changes.ask()
     }
 
+    /// Does the services of the document that runs. Blocks.
+    fn follow_services(&self) {
+        if let Some(services) = &self.services {
+            services.follow(&self.org());
+        }
+    }
+
     /// Looks at the files of certificates; those that changed and are sound are used from now on. Blocks.
     pub(crate) fn renew_certificates(&self) {
         match self.certificate.renew(&self.world) {
-            Ok(true) => tracing::info!("the certificate was loaded again"),
+            Ok(true) => {
+                tracing::info!("the certificate was loaded again");
+                self.follow_services();
+            }
             Ok(false) => {}
             Err(error) => tracing::error!("{error}; the certificate of before is served on"),
         }

@@ -87,6 +87,12 @@ pub(super) async fn follow(node: Arc<Node>, Asked(mut asked): Asked) {
                 node.listeners.try_again();
                 continue;
             }
+            () = sleep(SOON), if node.services.as_ref().is_some_and(|services| services.is_short()) => {
+                let services = node.services.clone();
+                // It fails only by a panic, which ends the process.
+                let _ = spawn_blocking(move || services.iter().for_each(|services| services.try_again())).await;
+                continue;
+            }
             heard = news(&mut view, &node) => node.standing.hear(heard, &node.config.source()),
             () = sleep(AGAIN), if is_refused => match node.standing.wanted(&node.config.source()) {
                 Source::Version(document) => Step::Run(document),
@@ -208,7 +214,11 @@ impl Node {
         let after_restart = self.config.take(next, source.clone());
         self.directories.follow(&self.config.loaded().org);
         self.publish_org();
+        self.follow_services();
         self.virtual_addresses.follow(&self.config.loaded().org);
+        if let Some(zones) = &self.zones {
+            zones.look_now();
+        }
         self.spool.reroute();
         if let Some(copies) = &self.copies {
             copies.taken.reroute();
@@ -238,6 +248,8 @@ impl Node {
 const ETCD_PATIENCE: Duration = Duration::from_secs(3);
 /// What could not be run is tried again so often: a port may be free by then, a file may be there.
 const AGAIN: Duration = Duration::from_secs(15);
+/// Addresses of services that could not be had: a connector may be about to leave one.
+const SOON: Duration = Duration::from_secs(2);
 /// People who reload at the same time.
 const ASKED_MAX: usize = 8;
 /// Of the reason that the other nodes are shown.

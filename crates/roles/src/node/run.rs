@@ -16,6 +16,7 @@ use super::leaving::{Leaving, end_sessions};
 use super::{Node, organization, relief};
 use crate::cluster::InCluster;
 use crate::health::Phase;
+use crate::services::Services;
 use crate::succession::Successor;
 use crate::timers::Timers;
 
@@ -99,13 +100,15 @@ impl Running {
     pub async fn run(self) -> Ended {
         let Running { node, timers, mut signals, changes, successor, http: _ } = self;
         match successor {
-            Some(successor) => successor.serves(),
+            Some(successor) => successor.serves(&node.succession.before),
             None => tell_manager(&[NotifyState::Ready]),
         }
         let housekeeping = tokio::spawn(housekeeping(node.clone()));
         let relief = tokio::spawn(relief::watch(node.clone()));
         let changes = tokio::spawn(organization::follow(node.clone(), changes));
         let people = tokio::spawn(organization::follow_directories(node.clone()));
+        let zones = tokio::spawn(crate::zones::follow(node.clone()));
+        let pushes = tokio::spawn(crate::pushes::follow(node.clone()));
         let reason = signals.reason_to_end(&node).await;
         changes.abort();
         if let Reason::Succession = reason {
@@ -121,11 +124,15 @@ impl Running {
         // What a pause keeps back may go while there is time.
         node.kit.shaping.pause(false);
         let wish = if let Reason::HandOver(wish) = &reason { Some(wish) } else { None };
+        // A successor takes the services as they run.
+        let services_end = if let Reason::Succession = reason { None } else { node.services.clone() };
         let handed_over = tokio::select! {
-            handed_over = stop(node.clone(), timers, wish) => handed_over,
+            handed_over = stop(node.clone(), timers, wish, services_end) => handed_over,
             () = signals.end() => return Ended::AtOnce,
         };
         housekeeping.abort();
+        zones.abort();
+        pushes.abort();
         match (reason, handed_over) {
             (_, Some(true)) => Ended::HandedOver,
             (_, Some(false)) => Ended::NotHandedOver,
@@ -154,17 +161,20 @@ async fn deposed(node: &Node) {
 
 /// The orderly end: first no new mail, then what is in flight, then the disk, and the journals if they shall go elsewhere: says whether
 /// they went.
-async fn stop(node: Arc<Node>, timers: Timers, wish: Option<&Wish>) -> Option<bool> {
+async fn stop(node: Arc<Node>, timers: Timers, wish: Option<&Wish>, services: Option<Arc<Services>>) -> Option<bool> {
     node.health.enter(Phase::Stopping);
     node.announce_health();
     // Before anybody is refused: new connections shall find another node.
     node.virtual_addresses.leave().await;
     node.listeners.stop();
     node.kept.close();
+    let relayed = tokio::spawn(end_services(services));
     node.receiver.stop(GRACE);
     let sessions = tokio::time::timeout(GRACE + GRACE_OVER, node.receiver.stopped());
     let deliveries = tokio::time::timeout(GRACE + GRACE_OVER, node.deliverer.stop(GRACE));
     let (sessions, deliveries) = tokio::join!(sessions, deliveries);
+    // It fails only by a panic, which ends the process.
+    let _ = relayed.await;
     if sessions.is_err() || deliveries.is_err() {
         warn!("some connections did not end in time; what they were about is tried again after the next start");
     }
@@ -197,6 +207,20 @@ async fn stop(node: Arc<Node>, timers: Timers, wish: Option<&Wish>) -> Option<bo
         peers.stop().await;
     }
     handed_over
+}
+
+/// Nothing new is relayed; what is goes on until it ends by itself, or until its time is over.
+async fn end_services(services: Option<Arc<Services>>) {
+    let Some(services) = services else { return };
+    services.drain(GRACE.as_millis() as u64);
+    let ended = async {
+        while services.active() > 0 {
+            tokio::time::sleep(RELAYED_LOOK).await;
+        }
+    };
+    if tokio::time::timeout(GRACE + GRACE_OVER, ended).await.is_err() {
+        warn!("some connections that are relayed did not end in time; they are cut off");
+    }
 }
 
 /// What must be looked at again and again.
@@ -248,6 +272,7 @@ pub(super) fn tell_manager(states: &[NotifyState<'_>]) {
 pub(super) const GRACE: Duration = Duration::from_secs(20);
 pub(super) const GRACE_OVER: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_secs(1);
+const RELAYED_LOOK: Duration = Duration::from_millis(50);
 const STUCK_MS: u64 = 30_000;
 const CERTIFICATE_TICKS: u64 = 30;
 const TIDY_TICKS: u64 = 60;

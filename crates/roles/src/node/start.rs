@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use balancer::probe::Probers;
 use directory::{Loaded, Org, Problems, Start};
 use sd_notify::NotifyState;
 use spool::Spool;
@@ -45,11 +46,15 @@ use crate::maildir::Maildirs;
 use crate::org::Standing;
 use crate::peers::{LinkTls, MailCertificates, Peers};
 use crate::pressure::Pressure;
+use crate::probers;
+use crate::pushes::Pushes;
 use crate::repeats;
+use crate::services::{Around, Services};
 use crate::succession::{self, Launcher, Succession, Successor};
 use crate::timers::{Alarm, Timers};
 use crate::trace::Trace;
 use crate::virtual_address::{NoServices, Parts as AddressParts, VirtualAddresses};
+use crate::zones::Zones;
 
 /// Why a node does not start. Its text is one line (one for each problem of a document) that says what to do.
 #[derive(Debug)]
@@ -147,6 +152,8 @@ pub async fn start(start: Start, succeed: bool, launcher: Launcher) -> Result<Ru
     progress.abort();
     let mut node = node?;
     node.cluster = cluster;
+    let probers = probers_of(&node)?;
+    node.zones = Some(Arc::new(zones(&node, probers.clone())));
     let changes;
     (node.changes, changes) = Changes::new();
     let timers = Timers::start(&node.world, node.spool.clone(), node.alarm.clone());
@@ -165,10 +172,34 @@ pub async fn start(start: Start, succeed: bool, launcher: Launcher) -> Result<Ru
         node.kept.keep(&socket);
     }
     node.listeners.listen(bound).map_err(StartError::Bind)?;
+    node.services = Some(Arc::new(services(&node, probers)));
+    tokio::task::block_in_place(|| node.follow_services());
     start_virtual_addresses(&mut node, &loaded)?;
     let node = Arc::new(node);
     answer_successors(&node).map_err(|error| StartError::Io("succession", error))?;
     Ok(Running { node, timers, http: Some(http), signals, changes, successor })
+}
+
+/// Who asks servers whether they serve.
+fn probers_of(node: &Node) -> Result<Probers, StartError> {
+    let probers = probers::start(&node.world, &node.config.loaded().node.name, node.cluster.as_ref());
+    probers.map_err(|error| StartError::Io("TLS of probes", io::Error::other(error)))
+}
+
+/// The zones of the organization; nothing is answered yet.
+fn zones(node: &Node, probers: Probers) -> Zones {
+    let loaded = node.config.loaded();
+    Zones::new(&node.world, &loaded.node, node.data.dns_serials(), probers, node.health.clone())
+}
+
+/// What does the services of the organization; none of them yet.
+fn services(node: &Node, probers: Probers) -> Services {
+    Services::new(Around {
+        world: node.world.clone(),
+        probers,
+        resolver: node.kit.resolver.clone(),
+        certificates: node.certificate.served(),
+    })
 }
 
 /// Meets the process that runs on this data directory.
@@ -375,14 +406,18 @@ fn assemble(
         peers: None,
         copies: None,
         cluster: None,
+        services: None,
         virtual_addresses: VirtualAddresses::start(None),
         hand_over: HandOver::default(),
         standing: Standing::default(),
         changes: Changes::new().0,
         alarm,
+        zones: None,
+        pushes: Pushes::default(),
         succession,
         kept: Kept::default(),
         rates: Default::default(),
+        left: Mutex::default(),
     })
 }
 

@@ -1,6 +1,6 @@
 //! Owns the descriptors that are in this process by number only: those of the service manager (`LISTEN_FDS`), and those that our own
 //! program kept over an `exec`. Unsafe because a number says nothing of whose descriptor it is; once for the process, before it takes
-//! anything else from there, and only what is a listening socket or has a UDP address.
+//! anything else from there, and only what is a listening socket.
 #![allow(unsafe_code)]
 
 use std::ffi::OsString;
@@ -36,9 +36,7 @@ fn owned(number: RawFd) -> Option<OwnedFd> {
     // SAFETY: it is borrowed for questions only; the kernel answers EBADF or ENOTSOCK where it is no socket.
     let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
     let socket = SockRef::from(&borrowed);
-    let is_inet = socket.local_addr().ok()?.as_socket().is_some();
-    let is_stream = socket.r#type().ok()? == socket2::Type::STREAM;
-    if !is_inet || (is_stream && !socket.is_listener().ok()?) {
+    if !socket.is_listener().ok()? || socket.local_addr().ok()?.as_socket().is_none() {
         return None;
     }
     // It is not for children.

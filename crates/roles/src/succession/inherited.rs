@@ -9,7 +9,6 @@ use socket2::{SockRef, Type};
 
 struct Inherited {
     socket: OwnedFd,
-    kind: Type,
     address: SocketAddr,
 }
 
@@ -20,8 +19,8 @@ pub fn take_in(sockets: Vec<OwnedFd>) -> usize {
     let mut all = inherited();
     let before = all.len();
     let known = sockets.into_iter().filter_map(|socket| {
-        let (kind, address) = of_use(&socket)?;
-        Some(Inherited { socket, kind, address })
+        let address = of_use(&socket)?;
+        Some(Inherited { socket, address })
     });
     all.extend(known);
     all.truncate(SOCKETS_MAX);
@@ -30,12 +29,11 @@ pub fn take_in(sockets: Vec<OwnedFd>) -> usize {
 
 /// The TCP sockets that listen on exactly this address: several where threads have one each.
 pub fn tcp(address: SocketAddr) -> Vec<OwnedFd> {
-    take(Type::STREAM, address)
-}
-
-/// The UDP sockets with exactly this address.
-pub fn udp(address: SocketAddr) -> Vec<OwnedFd> {
-    take(Type::DGRAM, address)
+    let mut all = inherited();
+    let (wanted, rest) = all.drain(..).partition(|one| one.address == address);
+    *all = rest;
+    let wanted: Vec<Inherited> = wanted;
+    wanted.into_iter().map(|one| one.socket).collect()
 }
 
 /// Closes those that nobody wanted, and says where they were. Once all listeners are open.
@@ -43,20 +41,11 @@ pub fn leave() -> Vec<SocketAddr> {
     inherited().drain(..).map(|one| one.address).collect()
 }
 
-fn take(kind: Type, address: SocketAddr) -> Vec<OwnedFd> {
-    let mut all = inherited();
-    let (wanted, rest) = all.drain(..).partition(|one| one.kind == kind && one.address == address);
-    *all = rest;
-    let wanted: Vec<Inherited> = wanted;
-    wanted.into_iter().map(|one| one.socket).collect()
-}
-
-/// A TCP socket that listens, or a UDP socket that has an address.
-fn of_use(socket: &OwnedFd) -> Option<(Type, SocketAddr)> {
+/// The address of a TCP socket that listens.
+fn of_use(socket: &OwnedFd) -> Option<SocketAddr> {
     let socket = SockRef::from(socket);
-    let (kind, address) = (socket.r#type().ok()?, socket.local_addr().ok()?.as_socket()?);
-    let listens = kind == Type::DGRAM || (kind == Type::STREAM && socket.is_listener().ok()?);
-    listens.then_some((kind, address))
+    let listens = socket.r#type().ok()? == Type::STREAM && socket.is_listener().ok()?;
+    listens.then_some(socket.local_addr().ok()?.as_socket()?)
 }
 
 fn inherited() -> MutexGuard<'static, Vec<Inherited>> {
@@ -70,19 +59,17 @@ pub const SOCKETS_MAX: usize = 4096;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::{TcpListener, TcpStream, UdpSocket};
+    use std::net::{TcpListener, TcpStream};
 
     #[test]
     fn a_socket_is_given_out_once_and_what_does_not_listen_not_at_all() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let (address, other) = (listener.local_addr().unwrap(), datagrams.local_addr().unwrap());
+        let address = listener.local_addr().unwrap();
         let stream = TcpStream::connect(address).unwrap();
         let second = listener.try_clone().unwrap();
-        assert_eq!(take_in(vec![listener.into(), second.into(), datagrams.into(), stream.into()]), 3);
-        assert_eq!((udp(address).len(), tcp(other).len()), (0, 0));
+        assert_eq!(take_in(vec![listener.into(), second.into(), stream.into()]), 2);
         let mine = tcp(address);
-        assert_eq!((mine.len(), tcp(address).len(), udp(other).len(), udp(other).len()), (2, 0, 1, 0));
+        assert_eq!((mine.len(), tcp(address).len()), (2, 0));
         // The connection that was made before is still in the queue.
         TcpListener::from(mine.into_iter().next().unwrap()).accept().unwrap();
     }

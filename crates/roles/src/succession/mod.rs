@@ -12,14 +12,16 @@
 mod adopt;
 mod inherited;
 mod launcher;
+mod lingering;
 pub mod manager;
 mod predecessor;
 mod successor;
 mod wire;
 
 pub use adopt::in_environment;
-pub use inherited::{leave, take_in, tcp, udp};
+pub use inherited::{leave, take_in, tcp};
 pub use launcher::Launcher;
+pub use lingering::Lingering;
 pub use predecessor::{Left, Succession};
 pub use successor::Successor;
 
@@ -36,6 +38,23 @@ enum Ask {
     Yield,
     /// It serves: the predecessor may stop to accept.
     Serving,
+    /// How much is left? These members, by service, are drained.
+    Look { drained: Vec<(String, String)> },
+}
+
+/// What a process that lingers still relays to one member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Relayed {
+    /// The service.
+    pub service: String,
+    /// The member.
+    pub member: String,
+    /// Where it is.
+    pub address: String,
+    /// Connections.
+    pub connections: u32,
+    /// Of these, in the middle of a mail transaction.
+    pub in_transaction: u32,
 }
 
 /// What a predecessor says.
@@ -47,6 +66,8 @@ enum Answer {
     Yielded,
     /// Not with this one, and why.
     Refused(String),
+    /// What it still relays, and those that it has succeeded.
+    Left(Vec<Relayed>),
 }
 
 /// Where the two meet.

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::Child;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 use world::World;
 
 use super::wire::{SOCKETS_AT_ONCE, Wire};
-use super::{Answer, Ask, Launcher, PROTOCOL, manager, meeting_place};
+use super::{Answer, Ask, Launcher, Lingering, PROTOCOL, Relayed, manager, meeting_place};
 use crate::view;
 
 /// The place of this process, and who wants it.
@@ -26,7 +26,14 @@ pub struct Succession {
     changed: Condvar,
     /// A successor can run and wants the mail to end here.
     wanted: watch::Sender<bool>,
+    /// The one that this process has succeeded.
+    pub before: Lingering,
+    /// What this process relays, once it only lingers.
+    relayed: OnceLock<Look>,
 }
+
+/// What is relayed still; members that are named are drained.
+type Look = Box<dyn Fn(&[(String, String)]) -> Vec<Relayed> + Send + Sync>;
 
 #[derive(Default)]
 struct State {
@@ -70,7 +77,7 @@ impl Succession {
     /// Nobody wants the place yet.
     pub fn new(launcher: Launcher) -> Succession {
         let (state, changed, wanted) = (Mutex::default(), Condvar::new(), watch::Sender::new(false));
-        Succession { launcher, state, changed, wanted }
+        Succession { launcher, state, changed, wanted, before: Lingering::default(), relayed: OnceLock::new() }
     }
 
     /// Begins to answer successors; `sockets` duplicates those that listen now. The data directory must be ours.
@@ -130,7 +137,9 @@ impl Succession {
     }
 
     /// The mail has ended and the data directory is free. Blocks until a successor serves; one that dies is followed by others, a few.
-    pub fn leave(&self) -> Left {
+    /// `relayed` says what this process relays still, and drains the members that it is given.
+    pub fn leave(&self, relayed: impl Fn(&[(String, String)]) -> Vec<Relayed> + Send + Sync + 'static) -> Left {
+        self.relayed.get_or_init(|| Box::new(relayed));
         let mut state = self.state();
         state.is_free = true;
         self.changed.notify_all();
@@ -215,7 +224,21 @@ impl Succession {
         wire.send(&Answer::Yielded, &[])?;
         let (Ask::Serving, _) = wire.receive(START_MAX)? else { return Err(out_of_turn()) };
         self.state().stage = Stage::Over(process);
+        self.changed.notify_all();
+        self.answer_looks(&wire);
         Ok(())
+    }
+
+    /// Says what is left as often as it is asked, until the successor is gone.
+    fn answer_looks(&self, wire: &Wire) {
+        while let Ok((Ask::Look { drained }, _)) = wire.receive(LOOK_SILENCE_MAX) {
+            let mut left = self.relayed.get().map(|look| look(&drained)).unwrap_or_default();
+            left.extend(self.before.look(&drained));
+            left.truncate(RELAYED_MAX);
+            if wire.send(&Answer::Left(left), &[]).is_err() {
+                return;
+            }
+        }
     }
 
     /// Duplicates of the sockets go over; ours stay as they are.
@@ -300,3 +323,7 @@ const START_MAX: Duration = Duration::from_secs(600);
 /// Successors that are started when one dies in the middle; then this process's own program starts again.
 const MORE_SUCCESSORS: u32 = 3;
 const LOOK: Duration = Duration::from_millis(100);
+/// A successor asks every second.
+const LOOK_SILENCE_MAX: Duration = Duration::from_secs(60);
+/// Members of which is spoken: a frame has a bound.
+const RELAYED_MAX: usize = 256;

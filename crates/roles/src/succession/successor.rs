@@ -9,7 +9,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::wire::Wire;
-use super::{Answer, Ask, PROTOCOL, inherited, meeting_place};
+use super::{Answer, Ask, Lingering, PROTOCOL, inherited, meeting_place};
 
 /// This process, once it has met its predecessor and has its sockets.
 pub struct Successor {
@@ -57,9 +57,7 @@ impl Successor {
                     }
                 }
                 (Answer::Refused(why), _) => return Err(NoSuccession(why)),
-                (Answer::Yielded, _) => {
-                    return Err(NoSuccession("the process that runs answers another question".into()));
-                }
+                _ => return Err(NoSuccession("the process that runs answers another question".into())),
             }
         }
     }
@@ -72,7 +70,7 @@ impl Successor {
         match self.wire.receive(YIELD_MAX) {
             Ok((Answer::Yielded, _)) => Ok(()),
             Ok((Answer::Refused(why), _)) => Err(NoSuccession(why)),
-            Ok((Answer::Sockets { .. }, _)) => {
+            Ok(_) => {
                 Err(NoSuccession(format!("process {process} answers another question; posthouse restart tries again")))
             }
             // It died: then its lock is gone, and there is nothing to wait for.
@@ -88,9 +86,10 @@ impl Successor {
     }
 
     /// This process serves: the predecessor has nothing to do any more but to linger.
-    pub fn serves(self) {
-        // One who is gone needs not be told.
-        let _ = self.wire.send(&Ask::Serving, &[]);
+    pub fn serves(self, lingering: &Lingering) {
+        if self.wire.send(&Ask::Serving, &[]).is_ok() {
+            lingering.begins(self.wire);
+        }
         info!("this process has taken the place of process {}", self.process);
         super::manager::i_am_the_service();
     }

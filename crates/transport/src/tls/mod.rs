@@ -53,6 +53,11 @@ impl Certificates {
         Ok(())
     }
 
+    /// What a session that is not ours to drive needs for TLS. It stays as it is when the pair is renewed.
+    pub fn server_config(&self) -> Arc<ServerConfig> {
+        self.config.load()
+    }
+
     /// What a session needs to start TLS.
     pub fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(self.config.load())

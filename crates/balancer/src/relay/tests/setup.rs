@@ -21,6 +21,7 @@ pub fn service(protocol: ServiceProtocol, listen: SocketAddr) -> Service {
         affinity: Affinity { prefix_v4: 32, prefix_v6: 64, timeout_ms: 0, clients_max: 16 },
         proxy: None,
         remote: Ranges(all.to_vec()),
+        trusted_proxies: Ranges::default(),
         limits: ServiceLimits {
             connections_max: 100_000,
             connections_per_source_max: None,
@@ -55,6 +56,7 @@ pub fn member(name: &str, address: SocketAddr, proxy: ProxyHeader) -> ServiceMem
         service: "mail".into(),
         address: HostPort { host: Host::Ip(address.ip()), port: address.port() },
         server: None,
+        is_at_server: false,
         is_own: false,
         site: None,
         weight: 1,

@@ -94,6 +94,12 @@ pub(super) const SERVICE: &[Setting] = &[
         Is("[\"0.0.0.0/0\", \"::/0\"]"),
         "Clients that may connect: single addresses, ranges `a-b`, networks. Who may relay is said by the members' receive connectors.",
     ),
+    row(
+        "trusted_proxies",
+        Texts,
+        Is("[]"),
+        "Clients that must send a PROXY header (v1 or v2): other balancers in front of this one. Of all others it is passed on as they send it.",
+    ),
     row("connections_max", Count(1, 1_000_000), Is("10000"), "Connections through one balancer; then 421 4.3.2."),
     row(
         "connections_per_source_max",
@@ -231,6 +237,7 @@ pub(super) const MEMBER: &[Setting] = &[
         Absent("0, and 100 for sip"),
         "Connections that it may have through one balancer; of sip: calls that are being set up. 0 is no bound.",
     ),
+    row("proxy", Choice(&["none", "v1", "v2"]), Absent("as its service"), "The PROXY header that it gets."),
     row(
         "drain",
         Flag,

@@ -1,0 +1,108 @@
+//! One service that runs here.
+
+use std::sync::Arc;
+
+use balancer::pool::Pool;
+use balancer::relay::{Inherited, Relay, ServiceSetup};
+use balancer::voice;
+use directory::{Service, ServiceProtocol};
+use tracing::{info, warn};
+
+use super::Shared;
+use crate::succession;
+
+/// A service that runs.
+pub struct Serving {
+    /// As the document has it.
+    pub service: Arc<Service>,
+    /// Its members.
+    pub pool: Arc<Pool>,
+    /// What is wrong with its addresses, and what to do.
+    pub wrong: Option<String>,
+    /// SIP is spoken by a task of its own.
+    calls: Option<voice::Serving>,
+}
+
+impl Serving {
+    /// Nothing is open yet.
+    pub fn new(service: Arc<Service>, pool: Arc<Pool>) -> Serving {
+        Serving { service, pool, wrong: None, calls: None }
+    }
+
+    /// What it is can go on as `other`.
+    pub fn may_become(&self, other: &Service) -> bool {
+        let is_sip = |service: &Service| service.protocol == ServiceProtocol::Sip;
+        is_sip(&self.service) == is_sip(other)
+            && (!is_sip(other)
+                || (self.service.listen == other.listen && self.service.sip.transports == other.sip.transports))
+    }
+
+    /// Has the data path serve it at every address that can be had; says what is wrong with the others.
+    pub fn relay(&self, shared: &Shared, relay: &Relay) -> Option<String> {
+        let mut service = Service::clone(&self.service);
+        let own_servers = shared.own_servers();
+        let tls = self.service.terminates_tls.then(|| shared.around.certificates.server_config());
+        let inherited = |service: &Service| -> Vec<Inherited> {
+            let of = |address: &std::net::SocketAddr| {
+                let address = *address;
+                succession::tcp(address).into_iter().map(move |socket| Inherited { address, socket })
+            };
+            service.listen.iter().flat_map(of).collect()
+        };
+        let mut wrong = Vec::new();
+        loop {
+            let setup = ServiceSetup {
+                service: Arc::new(service.clone()),
+                pool: self.pool.clone(),
+                own_servers: own_servers.clone(),
+                trusted_proxies: Arc::new(service.trusted_proxies.clone()),
+                tls: tls.clone(),
+            };
+            let Err(error) = relay.serve(setup, inherited(&service)) else { break };
+            wrong.push(error.to_string());
+            let before = service.listen.len();
+            service.listen.retain(|address| *address != error.address);
+            if service.listen.len() == before {
+                break;
+            }
+        }
+        (!wrong.is_empty()).then(|| {
+            format!("{}; service '{}' listens there, its 'listen' chooses another", wrong.join("; "), self.service.name)
+        })
+    }
+
+    /// Has its calls taken; says what is wrong with its addresses.
+    pub fn call(&mut self, shared: &Shared) -> Option<String> {
+        if let Some(calls) = &self.calls {
+            calls.change(&self.service);
+            return None;
+        }
+        let world = &shared.around.world;
+        let around =
+            voice::Around { clock: world.clock.clone(), chance: world.chance.clone(), ready: shared.ready.subscribe() };
+        match voice::Serving::start(&self.service, self.pool.clone(), around) {
+            Ok(calls) => {
+                self.calls = Some(calls);
+                None
+            }
+            Err(error) => Some(format!(
+                "{error}; service '{}' listens at {}, its 'listen' chooses another",
+                self.service.name,
+                self.service.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+            )),
+        }
+    }
+
+    /// Remembers what is wrong, and says it once.
+    pub fn tell(&mut self, wrong: Option<String>) {
+        let service = &*self.service.name;
+        match (&self.wrong, &wrong) {
+            (before, Some(why)) if before.as_ref() != Some(why) => {
+                warn!(service, "{why}; it is tried again until it can be had");
+            }
+            (Some(_), None) => info!(service, "all its addresses can be had now"),
+            _ => {}
+        }
+        self.wrong = wrong;
+    }
+}
