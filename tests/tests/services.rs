@@ -17,9 +17,9 @@ const HUB: &str = "[[accepted_domain]]\nname = \"home.test\"\ndeliver = \"maildi
     [[receive_connector]]\nname = \"own\"\nlisten = [\"127.0.0.1:@SMTP@\"]\nhostname = \"hub@N@.test\"\n\
     [[receive_connector]]\nname = \"service\"\nlisten = [\"127.0.0.2@N@:@PORT@\"]\nhostname = \"relay.test\"\nbanner = \"relay.test ESMTP hub@N@\"\n\
     trusted_proxies = [\"127.0.0.1\"]\ntarpit_ms = 0\npermissions = [\"anonymous\"]\nconnections_per_source_max = 100\nconnections_per_source_percent_max = 90\n\
-    [[receive_connector]]\nname = \"applications\"\nlisten = [\"127.0.0.2@N@:@PORT@\"]\nremote = [\"127.0.0.48/28\"]\nhostname = \"relay.test\"\n\
+    [[receive_connector]]\nname = \"applications\"\nlisten = [\"127.0.0.2@N@:@PORT@\"]\nremote = [\"127.0.0.48/28\"]\nhostname = \"relay.test\"\nbanner = \"relay.test ESMTP hub@N@\"\n\
     trusted_proxies = [\"127.0.0.1\"]\ntarpit_ms = 0\npermissions = [\"relay\"]\n\
-    [[receive_connector]]\nname = \"not this one\"\nlisten = [\"127.0.0.2@N@:@PORT@\"]\nremote = [\"127.0.0.51\"]\nhostname = \"relay.test\"\n\
+    [[receive_connector]]\nname = \"not this one\"\nlisten = [\"127.0.0.2@N@:@PORT@\"]\nremote = [\"127.0.0.51\"]\nhostname = \"relay.test\"\nbanner = \"relay.test ESMTP hub@N@\"\n\
     trusted_proxies = [\"127.0.0.1\"]\ntarpit_ms = 0\npermissions = [\"anonymous\"]\n";
 
 /// The balancer takes no mail itself. Its members are ours by `proxy`: their connectors stand in another document.
@@ -123,7 +123,7 @@ fn relays(mut wire: Wire) -> String {
 
 /// Sends one message, as an application without retry does: every answer must be the good one.
 fn send(stage: &Stage, number: usize) {
-    let (mut wire, _) = stage.greeted("127.0.0.60");
+    let (mut wire, _) = stage.greeted("127.0.0.70");
     for (command, code) in [
         ("EHLO application.test", "250"),
         ("MAIL FROM:<app@away.test>", "250"),
@@ -141,7 +141,7 @@ fn send(stage: &Stage, number: usize) {
 fn clients_know_one_name_and_the_hubs_know_the_clients() {
     let stage = Stage::start();
     // Row 6: each hub has its share of connections that are open at the same time.
-    let open: Vec<(Wire, String)> = (0..40).map(|_| stage.greeted("127.0.0.60")).collect();
+    let open: Vec<(Wire, String)> = (0..40).map(|_| stage.greeted("127.0.0.70")).collect();
     let mut shares: BTreeMap<&str, usize> = BTreeMap::new();
     open.iter().for_each(|(_, name)| *shares.entry(name).or_default() += 1);
     assert_eq!(shares, [("hub1", 20), ("hub2", 20)].into());
@@ -155,7 +155,7 @@ fn clients_know_one_name_and_the_hubs_know_the_clients() {
         assert!(answer.starts_with("550 5.7.1"), "{from}: {answer}");
     }
     // Row 58: the name that clients know; the hub's own connector is untouched.
-    let (mut wire, _) = stage.greeted("127.0.0.60");
+    let (mut wire, _) = stage.greeted("127.0.0.70");
     let answer = wire.command("EHLO application.test");
     assert!(answer.starts_with("250-relay.test"), "{answer}");
     let mut own = Wire::connect(stage.hubs[0].smtp);
@@ -173,13 +173,13 @@ fn no_client_notices_when_a_member_dies() {
     (40..50).for_each(|number| send(&stage, number));
     stage.hubs[0].start();
     stage.until_up(&["hub1", "hub2"]);
-    eventually("hub1 gets clients again", Duration::from_secs(60), || stage.greeted("127.0.0.60").1 == "hub1");
+    eventually("hub1 gets clients again", Duration::from_secs(60), || stage.greeted("127.0.0.70").1 == "hub1");
     // Its journal was there all the time: nothing is lost.
     let arrived = || stage.hubs.iter().map(|hub| hub.mailbox("bob@home.test").len()).sum::<usize>();
     eventually("all fifty messages arrive", Duration::from_secs(60), || arrived() == 50);
     stage.hubs.iter_mut().for_each(Node::kill);
     eventually("nobody is left, and clients hear it", Duration::from_secs(60), || {
-        let mut wire = stage.client("127.0.0.60");
+        let mut wire = stage.client("127.0.0.70");
         let reply = wire.reply().join("\n");
         assert!(reply.starts_with("421 4.3.2 relay.test"), "{reply:?}");
         stage.up().is_empty()
@@ -190,20 +190,20 @@ fn no_client_notices_when_a_member_dies() {
 fn the_document_changes_while_connections_go_on() {
     let stage = Stage::start();
     let at_hub1 = |(wire, name): (Wire, String)| (name == "hub1").then_some(wire);
-    let mut held = (0..).find_map(|_| at_hub1(stage.greeted("127.0.0.60"))).unwrap();
+    let mut held = (0..).find_map(|_| at_hub1(stage.greeted("127.0.0.70"))).unwrap();
     held.command("EHLO application.test");
     // A socket more; hub2 is drained.
     stage.document(&["127.0.0.10", "127.0.0.11"], "algorithm = \"round_robin\"\n", "drain = true\n");
     stage.reload();
     let more = |from| stage.client_at("127.0.0.11", from).map(|mut wire| wire.reply().join("\n"));
     for _ in 0..6 {
-        assert!(more("127.0.0.60").unwrap().ends_with("hub1"), "nobody new comes to a member that is drained");
+        assert!(more("127.0.0.70").unwrap().ends_with("hub1"), "nobody new comes to a member that is drained");
     }
     assert!(held.command("NOOP").starts_with("250"));
     // The first address is gone: it takes nothing new, and what is open stays open.
     stage.document(&["127.0.0.11"], "", "");
     stage.reload();
-    eventually("the address closes", Duration::from_secs(30), || stage.client_at("127.0.0.10", "127.0.0.60").is_err());
+    eventually("the address closes", Duration::from_secs(30), || stage.client_at("127.0.0.10", "127.0.0.70").is_err());
     assert!(held.command("NOOP").starts_with("250"));
     // Somebody else has an address: it is said, the others are served, and it is tried again.
     let taken = TcpListener::bind(("127.0.0.12", stage.port)).unwrap();
@@ -211,12 +211,12 @@ fn the_document_changes_while_connections_go_on() {
     stage.reload();
     let what = format!("127.0.0.12:{}: in use by another program", stage.port);
     eventually("it is said", Duration::from_secs(30), || stage.balancer.log().contains(&what));
-    assert!(more("127.0.0.60").unwrap().starts_with("220 relay.test"));
+    assert!(more("127.0.0.70").unwrap().starts_with("220 relay.test"));
     let shown = stage.balancer.json(&["service", "show", "relay"]);
     assert!(shown["balancers"][0]["wrong"].as_str().is_some_and(|wrong| wrong.contains(&what)), "{shown}");
     drop(taken);
     eventually("it is served as soon as it can be had", Duration::from_secs(60), || {
-        let wire = stage.client_at("127.0.0.12", "127.0.0.60");
+        let wire = stage.client_at("127.0.0.12", "127.0.0.70");
         wire.is_ok_and(|mut wire| wire.reply().join("\n").starts_with("220 relay.test"))
     });
     // No service any more.
@@ -226,5 +226,5 @@ fn the_document_changes_while_connections_go_on() {
     )
     .unwrap();
     stage.reload();
-    eventually("nobody listens", Duration::from_secs(30), || more("127.0.0.60").is_err());
+    eventually("nobody listens", Duration::from_secs(30), || more("127.0.0.70").is_err());
 }

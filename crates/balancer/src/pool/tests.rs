@@ -123,8 +123,8 @@ proptest! {
         let members: Vec<&str> = members.iter().map(String::as_str).collect();
         let trial = Trial::new(&format!("algorithm = \"{algorithm}\""), &members);
         let total: u32 = weights.iter().sum();
-        // By hash it is chance, otherwise it is not.
-        let off_max = if algorithm == "source_hash" { 3.0 } else { 1.0 };
+        // In turn it is exact. By hash it is chance; by connections it follows which of them end when.
+        let off_max = if algorithm == "round_robin" { 1.0 } else { 5.0 };
         for (share, weight) in trial.shares(0, 10_000, held).iter().zip(&weights) {
             let due = f64::from(*weight) * 100.0 / f64::from(total);
             prop_assert!((share - due).abs() <= off_max, "{algorithm} {weights:?} held {held}: {share} instead of {due}");
