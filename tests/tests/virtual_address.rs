@@ -289,9 +289,9 @@ fn stopped(lab: &mut Lab, from: usize) -> usize {
 fn killed_with_its_guard(lab: &mut Lab, from: usize) -> usize {
     let guard = lab.guard(from).expect("a guard runs");
     let since = Instant::now();
-    signal(guard, "STOP");
-    lab.cluster.node(from).kill();
+    // The guard first: the kernel wakes up one that is stopped when its node dies (an orphaned process group).
     signal(guard, "KILL");
+    lab.cluster.node(from).kill();
     eventually("the kernel ends it", SOON, || !lab.has(from));
     println!("VIP kill -9 of both: the kernel has ended it after {} ms", since.elapsed().as_millis());
     let to = lab.moved("kill -9 of both", from, since);
