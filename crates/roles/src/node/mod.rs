@@ -2,6 +2,7 @@
 //!
 //! Owns the parts and the order in which they start ([`start`]) and stop ([`run`]). Knows no HTTP.
 
+mod doors;
 mod hand_over;
 mod leaving;
 mod organization;

@@ -8,7 +8,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use balancer::probe::Probers;
 use directory::{Loaded, Org, Problems, Start};
 use sd_notify::NotifyState;
 use spool::Spool;
@@ -23,6 +22,7 @@ use transport::receive::{Receiver, Shared};
 use transport::swap::Swap;
 use world::World;
 
+use super::doors;
 use super::hand_over::HandOver;
 use super::leaving::Kept;
 use super::organization::{self, Changes};
@@ -31,7 +31,7 @@ use super::settings::spool_settings;
 use super::{Node, SessionReadiness};
 use crate::audit::Audit;
 use crate::certificates::{CertificateError, CertificateFiles, ServedCertificate};
-use crate::cluster::{Claimed, ClusterError, InCluster, Parts, claim, etcd_access};
+use crate::cluster::{Claimed, ClusterError, InCluster, Parts, claim};
 use crate::config;
 use crate::copies::{NodeCopies, TakeNote, former};
 use crate::counted::Counted;
@@ -46,15 +46,12 @@ use crate::maildir::Maildirs;
 use crate::org::Standing;
 use crate::peers::{LinkTls, MailCertificates, Peers};
 use crate::pressure::Pressure;
-use crate::probers;
 use crate::pushes::Pushes;
 use crate::repeats;
-use crate::services::{Around, Services};
 use crate::succession::{self, Launcher, Succession, Successor};
 use crate::timers::{Alarm, Timers};
 use crate::trace::Trace;
-use crate::virtual_address::{NoServices, Parts as AddressParts, VirtualAddresses};
-use crate::zones::Zones;
+use crate::virtual_address::VirtualAddresses;
 
 /// Why a node does not start. Its text is one line (one for each problem of a document) that says what to do.
 #[derive(Debug)]
@@ -115,17 +112,9 @@ pub async fn start(start: Start, succeed: bool, launcher: Launcher) -> Result<Ru
     let given = loaded.node.tls.as_ref().map(|tls| ServedCertificate::given(&world, tls));
     let given = given.transpose().map_err(StartError::Certificate)?;
 
-    if let Some(successor) = &successor {
-        let take_place = || successor.take_place();
-        tokio::task::block_in_place(take_place).map_err(|why| StartError::Succession(why.to_string()))?;
-    }
+    successor.iter().try_for_each(take_place)?;
     let data = DataDir::open(&world, &loaded.node.data).map_err(StartError::Data)?;
-    let certificate = match given {
-        Some(certificate) => certificate,
-        None => CertificateFiles::self_signed(&world, &data.tls(), &loaded.node.name)
-            .and_then(|files| ServedCertificate::load(&world, files))
-            .map_err(StartError::Certificate)?,
-    };
+    let certificate = certificate(&world, &data, &loaded.node.name, given)?;
     // What comes now may read gigabytes; the runtime goes on meanwhile.
     let progress = tokio::spawn(recovering());
     let mail_links = links.as_ref().map(BoundLinks::for_mail);
@@ -152,8 +141,6 @@ pub async fn start(start: Start, succeed: bool, launcher: Launcher) -> Result<Ru
     progress.abort();
     let mut node = node?;
     node.cluster = cluster;
-    let probers = probers_of(&node)?;
-    node.zones = Some(Arc::new(zones(&node, probers.clone())));
     let changes;
     (node.changes, changes) = Changes::new();
     let timers = Timers::start(&node.world, node.spool.clone(), node.alarm.clone());
@@ -168,38 +155,12 @@ pub async fn start(start: Start, succeed: bool, launcher: Launcher) -> Result<Ru
         node.copies = Some(tokio::task::block_in_place(start)?);
         node.peers = Some(links);
     }
-    if let Some(socket) = links_socket {
-        node.kept.keep(&socket);
-    }
+    links_socket.iter().for_each(|socket| node.kept.keep(socket));
     node.listeners.listen(bound).map_err(StartError::Bind)?;
-    node.services = Some(Arc::new(services(&node, probers)));
-    tokio::task::block_in_place(|| node.follow_services());
-    start_virtual_addresses(&mut node, &loaded)?;
+    doors::open(&mut node, &loaded)?;
     let node = Arc::new(node);
-    answer_successors(&node).map_err(|error| StartError::Io("succession", error))?;
+    doors::answer_successors(&node).map_err(|error| StartError::Io("succession", error))?;
     Ok(Running { node, timers, http: Some(http), signals, changes, successor })
-}
-
-/// Who asks servers whether they serve.
-fn probers_of(node: &Node) -> Result<Probers, StartError> {
-    let probers = probers::start(&node.world, &node.config.loaded().node.name, node.cluster.as_ref());
-    probers.map_err(|error| StartError::Io("TLS of probes", io::Error::other(error)))
-}
-
-/// The zones of the organization; nothing is answered yet.
-fn zones(node: &Node, probers: Probers) -> Zones {
-    let loaded = node.config.loaded();
-    Zones::new(&node.world, &loaded.node, node.data.dns_serials(), probers, node.health.clone())
-}
-
-/// What does the services of the organization; none of them yet.
-fn services(node: &Node, probers: Probers) -> Services {
-    Services::new(Around {
-        world: node.world.clone(),
-        probers,
-        resolver: node.kit.resolver.clone(),
-        certificates: node.certificate.served(),
-    })
 }
 
 /// Meets the process that runs on this data directory.
@@ -208,30 +169,23 @@ fn meet(data: &Path) -> Result<Option<Successor>, StartError> {
     met.map_err(|why| StartError::Succession(why.to_string()))
 }
 
-/// Another process may take the place of this one from now on.
-fn answer_successors(node: &Arc<Node>) -> io::Result<()> {
-    for address in succession::leave() {
-        info!("{address}: nothing listens there any more");
-    }
-    let weak = Arc::downgrade(node);
-    let sockets = move || weak.upgrade().map(|node| node.sockets()).unwrap_or_default();
-    node.succession.answer(&node.world, node.data.root(), sockets)
+/// Has the predecessor end its mail.
+fn take_place(successor: &Successor) -> Result<(), StartError> {
+    let taken = tokio::task::block_in_place(|| successor.take_place());
+    taken.map_err(|why| StartError::Succession(why.to_string()))
 }
 
-/// From now on this node may have addresses of its services.
-fn start_virtual_addresses(node: &mut Node, loaded: &Loaded) -> Result<(), StartError> {
-    if let (Some(place), Some(written)) = (&node.cluster, &loaded.node.cluster) {
-        let access = etcd_access(&node.world, written).map_err(|ClusterError(what)| StartError::Cluster(what))?;
-        node.virtual_addresses = VirtualAddresses::start(Some(AddressParts {
-            world: node.world.clone(),
-            health: node.health.clone(),
-            services: Arc::new(NoServices),
-            cluster: place.cluster.clone(),
-            access,
-        }));
-    }
-    node.virtual_addresses.follow(&loaded.org);
-    Ok(())
+/// The certificate that clients are shown: the one of the document, or our own.
+fn certificate(
+    world: &World,
+    data: &DataDir,
+    name: &str,
+    given: Option<ServedCertificate>,
+) -> Result<ServedCertificate, StartError> {
+    let own = || {
+        CertificateFiles::self_signed(world, &data.tls(), name).and_then(|files| ServedCertificate::load(world, files))
+    };
+    given.map_or_else(own, Ok).map_err(StartError::Certificate)
 }
 
 /// Where links come in and by which certificates, before anything is touched.
