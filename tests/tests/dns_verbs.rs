@@ -87,7 +87,6 @@ fn document(smtp: u16, other: u16, primary: u16, rest: &str) -> String {
 [[receive_connector]]
 name = "in"
 listen = ["127.0.0.1:{smtp}"]
-trusted_proxies = ["127.0.0.1"]
 [[accepted_domain]]
 name = "example.org"
 deliver = "maildir"
@@ -191,17 +190,14 @@ mx = ["0 ."]
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
         let file = dir.path().join("zone");
         fs::write(&file, &out.stdout).unwrap();
-        // -i full: hosts of MX, NS and SRV records must have addresses; -k and -m: odd names and MX to a CNAME are errors.
+        // -i: hosts in the zone must have addresses; -k and -m: odd names, and MX to a CNAME, are errors.
         let options = ["-i", "local", "-k", "fail", "-m", "fail", "-M", "fail", "-n", "fail", "-S", "fail", "-D"];
         let read = Command::new("named-checkzone").args(options).arg(zone).arg(&file).output().unwrap();
         let told = String::from_utf8_lossy(&read.stdout);
         assert!(read.status.success(), "{told}\n{}", String::from_utf8_lossy(&out.stdout));
         if zone == "example.org" {
-            assert_eq!(
-                told.lines().filter(|line| line.contains("IN MX\t10") || line.contains("IN MX 10")).count(),
-                2,
-                "{told}"
-            );
+            let is_ours = |line: &&str| line.contains("IN MX") && line.contains("10 mx");
+            assert_eq!(told.lines().filter(is_ours).count(), 2, "{told}");
             assert!(told.contains("\"say \\\"this\\\"; and \\\\ that\""), "{told}");
         } else {
             assert!(told.contains("edge1.example.org."), "{told}");
@@ -245,7 +241,7 @@ fn a_zone_is_pushed_by_order() {
     assert_eq!(primary.ask("taken.example.org", "A"), ["192.0.2.5"]);
     assert!(done(&node, &["dns", "push"]).contains("has nothing to change"));
     let audited = done(&node, &["audit", "--json"]);
-    assert!(audited.contains("/push"), "{audited}");
+    assert!(audited.contains("\"zone push\""), "{audited}");
 
     // What is wanted no more goes, and nothing else.
     write(&node, &manual.replace("name = \"smtp.example.org\"", "name = \"relay.example.org\"").replace(more, ""));

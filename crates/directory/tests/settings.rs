@@ -34,7 +34,9 @@ const NODE_WITH_EVERYTHING: &str = "name = \"mx.example.org\"\ndata = \"d\"\n[tl
                 [cluster]\nendpoints = [\"https://10.0.0.1:2379\", \"http://127.0.0.1:2379\"]\nprefix = \"/p/example\"\nttl = \"3s\"\n\
                 ca = \"cert.pem\"\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\nuser = \"us\"\npassword_file = \"secret\"\n\
                 address = \"mx.internal\"\nsite = \"east\"\nrack = \"r1\"\nspread = \"site\"\n\
-                [dns]\nservers = [\"127.0.0.1:53\", \"[::1]:53\"]\n[journal]\nsegment_size = \"8MB\"\nkeep_free = 0\n[maildir]\nduplicate_window = \"3d\"\n[log]\nlevel = \"debug\"\nformat = \"json\"\n\
+                [dns]\nservers = [\"127.0.0.1:53\", \"[::1]:53\"]\n\
+                [dns_server]\nlisten = [\"192.0.2.53\", \"[2001:db8::53]:5353\"]\nthreads = 3\nrate_limit = 7\nrate_limit_slip = 3\nrate_limit_exempt = \"10.0.0.0/8\"\n\
+                connections_max = 8\nconnections_per_source_max = 4\nidle_timeout = \"5s\"\n[journal]\nsegment_size = \"8MB\"\nkeep_free = 0\n[maildir]\nduplicate_window = \"3d\"\n[log]\nlevel = \"debug\"\nformat = \"json\"\n\
                 [limits]\nconnections_max = 1\nconnection_rate_per_minute = 0\noutbound_connections_max = 2\nuser_message_rate_per_minute = 3\nuser_recipients_per_hour = 4\nbody_memory = \"1MB\"\n\
                 [back_pressure]\npoll_interval = \"1s\"\ndisk_percent = [80, 89, 90, 99]\njournal_segments = [9, 5, 4, 2]\ntarpit_first = \"0\"\n\
                 [trace]\nkeep_bytes = \"3MB\"\n";

@@ -43,6 +43,10 @@ pub enum Secrets {
 impl Loaded {
     /// The node document and the organization document that say what runs. What came from a `recipients_file` is written as `recipients`.
     pub fn to_toml(&self, secrets: Secrets) -> (String, String) {
+        (self.node_toml(), self.org_toml(secrets))
+    }
+
+    fn node_toml(&self) -> String {
         let mut node = String::new();
         for section in NODE {
             let peers = self.node.peers.as_ref();
@@ -65,6 +69,10 @@ impl Loaded {
                 name => write(&mut node, section, |key| node_value(&self.node, name, key)),
             }
         }
+        node
+    }
+
+    fn org_toml(&self, secrets: Secrets) -> String {
         let mut out = String::new();
         let (map, naming) = (self.org.topology(), &self.org.naming);
         for section in ORG {
@@ -126,7 +134,7 @@ impl Loaded {
                 _ => write(&mut out, section, |key| retry_value(&self.org.retry, key)),
             }
         }
-        (node, out)
+        out
     }
 
     /// What the document says of mailboxes, groups or contacts. (Those of other sources are not ours to write.)

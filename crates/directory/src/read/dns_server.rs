@@ -9,8 +9,9 @@ use std::net::{IpAddr, SocketAddr};
 /// The server of zones; nothing if the table is not written.
 pub fn dns_server(document: &Document<'_>) -> Option<DnsServer> {
     let section = document.section_if_written("dns_server")?;
-    let listen: Vec<SocketAddr> = section.texts("listen")?.iter().filter_map(|text| address(&section, text)).collect();
-    if listen.is_empty() {
+    let listen = section.texts("listen");
+    let listen: Vec<SocketAddr> = listen.iter().flatten().filter_map(|text| address(&section, text)).collect();
+    if listen.is_empty() && section.has("listen") {
         section.problem("listen", "write at least one address, or leave [dns_server] out");
     }
     Some(DnsServer {

@@ -1,4 +1,4 @@
-//! One machine, rule by rule. What several do together is in `crates/balancer/tests/virtual_address.rs`.
+//! One machine, rule by rule. What several do together is in `crates/balancer/tests/virtual_address`.
 
 use super::*;
 
