@@ -36,6 +36,7 @@ pub mod schema;
 mod services;
 mod spools;
 mod succession;
+mod tally;
 mod timers;
 pub mod trace;
 pub mod view;

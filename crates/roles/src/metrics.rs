@@ -6,12 +6,12 @@ use spool::QueueView;
 use transport::deliver::DestinationFigures;
 
 use crate::cluster::{InCluster, JOURNAL_STATES, state_of};
-use crate::control::AllCounted;
 use crate::copies::NodeCopies;
 use crate::exposition::{Exposition, Kind};
 use crate::node::Node;
 use crate::org::Heard;
 use crate::peers::Peers;
+use crate::tally::AllCounted;
 use crate::view;
 
 /// The whole page.

@@ -38,7 +38,6 @@ pub use explain::Case;
 pub use objects::{ObjectOrder, ObjectTest};
 pub use org::{OrgComparison, OrgDraft, OrgProposal, OrgRollback};
 pub use services::MemberOrder;
-pub(crate) use services::seen::{AllCounted, Counted, MemberRates, counters};
 pub use verbs::{MessageFilter, MessageVerb, QueueVerb, parse_since};
 
 /// A handle on a running node. Cheap to clone.

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use balancer::pool::{Pool, Shown};
 
 use super::Node;
-use crate::control::{AllCounted, Counted, MemberRates, counters};
 use crate::succession::Relayed;
+use crate::tally::{AllCounted, Counted, MemberRates, counters};
 
 /// What is looked at once a second.
 #[derive(Default)]

@@ -134,10 +134,9 @@ pub async fn start(start: Start, succeed: bool, launcher: Launcher) -> Result<Ru
             (Tenure::of(&world, &data.spool(), loaded.node.keeps_copies(), note)?, None)
         }
     };
-    let (certificates, succession) =
-        (Certificates { clients: certificate, links: mail_links }, Succession::new(launcher));
-    let given = Given { certificates, tenure, succession: Arc::new(succession) };
-    let assemble = || assemble(world, config, &loaded, data, given);
+    let certificates = Certificates { clients: certificate, links: mail_links };
+    let given = Given { data, certificates, tenure, succession: Arc::new(Succession::new(launcher)) };
+    let assemble = || assemble(world, config, &loaded, given);
     let node = tokio::task::block_in_place(assemble);
     progress.abort();
     let mut node = node?;
@@ -300,20 +299,15 @@ struct Certificates {
 
 /// What only the start knows.
 struct Given {
+    data: DataDir,
     certificates: Certificates,
     tenure: Tenure,
     succession: Arc<Succession>,
 }
 
 /// Puts the parts together; mail that waits begins to move.
-fn assemble(
-    world: World,
-    config: config::Running,
-    loaded: &Loaded,
-    data: DataDir,
-    given: Given,
-) -> Result<Node, StartError> {
-    let Given { certificates, tenure, succession } = given;
+fn assemble(world: World, config: config::Running, loaded: &Loaded, given: Given) -> Result<Node, StartError> {
+    let Given { data, certificates, tenure, succession } = given;
     let (started_ms, started_mono_ms) = (world.clock.wall_ms(), world.clock.mono_ms());
     let counted = Counted::install();
     let trace = open_trace(&world, &data, loaded)?;

@@ -3,7 +3,6 @@
 //! with nothing to do.
 
 mod drain;
-pub(crate) mod seen;
 
 pub use drain::MemberOrder;
 
@@ -16,7 +15,7 @@ use tokio::task::JoinSet;
 
 use super::nodes::{Answer, Order};
 use super::{Control, Refusal};
-use crate::view;
+use crate::{tally, view};
 
 impl Control {
     /// All services, with what every balancer of them says just now.
@@ -35,7 +34,7 @@ impl Control {
     pub fn own_services(&self) -> Vec<view::Service> {
         let org = self.node.org();
         let (counted, rates) = (self.node.counted_services(), self.node.member_rates());
-        org.services.iter().map(|service| seen::shown(service, &self.name(), &counted, &rates)).collect()
+        org.services.iter().map(|service| tally::shown(service, &self.name(), &counted, &rates)).collect()
     }
 
     async fn gathered(&self, only: Option<&str>) -> view::Services {
