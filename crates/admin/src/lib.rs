@@ -6,5 +6,6 @@
 mod api;
 mod cli;
 mod http;
+mod units;
 
 pub use cli::main;

@@ -29,8 +29,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-pub use table::size;
-
 use client::{Client, Trouble};
 use cluster::ClusterWords;
 use org::OrgWords;

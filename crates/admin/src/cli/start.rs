@@ -7,6 +7,8 @@ use roles::control::Control;
 use roles::view::Status;
 use roles::{Ended, Launcher, Start};
 
+use tokio::runtime::Runtime;
+
 use super::words::StartWords;
 use crate::http;
 
@@ -47,6 +49,11 @@ pub fn run(asked: StartWords) -> ExitCode {
         }
         Ok::<Ended, roles::StartError>(node.run().await)
     });
+    end(ended, runtime, &launcher)
+}
+
+/// Ends as the node has ended.
+fn end(ended: Result<Ended, roles::StartError>, runtime: Runtime, launcher: &Launcher) -> ExitCode {
     match ended {
         Ok(Ended::Orderly) => {
             runtime.shutdown_timeout(SHUTDOWN_MAX);
@@ -58,7 +65,7 @@ pub fn run(asked: StartWords) -> ExitCode {
                  what that node cannot have"
             );
             runtime.shutdown_timeout(SHUTDOWN_MAX);
-            again(&launcher)
+            again(launcher)
         }
         Ok(Ended::HandedOver) => {
             eprintln!("posthouse: handed over; it stays down until somebody starts it");
@@ -68,7 +75,7 @@ pub fn run(asked: StartWords) -> ExitCode {
         Ok(Ended::NotHandedOver) => {
             eprintln!("posthouse: not handed over; this node starts again and goes on");
             runtime.shutdown_timeout(SHUTDOWN_MAX);
-            again(&launcher)
+            again(launcher)
         }
         Ok(Ended::Yielded(leaving)) => {
             // Nothing of the node goes on but the threads that relay.

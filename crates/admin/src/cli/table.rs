@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+pub use crate::units::size;
+
 /// A table that grows by rows.
 pub struct Table {
     columns: Vec<Column>,
@@ -66,18 +68,6 @@ impl Table {
         }
         out
     }
-}
-
-/// `1536` as `1.5 KiB`.
-pub fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", UNITS[unit]) }
 }
 
 /// `2026-11-21T05:17:00.123Z` as `2026-11-21 05:17:00`; always UTC.

@@ -22,7 +22,7 @@ pub fn clock(time: &str) -> &str {
 
 /// `1536.0` as `1.5 KiB`.
 pub fn size(bytes: &f64) -> String {
-    crate::cli::size(*bytes as u64)
+    crate::units::size(*bytes as u64)
 }
 
 /// Microseconds as `1.5 ms`; nothing before the first.

@@ -41,7 +41,7 @@ use crate::pressure::{self, Pressure};
 use crate::pushes::Pushes;
 use crate::services::Services;
 use crate::spools::Spools;
-use crate::succession::{Relayed, Succession};
+use crate::succession::Succession;
 use crate::timers::Alarm;
 use crate::trace::Trace;
 use crate::virtual_address::VirtualAddresses;
@@ -104,9 +104,8 @@ pub struct Node {
     pub(crate) succession: Arc<Succession>,
     /// Sockets of the API and of links, for that one.
     kept: Kept,
-    rates: services::SharedRates,
-    /// What processes before this one relay still.
-    left: Mutex<Vec<Relayed>>,
+    /// How fast services grow, and what processes before this one relay still.
+    counting: services::Counting,
 }
 
 impl Node {

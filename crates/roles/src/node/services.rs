@@ -8,8 +8,14 @@ use super::Node;
 use crate::control::{AllCounted, Counted, MemberRates, counters};
 use crate::succession::Relayed;
 
-/// How fast the counters of members grow.
-pub(super) type SharedRates = Mutex<MemberRates>;
+/// What is looked at once a second.
+#[derive(Default)]
+pub(super) struct Counting {
+    /// How fast the counters of members grow.
+    rates: Mutex<MemberRates>,
+    /// What processes before this one relay still.
+    left: Mutex<Vec<Relayed>>,
+}
 
 impl Node {
     /// What was counted here of each service that runs here.
@@ -39,13 +45,13 @@ impl Node {
     }
 
     fn left(&self) -> MutexGuard<'_, Vec<Relayed>> {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counting.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How fast that grows.
     pub(crate) fn member_rates(&self) -> MutexGuard<'_, MemberRates> {
         // Whole values; nobody panics while holding it.
-        self.rates.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counting.rates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Looks at the counters, once a second. Blocks for the answer of a process that lingers.

@@ -134,9 +134,10 @@ pub async fn start(start: Start, succeed: bool, launcher: Launcher) -> Result<Ru
             (Tenure::of(&world, &data.spool(), loaded.node.keeps_copies(), note)?, None)
         }
     };
-    let shown = Certificates { clients: certificate, links: mail_links };
-    let succession = Arc::new(Succession::new(launcher));
-    let assemble = || assemble(world, config, &loaded, data, shown, tenure, succession);
+    let (certificates, succession) =
+        (Certificates { clients: certificate, links: mail_links }, Succession::new(launcher));
+    let given = Given { certificates, tenure, succession: Arc::new(succession) };
+    let assemble = || assemble(world, config, &loaded, data, given);
     let node = tokio::task::block_in_place(assemble);
     progress.abort();
     let mut node = node?;
@@ -297,16 +298,22 @@ struct Certificates {
     links: Option<Arc<dyn LinkCertificates>>,
 }
 
+/// What only the start knows.
+struct Given {
+    certificates: Certificates,
+    tenure: Tenure,
+    succession: Arc<Succession>,
+}
+
 /// Puts the parts together; mail that waits begins to move.
 fn assemble(
     world: World,
     config: config::Running,
     loaded: &Loaded,
     data: DataDir,
-    certificates: Certificates,
-    tenure: Tenure,
-    succession: Arc<Succession>,
+    given: Given,
 ) -> Result<Node, StartError> {
+    let Given { certificates, tenure, succession } = given;
     let (started_ms, started_mono_ms) = (world.clock.wall_ms(), world.clock.mono_ms());
     let counted = Counted::install();
     let trace = open_trace(&world, &data, loaded)?;
@@ -370,8 +377,7 @@ fn assemble(
         pushes: Pushes::default(),
         succession,
         kept: Kept::default(),
-        rates: Default::default(),
-        left: Mutex::default(),
+        counting: Default::default(),
     })
 }
 
