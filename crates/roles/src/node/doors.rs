@@ -12,7 +12,7 @@ use crate::cluster::{ClusterError, etcd_access};
 use crate::probers;
 use crate::services::{Around, Services};
 use crate::succession;
-use crate::virtual_address::{NoServices, Parts as AddressParts, VirtualAddresses};
+use crate::virtual_address::{OwnServices, Parts as AddressParts, VirtualAddresses};
 use crate::zones::Zones;
 
 /// Who asks servers whether they serve.
@@ -63,7 +63,11 @@ fn start_virtual_addresses(node: &mut Node, loaded: &Loaded) -> Result<(), Start
         node.virtual_addresses = VirtualAddresses::start(Some(AddressParts {
             world: node.world.clone(),
             health: node.health.clone(),
-            services: Arc::new(NoServices),
+            services: Arc::new(OwnServices {
+                org: node.org.clone(),
+                services: node.services.clone(),
+                me: loaded.node.name.clone(),
+            }),
             cluster: place.cluster.clone(),
             access,
         }));

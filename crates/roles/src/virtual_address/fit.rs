@@ -4,10 +4,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use balancer::address::{Fit, Link, NetError, Present};
-use directory::{NEEDS_NODE, VirtualAddress};
+use balancer::pool::{Health as MemberHealth, Member};
+use directory::{NEEDS_NODE, Org, Service, VirtualAddress};
 use rustix::thread::CapabilitySet;
+use transport::swap::Swap;
 
 use crate::health::{Health, NotReady, Phase};
+use crate::services::Services;
 
 /// Whether services of this node would serve a client now.
 pub trait ServicesReady: Send + Sync {
@@ -17,16 +20,37 @@ pub trait ServicesReady: Send + Sync {
     fn ready(&self, service: &str) -> Result<(), String>;
 }
 
-/// A node without services.
-pub struct NoServices;
+/// The services of this node, by the document that runs.
+pub struct OwnServices {
+    /// The document.
+    pub org: Arc<Swap<Org>>,
+    /// Those that run; none in a process that only tests.
+    pub services: Option<Arc<Services>>,
+    /// This node.
+    pub me: String,
+}
 
-impl ServicesReady for NoServices {
-    fn listening_on(&self, _: &[IpAddr]) -> Vec<String> {
-        Vec::new()
+impl ServicesReady for OwnServices {
+    fn listening_on(&self, addresses: &[IpAddr]) -> Vec<String> {
+        let org = self.org.load();
+        let is_here = |service: &&Arc<Service>| {
+            let mine =
+                service.servers.as_ref().is_none_or(|all| all.iter().any(|name| name.eq_ignore_ascii_case(&self.me)));
+            // One that listens everywhere is not there for this address.
+            service.enabled && mine && service.listen.iter().any(|socket| addresses.contains(&socket.ip()))
+        };
+        org.services.iter().filter(is_here).map(|service| service.name.to_string()).collect()
     }
 
-    fn ready(&self, _: &str) -> Result<(), String> {
-        Err("this node has no such service".into())
+    /// One member would do: a service whose members are all full still says so to its clients.
+    fn ready(&self, service: &str) -> Result<(), String> {
+        let pools = self.services.as_ref().map(|services| services.pools()).unwrap_or_default();
+        let (pool, _) =
+            pools.into_iter().find(|(pool, _)| **pool.service() == *service).ok_or("does not run on this node")?;
+        let serves = |member: &Arc<Member>| {
+            !member.is_drained() && matches!(member.health(), MemberHealth::Up | MemberHealth::Unknown)
+        };
+        if pool.members().iter().any(serves) { Ok(()) } else { Err("no member takes connections".into()) }
     }
 }
 

@@ -28,7 +28,7 @@ use world::World;
 use crate::health::Health;
 use crate::view;
 use fit::Fitness;
-pub use fit::{NoServices, ServicesReady};
+pub use fit::{OwnServices, ServicesReady};
 use holder::Holder;
 use said::Said;
 use watchman::Watchman;

@@ -4,6 +4,9 @@ use super::*;
 
 const TTL_MS: u64 = 5_000;
 
+/// What is different, and how.
+type Case = (&'static str, fn(&mut Facts));
+
 fn rules(failback: bool) -> Rules {
     Rules { me: "b".into(), failback, announce_count: 3, announce_interval_ms: 1_000, margin_ms: Rules::MARGIN_MS }
 }
@@ -80,7 +83,7 @@ fn each_gives_those_before_it_their_time() {
 
 #[test]
 fn it_takes_nothing_when_it_should_not() {
-    let cases: [(&str, fn(&mut Facts)); 6] = [
+    let cases: [Case; 6] = [
         ("etcd is silent", |facts| facts.etcd = false),
         ("it may not", |facts| facts.preference = None),
         ("it is not ready", |facts| facts.fit = Fit::NotReady("drained".into())),
@@ -141,7 +144,7 @@ fn it_drops_at_once_and_says_why() {
 
 #[test]
 fn it_keeps_what_it_need_not_drop() {
-    let cases: [(&str, fn(&mut Facts)); 6] = [
+    let cases: [Case; 6] = [
         ("etcd is silent, and the lease still counts", |facts| facts.etcd = false),
         ("etcd has not shown our own claim yet", |facts| (facts.holder, facts.seen_at) = (None, 10)),
         ("an order to one that would not have it", |facts| {
