@@ -345,7 +345,7 @@ fn a_clock_that_is_wrong_is_told() {
     }];
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let zone = Name::parse("example.org").unwrap();
-    let mut push_at = |shift_ms: u64| {
+    let push_at = |shift_ms: u64| {
         let world = World { clock: Arc::new(Shifted(shift_ms)), ..World::real() };
         let server = Server::new(&world, at, Some(key.clone()));
         runtime.block_on(push(&server, &zone, &wanted, false, false))

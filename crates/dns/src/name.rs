@@ -96,7 +96,7 @@ impl Name {
     /// This name with `*` before it; none if that is too long.
     pub fn wildcard(&self) -> Option<Name> {
         let wire: Box<[u8]> = [b"\x01*", &*self.0].concat().into();
-        (wire.len() <= NAME_MAX).then(|| Name(wire))
+        (wire.len() <= NAME_MAX).then_some(Name(wire))
     }
 
     /// Labels, the root not counted.

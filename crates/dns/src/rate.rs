@@ -74,7 +74,7 @@ impl Rates {
         let number = self.over.fetch_add(1, Ordering::Relaxed);
         match self.limit.slip {
             0 => Verdict::Drop,
-            slip if number % slip == 0 => Verdict::Slip,
+            slip if number.is_multiple_of(slip) => Verdict::Slip,
             _ => Verdict::Drop,
         }
     }

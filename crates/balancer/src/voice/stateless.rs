@@ -39,7 +39,10 @@ pub fn request<H: Hosts>(now_ms: u64, request: &Message, source: Hop, desk: &mut
         }
     };
     let Some(listener) = desk.listener(transport, source.listener) else {
-        return if is_ack { () } else { desk.answer(request, source, 503, &[]) };
+        if !is_ack {
+            desk.answer(request, source, 503, &[]);
+        }
+        return;
     };
     let branch = Branch::Plain { flow: source.flow, mark: plain_mark(request) }.written(request);
     let via = format!("SIP/2.0/{} {};branch={branch};rport", transport.name(), desk.listeners[listener].sent_by());

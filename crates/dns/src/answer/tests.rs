@@ -219,7 +219,7 @@ fn odd_messages() {
     let mut out = Vec::new();
     let mut ours = ask("example.org", Kind::SOA, None);
     ours[2] |= 0x80;
-    let outcome = super::answer(&zones, &ours, [192, 0, 2, 1].into(), Via::Udp, || 0, &mut out);
+    let outcome = answer(&zones, &ours, [192, 0, 2, 1].into(), Via::Udp, || 0, &mut out);
     assert!(matches!(outcome, Outcome::Silent) && out.is_empty(), "an answer is never answered");
 }
 

@@ -58,7 +58,10 @@ pub(super) async fn end_sessions(node: &Node) {
 fn end_when_told() {
     let wait = || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-        runtime.block_on(async { Ok::<(), std::io::Error>(Signals::new()?.end().await) })
+        runtime.block_on(async {
+            Signals::new()?.end().await;
+            Ok::<(), std::io::Error>(())
+        })
     };
     let ended = std::thread::Builder::new().name("signals".into()).spawn(move || match wait() {
         Ok(()) => std::process::exit(0),

@@ -107,8 +107,8 @@ impl Running {
         let relief = tokio::spawn(relief::watch(node.clone()));
         let changes = tokio::spawn(organization::follow(node.clone(), changes));
         let people = tokio::spawn(organization::follow_directories(node.clone()));
-        let zones = tokio::spawn(crate::zones::follow(node.clone()));
-        let pushes = tokio::spawn(crate::pushes::follow(node.clone()));
+        let zones = tokio::spawn(follow_zones(node.clone()));
+        let pushes = tokio::spawn(follow_pushes(node.clone()));
         let reason = signals.reason_to_end(&node).await;
         changes.abort();
         if let Reason::Succession = reason {
@@ -276,3 +276,17 @@ const RELAYED_LOOK: Duration = Duration::from_millis(50);
 const STUCK_MS: u64 = 30_000;
 const CERTIFICATE_TICKS: u64 = 30;
 const TIDY_TICKS: u64 = 60;
+
+/// Keeps the zones as the document and the health of servers want them.
+async fn follow_zones(node: Arc<Node>) {
+    if let Some(zones) = node.zones.clone() {
+        crate::zones::follow(zones, || node.org()).await;
+    }
+}
+
+/// Writes zones to name servers of others whenever they change.
+async fn follow_pushes(node: Arc<Node>) {
+    if let Some(zones) = &node.zones {
+        crate::pushes::follow(&node.world, &node.pushes, zones, || node.org()).await;
+    }
+}

@@ -18,7 +18,6 @@ use metrics::counter;
 use tracing::{debug, info, warn};
 use world::World;
 
-use crate::node::Node;
 use crate::zones::Zones;
 
 /// What became of the pushes of this node.
@@ -165,19 +164,19 @@ pub async fn push_once(
 }
 
 /// Pushes what has changed, until it is aborted.
-pub async fn follow(node: Arc<Node>) {
+pub async fn follow(world: &World, pushes: &Pushes, zones: &Zones, org: impl Fn() -> Arc<Org>) {
     loop {
         tokio::time::sleep(LOOK).await;
-        let (org, Some(zones)) = (node.org(), &node.zones) else { continue };
+        let org = org();
         for zone in org.naming.zones() {
             let Some(to) = zone.push.as_ref().filter(|push| push.on_change) else { continue };
             let Some(contents) = zones.contents(&org, &zone.name) else { continue };
-            if !node.pushes.is_mine(&org, zone, zones) {
+            if !pushes.is_mine(&org, zone, zones) {
                 continue;
             }
-            let Some(sets) = node.pushes.due(node.world.clock.mono_ms(), &contents) else { continue };
-            let result = push_once(&node.world, zone, to, &sets, false, false).await;
-            node.pushes.note(&node.world, zone, sets, &result);
+            let Some(sets) = pushes.due(world.clock.mono_ms(), &contents) else { continue };
+            let result = push_once(world, zone, to, &sets, false, false).await;
+            pushes.note(world, zone, sets, &result);
         }
     }
 }

@@ -146,6 +146,6 @@ mod tests {
         assert_eq!(names.addresses(&a).len(), ADDRESSES_MAX);
         names.want(&[&b]);
         assert!(!names.found("a.example", Ok(vec![ip(9)])), "nobody wants it any more");
-        assert_eq!(names.addresses(&a), [IpAddr::from([0; 4]); 0]);
+        assert!(names.addresses(&a).is_empty());
     }
 }

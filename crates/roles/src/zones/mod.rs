@@ -28,7 +28,6 @@ use tracing::{info, warn};
 use world::World;
 
 use crate::health::Health;
-use crate::node::Node;
 use kept::Serials;
 use standings::Standings;
 use version::Version;
@@ -162,11 +161,10 @@ impl Zones {
     }
 }
 
-/// Looks once a second, and at once after a change of the document, until it is aborted.
-pub async fn follow(node: Arc<Node>) {
-    let Some(zones) = &node.zones else { return };
+/// Looks once a second, and at once after a change of the document (`org` gives the one of the moment), until it is aborted.
+pub async fn follow(zones: Arc<Zones>, org: impl Fn() -> Arc<Org>) {
     loop {
-        let (of_task, org) = (zones.clone(), node.org());
+        let (of_task, org) = (zones.clone(), org());
         // It fails only by a panic, which ends the process.
         let _ = spawn_blocking(move || of_task.look(&org)).await;
         // Either way it is looked at.
