@@ -143,7 +143,7 @@ fn kill_nine_puts_nothing_twice_into_maildirs() {
     }
     std::thread::sleep(Duration::from_millis(500));
     source.kill();
-    tests::eventually("all is delivered", Duration::from_secs(60), || counted(&node, "posthouse_spool_messages") == 0);
+    tests::eventually("all is delivered", Duration::from_secs(240), || counted(&node, "posthouse_spool_messages") == 0);
     suppressed += counted(&node, "posthouse_duplicates_suppressed_total");
     stop.store(true, Ordering::Relaxed);
     let Outcome { promised, removed } = judge(&mailbox, &source, reading.join().unwrap());
@@ -185,7 +185,7 @@ fn a_taker_puts_nothing_twice_into_a_shared_root() {
     let (code, said, error) = b.verb(&["journal", "take-over", "a.test", "--yes"]);
     assert_eq!(code, 0, "{said} {error}");
     let taken = || b.json(&["journal", "list"])["taken"].as_array().unwrap().len();
-    tests::eventually("all that was taken is delivered", Duration::from_secs(60), || taken() == 0);
+    tests::eventually("all that was taken is delivered", Duration::from_secs(240), || taken() == 0);
     let (named, suppressed) =
         (counted(&b, "posthouse_possible_duplicates_total"), counted(&b, "posthouse_duplicates_suppressed_total"));
     stop.store(true, Ordering::Relaxed);

@@ -201,7 +201,7 @@ fn a_rate_is_kept_and_who_waits_holds_no_connection() {
     let free = sink("127.0.0.6", port, Duration::ZERO, 100);
     stage.send((0..34).map(|number| vec![format!("user@d{}.paced.example", number % 4)]));
     // 120 a minute: twenty at once, then ten as soon as there are tokens for ten.
-    eventually("the first ones go at once", Duration::from_secs(5), || slow.lock().unwrap().messages.len() >= 20);
+    eventually("the first ones go at once", Duration::from_secs(15), || slow.lock().unwrap().messages.len() >= 20);
     eventually("who waits has no connection", Duration::from_secs(3), || slow.lock().unwrap().open == 0);
     let list = stage.node.verb(&["queue", "list"]).1;
     assert!(list.contains("held back: destination slow gets 120 messages in a minute"), "{list}");
