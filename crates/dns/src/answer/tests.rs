@@ -219,7 +219,7 @@ fn odd_messages() {
     let mut out = Vec::new();
     let mut ours = ask("example.org", Kind::SOA, None);
     ours[2] |= 0x80;
-    let outcome = answer(&zones, &ours, [192, 0, 2, 1].into(), Via::Udp, || 0, &mut out);
+    let outcome = super::answer(&zones, &ours, [192, 0, 2, 1].into(), Via::Udp, || 0, &mut out);
     assert!(matches!(outcome, Outcome::Silent) && out.is_empty(), "an answer is never answered");
 }
 
@@ -282,7 +282,7 @@ proptest! {
         let zones = zones();
         for via in [Via::Udp, Via::Tcp] {
             let mut out = Vec::new();
-            if let Outcome::Answered(_) = super::answer(&zones, &message, [192, 0, 2, 1].into(), via, || 1_000, &mut out) {
+            if let Outcome::Answered(_) = answer(&zones, &message, [192, 0, 2, 1].into(), via, || 1_000, &mut out) {
                 prop_assert_eq!(&out[..2], &message[..2]);
                 prop_assert!(via == Via::Tcp || out.len() <= usize::from(UDP_MAX));
                 let mut at = questions_end(&out).unwrap();
