@@ -82,11 +82,12 @@ fn drain(conn: &mut Conn, hand: &mut Hand, idle_ms: u64) -> bool {
             return true;
         }
         Input::Expired
-    } else if !may_speak {
-        return true;
     } else if conn.here.speech == Speech::Smtp {
-        // A client must not lose a transaction that it is about to begin: 421 is the answer to its next command (RFC 5321 3.8).
+        // A client must not lose a transaction that it is about to begin: 421 is the answer to its next command between two of them
+        // (RFC 5321 3.8). Whether it is between them now does not matter: a round may meet a quick session in a command each time.
         conn.parts |= idle_ms >= timing.drain_idle_ms || gone_ms >= timing.drain_busy_ms;
+        return true;
+    } else if !may_speak {
         return true;
     } else if idle_ms >= timing.drain_idle_ms {
         Input::Part(Reason::Draining)
