@@ -29,11 +29,11 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
 }
 
-/// A binary built in release mode by `./test` (or by hand).
+/// A binary built by `./test` (or by hand); of another build where `POSTHOUSE_BIN_DIR` says so.
 pub fn binary(name: &str) -> PathBuf {
-    let dir = std::env::var_os("POSTHOUSE_BIN_DIR").map_or_else(|| root().join("target/release"), PathBuf::from);
+    let dir = std::env::var_os("POSTHOUSE_BIN_DIR").map_or_else(|| root().join("target/debug"), PathBuf::from);
     let path = dir.join(name);
-    assert!(path.exists(), "{} is not there: run ./test, or `cargo build --release --workspace` first", path.display());
+    assert!(path.exists(), "{} is not there: run ./test, or `cargo build --workspace` first", path.display());
     path
 }
 
