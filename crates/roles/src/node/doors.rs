@@ -13,7 +13,7 @@ use crate::probers;
 use crate::services::{Around, Services};
 use crate::succession;
 use crate::virtual_address::{OwnServices, Parts as AddressParts, VirtualAddresses};
-use crate::zones::Zones;
+use crate::zones::{Sources, Zones};
 
 /// Who asks servers whether they serve.
 fn probers_of(node: &Node) -> Result<Probers, StartError> {
@@ -22,9 +22,15 @@ fn probers_of(node: &Node) -> Result<Probers, StartError> {
 }
 
 /// The zones of the organization; nothing is answered yet.
-fn zones(node: &Node, probers: Probers) -> Zones {
-    let loaded = node.config.loaded();
-    Zones::new(&node.world, &loaded.node, node.data.dns_serials(), probers, node.health.clone())
+fn zones(node: &Node, probers: Probers, services: Arc<Services>) -> Zones {
+    let sources = Sources {
+        probers,
+        health: node.health.clone(),
+        pressure: node.pressure.clone(),
+        services,
+        view: node.cluster.as_ref().map(|place| place.cluster.view()),
+    };
+    Zones::new(&node.world, &node.config.loaded().node, node.data.dns_serials(), sources)
 }
 
 /// What does the services of the organization; none of them yet.
@@ -40,8 +46,9 @@ fn services(node: &Node, probers: Probers) -> Services {
 /// Does the services of the document, has its addresses, and knows its zones.
 pub(super) fn open(node: &mut Node, loaded: &Loaded) -> Result<(), StartError> {
     let probers = probers_of(node)?;
-    node.zones = Some(Arc::new(zones(node, probers.clone())));
-    node.services = Some(Arc::new(services(node, probers)));
+    let services = Arc::new(services(node, probers.clone()));
+    node.zones = Some(Arc::new(zones(node, probers, services.clone())));
+    node.services = Some(services);
     tokio::task::block_in_place(|| node.follow_services());
     start_virtual_addresses(node, loaded)
 }

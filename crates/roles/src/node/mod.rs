@@ -12,6 +12,7 @@ mod services;
 mod settings;
 mod start;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ use crate::counted::Counted;
 use crate::data::DataDir;
 use crate::directories::Directories;
 use crate::dispatch::Kit;
-use crate::health::{Health, NotReady};
+use crate::health::{Health, NotReady, Phase};
 use crate::listeners::Listeners;
 use crate::org::Standing;
 use crate::peers::Peers;
@@ -145,11 +146,17 @@ impl Node {
         rules.any(|protection| self.spool.can_protect(protection).is_ok())
     }
 
-    /// Shows the others of its cluster whether this node takes mail.
+    /// Shows the others of its cluster whether this node takes mail, and whose clients it would find a member for.
     pub(crate) fn announce_health(&self) {
-        if let Some(place) = &self.cluster {
-            place.cluster.announce(|record| record.health = self.health.word().into());
-        }
+        let Some(place) = &self.cluster else { return };
+        let serving = match (&self.services, self.health.phase()) {
+            (None, _) | (_, Phase::Stopping) => BTreeMap::new(),
+            (Some(services), _) => services.serving(),
+        };
+        place.cluster.announce(|record| {
+            record.health = self.health.word().into();
+            record.serves = Some(serving);
+        });
     }
 
     /// Where mail for this recipient would go now.
