@@ -168,7 +168,8 @@ fn figures_of_each_member(stage: &Stage) {
     let figure = |name: &str, member: &str, more: &str| -> f64 {
         let is_meant = |line: &&str| {
             let labels = [format!("service=\"relay\""), format!("member=\"{member}\""), more.to_string()];
-            line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{')) && labels.iter().all(|label| line.contains(label))
+            line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{'))
+                && labels.iter().all(|label| line.contains(label))
         };
         let values = page.lines().filter(is_meant).map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap());
         values.reduce(|sum, value| sum + value).unwrap_or_else(|| panic!("no {name} of {member} {more}:\n{page}"))
@@ -190,7 +191,10 @@ fn figures_of_each_member(stage: &Stage) {
     let shown = stage.balancer.json(&["service", "show", "relay"]);
     assert_eq!(shown["retries_hidden"].as_f64(), Some(refused), "{shown}");
     for address in ["127.0.0.21", "127.0.0.22"] {
-        let target = format!("posthouse_probe_up{{target=\"smtp {address}:{}\",name=\"relay.test\",how=\"proxy-v2\"}} 1", stage.port);
+        let target = format!(
+            "posthouse_probe_up{{target=\"smtp {address}:{}\",name=\"relay.test\",how=\"proxy-v2\"}} 1",
+            stage.port
+        );
         assert!(page.contains(&target), "{target}\n{page}");
     }
     assert!(!page.contains("hidden_retries") && !page.contains("rescued"), "counted in one place");

@@ -185,7 +185,10 @@ fn what_cannot_be_is_a_problem_with_its_line_and_what_to_do() {
             "probe_path is for protocol = \"http\" and \"https\"; remove it",
         ),
         (
-            ("listen = [\"10.0.0.9:25\"]", "listen = [\"10.0.0.9:25\"]\nprotocol = \"http\"\nprobe = \"tcp\"\nprobe_status = \"204\""),
+            (
+                "listen = [\"10.0.0.9:25\"]",
+                "listen = [\"10.0.0.9:25\"]\nprotocol = \"http\"\nprobe = \"tcp\"\nprobe_status = \"204\"",
+            ),
             "probe = \"tcp\" asks for nothing; remove it, or remove probe_status",
         ),
         (
@@ -193,7 +196,10 @@ fn what_cannot_be_is_a_problem_with_its_line_and_what_to_do() {
             "\"/a b\" is no path; write it like /health or /check?quick=1",
         ),
         (
-            ("listen = [\"10.0.0.9:25\"]", "listen = [\"10.0.0.9:25\"]\nprotocol = \"https\"\nprobe_status = \"299-200\""),
+            (
+                "listen = [\"10.0.0.9:25\"]",
+                "listen = [\"10.0.0.9:25\"]\nprotocol = \"https\"\nprobe_status = \"299-200\"",
+            ),
             "\"299-200\" is no status of HTTP; write 204, or 200-299",
         ),
         (
@@ -285,7 +291,10 @@ fn probes_are_as_they_are_written() {
     };
     let plain = of("");
     assert_eq!((&*plain.certificate_days, &*plain.path, plain.status), (&[60, 30, 7][..], "/", (200, 399)));
-    assert!(!plain.expired_is_down && !plain.starttls, "a certificate that ends on all members must not end the service");
+    assert!(
+        !plain.expired_is_down && !plain.starttls,
+        "a certificate that ends on all members must not end the service"
+    );
     let other = of(
         "protocol = \"https\"\nprobe_path = \"/health?quick=1\"\nprobe_status = \"204\"\nprobe_certificate_days = [90]\nprobe_expired = \"down\"",
     );
@@ -298,6 +307,9 @@ fn probes_are_as_they_are_written() {
 fn connectors_of_other_servers_are_known_and_not_ours() {
     let org = good(LAYOUT).org;
     let of = |server: &str| -> Vec<String> { org.connectors_of(server).map(|one| one.name.to_string()).collect() };
-    assert_eq!((of("hub1.example"), of("hub2.example")), (vec!["in".into(), "one".into()], vec!["in".into(), "two".into()]));
+    assert_eq!(
+        (of("hub1.example"), of("hub2.example")),
+        (vec!["in".into(), "one".into()], vec!["in".into(), "two".into()])
+    );
     assert_eq!(org.receive_connectors.len(), 1, "this node is none of the two");
 }

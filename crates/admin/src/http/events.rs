@@ -12,7 +12,9 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{self, Stream};
 use roles::control::Control;
 use roles::trace::TraceEvent;
-use roles::view::{Cluster, HeldCopy, Org, OwnCopy, Peer, Pressure, Queue, Services, Spool, TakenJournal, VirtualAddress, Zones};
+use roles::view::{
+    Cluster, HeldCopy, Org, OwnCopy, Peer, Pressure, Queue, Services, Spool, TakenJournal, VirtualAddress, Zones,
+};
 use serde::Serialize;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;

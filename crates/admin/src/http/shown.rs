@@ -81,10 +81,31 @@ pub fn here_mood(address: &VirtualAddress) -> &'static str {
     }
 }
 
-/// The secondaries of a zone, as far as this node answers for it.
-pub fn secondaries<'z>(zones: &'z Zones, zone: &Zone) -> &'z [ZoneSecondary] {
-    let served = zones.zones.iter().find(|served| served.name == zone.name);
-    served.map_or(&[], |served| &served.secondaries)
+/// Who has a virtual address.
+pub fn holder(address: &VirtualAddress) -> &str {
+    match (&address.holder, address.etcd_silent) {
+        (Some(node), _) => node,
+        (None, true) => "not known",
+        (None, false) => "nobody",
+    }
+}
+
+/// Its colour.
+pub fn holder_mood(address: &VirtualAddress) -> &'static str {
+    match (&address.holder, address.etcd_silent) {
+        (Some(_), _) => "mono",
+        (None, true) => "soft",
+        (None, false) => "bad",
+    }
+}
+
+/// The secondaries of a zone that this node answers for: those of whom something was heard, then the others of the document.
+pub fn secondaries(zones: &Zones, zone: &Zone) -> Vec<ZoneSecondary> {
+    let Some(served) = zones.zones.iter().find(|served| served.name == zone.name) else { return Vec::new() };
+    let heard = &served.secondaries;
+    let unheard = zone.secondaries.iter().filter(|address| heard.iter().all(|of| of.address != **address));
+    let unheard = unheard.map(|address| ZoneSecondary { address: address.clone(), ..ZoneSecondary::default() });
+    heard.iter().cloned().chain(unheard).collect()
 }
 
 /// What is known of a secondary.

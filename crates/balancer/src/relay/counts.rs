@@ -91,7 +91,10 @@ impl Counts {
 pub(super) fn describe() {
     describe_counter!("posthouse_service_accepted_total", "Connections of clients that a service took.");
     describe_gauge!("posthouse_service_active", "Connections of clients that a service has now.");
-    describe_counter!("posthouse_service_turned_away_total", "Connections that the balancer refused or ended, by reason.");
+    describe_counter!(
+        "posthouse_service_turned_away_total",
+        "Connections that the balancer refused or ended, by reason."
+    );
     describe_counter!(
         "posthouse_service_client_greeting_seconds_bucket",
         "Clients by how long they waited for their greeting, with all that was tried meanwhile."

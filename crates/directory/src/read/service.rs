@@ -7,8 +7,8 @@ use super::section::{At, Section};
 use super::topology::{Map, site_named};
 use crate::range::Ranges;
 use crate::service::{
-    Affinity, Algorithm, Ejection, PoolOf, ProxyHeader, Service, ServiceLimits, ServiceMember,
-    ServiceProtocol, SipMode, SipSettings, SipTransport,
+    Affinity, Algorithm, Ejection, PoolOf, ProxyHeader, Service, ServiceLimits, ServiceMember, ServiceProtocol,
+    SipMode, SipSettings, SipTransport,
 };
 use crate::target::{Host, HostPort};
 use crate::topology::Server;

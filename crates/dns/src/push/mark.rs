@@ -90,5 +90,5 @@ pub fn digest(data: &BTreeSet<Data>) -> String {
 const VERSION: &str = "v1";
 const MORE: &str = "v1 more";
 
-/// Parts of a mark: with some two hundred sets in each, more than a zone that is pushed set by set should have.
-pub const PARTS_MAX: usize = 64;
+/// Parts of a mark: with the sets of eleven names in each, more than a zone that is read set by set should have.
+pub const PARTS_MAX: usize = 512;

@@ -21,14 +21,15 @@ pub struct TooLarge;
 pub struct Bounds {
     /// Octets of a message.
     pub message: usize,
-    /// Octets of the records of a part of the mark, about.
+    /// Names whose sets a part of the mark has.
     pub part: usize,
 }
 
 impl Default for Bounds {
-    /// Of a message what TCP carries, with room for a signature; of a mark what leaves half of a message for records.
+    /// Of a message what TCP carries, with room for a signature; of a mark no more than the 100 records that BIND lets a set have
+    /// (max-records-per-type), whatever comes to its names: there are nine kinds that can stand beside each other.
     fn default() -> Bounds {
-        Bounds { message: 65_535 - 700, part: 15_000 }
+        Bounds { message: 65_535 - 700, part: 11 }
     }
 }
 
@@ -87,23 +88,21 @@ fn placed<'p>(
             where_is.entry(key.name).or_insert(number);
         }
     }
-    let owner_octets = Mark::owner(zone, mark::PARTS_MAX).ok_or(TooLarge)?.wire().len();
-    let size = |data: &Data| owner_octets + RECORD + data.octets().len();
-    let mut sizes: Vec<usize> = parts.iter().map(|part| part.iter().map(size).sum()).collect();
+    let mut names = vec![0; parts.len()];
+    where_is.values().for_each(|number| names[*number] += 1);
     let mut placed: Vec<Vec<AtName<'p>>> = parts.iter().map(|_| Vec::new()).collect();
     for (name, at_name) in by_name(plan)? {
-        let more: usize = at_name.marked.iter().map(size).sum();
         let known = where_is.get(name).copied();
-        let number = known.or_else(|| sizes.iter().position(|size| size + more <= bounds.part)).unwrap_or(parts.len());
+        let number = known.or_else(|| names.iter().position(|names| *names < bounds.part)).unwrap_or(parts.len());
         if number == parts.len() {
             if parts.len() == mark::PARTS_MAX {
                 return Err(TooLarge);
             }
             parts.push(BTreeSet::new());
             placed.push(Vec::new());
-            sizes.push(0);
+            names.push(0);
         }
-        sizes[number] += more;
+        names[number] += usize::from(known.is_none());
         placed[number].push(at_name);
     }
     Ok(placed)

@@ -42,7 +42,9 @@ impl fmt::Display for Undone {
             Undone::Refused(word) => write!(f, "the server refuses the update: {word}"),
             Undone::NotThere(word) => write!(f, "the server does not answer for the zone: {word}"),
             Undone::Changing => write!(f, "somebody else changes the same records all the time"),
-            Undone::TooLarge => write!(f, "one name has more records than fit into a message, or there are too many names"),
+            Undone::TooLarge => {
+                write!(f, "one name has more records than fit into a message, or there are too many names")
+            }
         }
     }
 }

@@ -50,8 +50,7 @@ impl Services {
 
 /// One member would do: a service whose members are all full still says so to its clients.
 fn takes(pool: &Pool) -> Result<(), String> {
-    let serves =
-        |member: &Arc<Member>| !member.is_drained() && matches!(member.health(), Health::Up | Health::Unknown);
+    let serves = |member: &Arc<Member>| !member.is_drained() && matches!(member.health(), Health::Up | Health::Unknown);
     if pool.members().iter().any(serves) { Ok(()) } else { Err("no member takes connections".into()) }
 }
 

@@ -56,12 +56,7 @@ struct State {
 
 impl Zones {
     /// Begins; nothing is answered before the first look. `serials` is the file that serials are kept in. Call it inside a tokio runtime.
-    pub fn new(
-        world: &World,
-        node: &directory::Node,
-        serials: PathBuf,
-        sources: Sources,
-    ) -> Zones {
+    pub fn new(world: &World, node: &directory::Node, serials: PathBuf, sources: Sources) -> Zones {
         let (me, written) = (node.name.to_ascii_lowercase(), node.dns_server.clone());
         dns::server::describe();
         let server = written.as_ref().map(|written| Server::new(world.clone(), settings(written)));

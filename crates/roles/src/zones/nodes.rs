@@ -77,7 +77,11 @@ mod tests {
     }
 
     fn view(nodes: &[(&str, NodeRecord)]) -> View {
-        View { at: 7, nodes: nodes.iter().map(|(name, of)| (name.to_string(), of.clone())).collect(), ..View::default() }
+        View {
+            at: 7,
+            nodes: nodes.iter().map(|(name, of)| (name.to_string(), of.clone())).collect(),
+            ..View::default()
+        }
     }
 
     #[test]

@@ -80,8 +80,7 @@ impl Standings {
         self.follow_servers(org, &subjects);
         self.follow_members(org, &subjects);
         self.clients = clients(org, &self.me);
-        self.document =
-            Document { servers: org.topology().servers.clone(), services: org.services.clone() };
+        self.document = Document { servers: org.topology().servers.clone(), services: org.services.clone() };
     }
 
     fn follow_servers(&mut self, org: &Org, subjects: &HashSet<&Subject>) {
@@ -110,7 +109,8 @@ impl Standings {
         let is_alone = self.cluster().is_none();
         let wanted = org.services.iter().filter(|service| is_alone && service.enabled && is_named(service));
         let watched = |service: &Arc<Service>| {
-            let at_ip = |member: &&Arc<directory::ServiceMember>| !member.drain && ip_of(&member.address.host).is_some();
+            let at_ip =
+                |member: &&Arc<directory::ServiceMember>| !member.drain && ip_of(&member.address.host).is_some();
             let members = service.members.iter().filter(at_ip);
             let target = |member: &Arc<directory::ServiceMember>| {
                 let address = SocketAddr::new(ip_of(&member.address.host)?, member.address.port);
@@ -217,9 +217,9 @@ impl Standings {
 /// probe with one (LOCAL) hears whether it takes the mail of strangers, and leaves no trace. Without one it would hear nothing.
 fn trusts(org: &Org, server: &str, address: SocketAddr, own: Option<IpAddr>) -> bool {
     let Some(own) = own else { return false };
-    let mut there = org.connectors_of(server).filter(|connector| {
-        connector.enabled && connector.listen.iter().any(|listen| listens(listen, address))
-    });
+    let mut there = org
+        .connectors_of(server)
+        .filter(|connector| connector.enabled && connector.listen.iter().any(|listen| listens(listen, address)));
     there.any(|connector| connector.trusted_proxies.contains(own))
 }
 

@@ -1,6 +1,9 @@
 //! The zones of an organization, asked by kdig, copied by bind and knot, with servers that die: real processes on loopback.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used)] // a test of real processes
 
+mod cluster;
+mod look;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
@@ -184,7 +187,8 @@ fn the_kill_matrix() {
 }
 
 /// 64 MB in all, of which some are wanted free: with 10 MB left strangers are refused (tests/pressure.rs has the sums).
-const SMALL_DISK: &str = "[journal]\nsegment_size = \"1MB\"\nkeep_free = \"1MB\"\n[back_pressure]\npoll_interval = \"100ms\"\n";
+const SMALL_DISK: &str =
+    "[journal]\nsegment_size = \"1MB\"\nkeep_free = \"1MB\"\n[back_pressure]\npoll_interval = \"100ms\"\n";
 
 /// A disk of a hub, that can be filled.
 struct SmallDisk(PathBuf);
@@ -228,9 +232,17 @@ fn the_kill_matrix_with_back_pressure() {
     let disks: Vec<SmallDisk> = lab.hubs.iter().map(SmallDisk::mount).collect();
     lab.start_all();
     let (mut is_alive, mut is_full) = ([true; 2], [false; 2]);
-    for (hub, state) in
-        [(1, "well"), (1, "short"), (2, "short"), (1, "well"), (2, "dead"), (1, "short"), (1, "dead"), (2, "short"), (2, "well")]
-    {
+    for (hub, state) in [
+        (1, "well"),
+        (1, "short"),
+        (2, "short"),
+        (1, "well"),
+        (2, "dead"),
+        (1, "short"),
+        (1, "dead"),
+        (2, "short"),
+        (2, "well"),
+    ] {
         let at = hub - 1;
         is_full[at] = state == "short";
         disks[at].fill(is_full[at]);
@@ -282,7 +294,9 @@ fn a_name_of_services_follows_their_members() {
     let until = |lab: &Lab, what: &str, of_relay: &[usize], of_far: &[usize]| {
         let (of_relay, of_far): (BTreeSet<usize>, BTreeSet<usize>) =
             (of_relay.iter().copied().collect(), of_far.iter().copied().collect());
-        eventually(&format!("{what}: {of_relay:?} and {of_far:?}"), SOON, || relay(lab) == of_relay && far(lab) == of_far);
+        eventually(&format!("{what}: {of_relay:?} and {of_far:?}"), SOON, || {
+            relay(lab) == of_relay && far(lab) == of_far
+        });
     };
     until(&lab, "all is well", &[31, 32], &[1, 9]);
     lab.hubs[1].kill();
@@ -296,7 +310,10 @@ fn a_name_of_services_follows_their_members() {
     until(&lab, "without the hub that has an address", &[32], &[9]);
     let zones = lab.ns.json(&["dns", "list"]);
     let withheld = zones["document"][0]["withheld"].to_string();
-    assert!(withheld.contains("far.example.org A 192.0.2.1: service far at 192.0.2.1: node hub1.example.org: "), "{zones}");
+    assert!(
+        withheld.contains("far.example.org A 192.0.2.1: service far at 192.0.2.1: node hub1.example.org: "),
+        "{zones}"
+    );
     lab.hubs[1].kill();
     until(&lab, "when nobody is up, all are answered", &[31, 32], &[9]);
 }
