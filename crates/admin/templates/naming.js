@@ -14,7 +14,7 @@
       at("addresslist").replaceChildren(...s.addresses.map(address));
       at("addressnotes").replaceChildren(...s.addresses.filter(a => a.conflict).map(a => note(`${a.name}: ${a.conflict.what} (${clock(a.conflict.at)})`)));
       const record = (r, style) => { const d = el("div"); d.append(el("span", r.data, "mono"), " ", el("span", r.why, style)); return d; };
-      const name = n => row([cell(n.name, "mono"), cell(n.kind),
+      const name = n => row([cell(n.name, "mono k"), cell(n.kind, "k"),
         lines("say", [...(n.all_down ? [el("div", "nothing behind it is up, so all are answered", "warn")] : []), ...n.records.filter(r => r.stands).map(r => record(r, n.all_down ? "warn" : "soft"))]),
         of("left out", lines("say", n.records.filter(r => !r.stands).map(r => record(r, "bad"))))]);
       const known = c => c.deaf ? "did not hear of the last change: " + c.deaf : c.serial != null ? `copied serial ${c.serial} at ${clock(c.copied)}` : "has not copied it since this node was started";

@@ -2,7 +2,6 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used)] // a test of real processes
 
 mod cluster;
-mod look;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -11,7 +11,9 @@ use roles::trace::{Filter, TraceEvent};
 use roles::view::{Cluster, Queue, Services, Status, VirtualAddress, ZoneName, Zones};
 
 use super::answer::{Failure, blocking};
-use super::shown::{clock, grouped, here, here_mood, holder, holder_mood, mood, ms, secondaries, secondary, share, size, standing, why};
+use super::shown::{
+    clock, grouped, here, here_mood, holder, holder_mood, mood, ms, secondaries, secondary, share, size, standing, why,
+};
 
 #[derive(Template)]
 #[template(path = "page.html")]

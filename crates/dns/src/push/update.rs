@@ -43,7 +43,7 @@ pub fn updates(
     mut id: impl FnMut() -> u16,
 ) -> Result<Vec<Vec<u8>>, TooLarge> {
     let mut parts = mark::parts(zone, there);
-    let placed = placed(zone, plan, &mut parts, bounds)?;
+    let placed = placed(plan, &mut parts, bounds)?;
     let mut messages = Vec::new();
     for (number, names) in placed.iter().enumerate() {
         let has_next = number + 1 < parts.len();
@@ -77,7 +77,6 @@ struct AtName<'p> {
 
 /// Which names are changed together with which part of the mark: the one that has the name, else the first with room, else a new one.
 fn placed<'p>(
-    zone: &Name,
     plan: &'p Plan,
     parts: &mut Vec<BTreeSet<Data>>,
     bounds: Bounds,
