@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod dialog;
 pub mod dovecot;
 pub mod etcd;
+pub mod front;
 pub mod ldap;
 pub mod named;
 pub mod next_hop;
