@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::eventually;
-use crate::process::Node;
+use crate::process::{Node, Process};
 use crate::wire::Wire;
 
 /// Longer than anything takes on a busy machine.
@@ -66,7 +67,7 @@ impl Front {
     /// Waits until its balancer sees a member so.
     pub fn until(&self, service: &str, member: &str, standing: &str) {
         eventually(&format!("{member} of {service} is {standing}"), PATIENCE, || {
-            self.node.standing(service, member) == standing
+            self.node.standing(service, &format!("{member}-{service}")) == standing
         });
     }
 
@@ -83,14 +84,16 @@ impl Front {
     }
 }
 
-/// A service and its members (name, address, further lines) as they are written.
+/// A service and its members (name, address, further lines) as they are written. The name of a member is that and its service's: each is
+/// there once.
 pub fn service(name: &str, protocol: &str, listen: SocketAddr, more: &str, members: &[(&str, String, &str)]) -> String {
     let mut text = format!(
         "[[service]]\nname = \"{name}\"\nhostname = \"{name}.test\"\nprotocol = \"{protocol}\"\nlisten = [\"{listen}\"]\n\
          probe_interval = \"200ms\"\nslow_start = \"0s\"\n{more}\n"
     );
     for (member, address, more) in members {
-        text += &format!("[[member]]\nname = \"{member}\"\nservice = \"{name}\"\naddress = \"{address}\"\n{more}\n");
+        text +=
+            &format!("[[member]]\nname = \"{member}-{name}\"\nservice = \"{name}\"\naddress = \"{address}\"\n{more}\n");
     }
     text
 }
@@ -106,10 +109,30 @@ pub fn certificate(dir: &Path, file: &str, name: &str) -> Vec<u8> {
 
 /// A connection from an address of loopback.
 pub fn connect_from(from: IpAddr, to: SocketAddr) -> io::Result<Wire> {
+    stream_from(from, to).map(Wire::over)
+}
+
+/// The same, as it is.
+pub fn stream_from(from: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.bind(&SocketAddr::new(from, 0).into())?;
-    socket.connect_timeout(&to.into(), Duration::from_secs(10))?;
-    Ok(Wire::over(TcpStream::from(socket)))
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.connect_timeout(&to.into(), PATIENCE)?;
+    Ok(socket.into())
+}
+
+/// A way from an address of this machine to a member.
+pub fn door(ip: &str, port: u16, to: SocketAddr) -> Process {
+    let dir = tempfile::tempdir().unwrap().keep();
+    let conf = format!(
+        "defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 5m\n  timeout server 5m\nlisten door\n  bind {ip}:{port}\n  server to {to}\n"
+    );
+    fs::write(dir.join("haproxy.cfg"), conf).unwrap();
+    let mut command = Command::new("/usr/sbin/haproxy");
+    command.args(["-db", "-f"]).arg(dir.join("haproxy.cfg"));
+    let process = Process::start(&mut command, &dir.join("log"));
+    eventually("the door is open", PATIENCE, || TcpStream::connect((ip, port)).is_ok());
+    process
 }
 
 /// A connection under TLS to the server of that name, with the first line that it says.
