@@ -187,7 +187,7 @@ pub fn greeted(to: SocketAddr, sources: Vec<IpAddr>) -> BTreeMap<usize, String> 
             let turns = turns.clone();
             asked.spawn(async move {
                 let _turn = turns.acquire().await;
-                (number, greeting(to, source).await.unwrap_or_else(|error| error.to_string()))
+                (number, greeter_of(to, source).await.unwrap_or_else(|error| error.to_string()))
             });
         }
         asked.join_all().await.into_iter().collect()
@@ -197,11 +197,45 @@ pub fn greeted(to: SocketAddr, sources: Vec<IpAddr>) -> BTreeMap<usize, String> 
 /// Clients of [`greeted`] at the same time.
 const AT_ONCE: usize = 64;
 
-async fn greeting(to: SocketAddr, source: IpAddr) -> io::Result<String> {
+async fn greeter_of(to: SocketAddr, source: IpAddr) -> io::Result<String> {
     let socket = TcpSocket::new_v4()?;
     socket.bind((source, 0).into())?;
     let mut stream = BufReader::new(socket.connect(to).await?);
     let mut line = String::new();
     stream.read_line(&mut line).await?;
     Ok(line.trim_end().rsplit(' ').next().unwrap_or_default().to_string())
+}
+
+/// An address of this machine, with a port that was free a moment ago.
+pub fn at(last: u8) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, last], crate::free_port()))
+}
+
+/// A port on 127.0.0.1 as it is written.
+pub fn here(port: u16) -> String {
+    format!("127.0.0.1:{port}")
+}
+
+/// The first line that somebody says, and nothing if it closes instead.
+pub fn greeting(wire: &mut Wire) -> String {
+    wire.line().ok().flatten().unwrap_or_default()
+}
+
+/// The answer to one line of IMAP, up to the line with its tag.
+pub fn imap(wire: &mut Wire, command: &str) -> String {
+    wire.send(format!("t {command}\r\n").as_bytes()).unwrap();
+    loop {
+        let line = wire.line().unwrap().unwrap_or_else(|| panic!("closed at {command}"));
+        if line.starts_with("t ") {
+            return line;
+        }
+    }
+}
+
+/// Somebody reads mail.
+pub fn logs_on(wire: &mut Wire) {
+    for command in ["LOGIN anna pencil", "SELECT INBOX"] {
+        let answer = imap(wire, command);
+        assert!(answer.starts_with("t OK"), "{command}: {answer}");
+    }
 }

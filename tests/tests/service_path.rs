@@ -5,49 +5,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tests::besieged::Besieged;
 use tests::dovecot::Dovecot;
-use tests::front::{Front, Greeter, PATIENCE, certificate, connect_from, door, greeted, secured, service, stream_from};
+use tests::front::{
+    Front, Greeter, PATIENCE, at, certificate, connect_from, door, greeted, greeting, here, imap, logs_on, secured,
+    service, stream_from,
+};
 use tests::named::Named;
 use tests::wire::Wire;
 use tests::{eventually, free_port};
-
-fn at(last: u8) -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, last], free_port()))
-}
-
-fn here(port: u16) -> String {
-    format!("127.0.0.1:{port}")
-}
-
-/// The first line that somebody says, and nothing if it closes instead.
-fn greeting(wire: &mut Wire) -> String {
-    wire.line().ok().flatten().unwrap_or_default()
-}
-
-/// The answer to one line of IMAP, up to the line with its tag.
-fn imap(wire: &mut Wire, command: &str) -> String {
-    wire.send(format!("t {command}\r\n").as_bytes()).unwrap();
-    loop {
-        let line = wire.line().unwrap().unwrap_or_else(|| panic!("closed at {command}"));
-        if line.starts_with("t ") {
-            return line;
-        }
-    }
-}
-
-/// Somebody reads mail.
-fn logs_on(wire: &mut Wire) {
-    for command in ["LOGIN anna pencil", "SELECT INBOX"] {
-        let answer = imap(wire, command);
-        assert!(answer.starts_with("t OK"), "{command}: {answer}");
-    }
-}
 
 #[test]
 fn tls_ends_here_and_a_renewed_certificate_is_for_those_who_come_later() {
@@ -248,23 +219,33 @@ fn mail_boxes_go_on_where_one_store_dies_and_clients_stay_where_they_are_asked_t
 #[test]
 fn ten_thousand_connections_are_shared_and_few_move_when_a_member_leaves() {
     let greeters = ["m1", "m2", "m3"].map(Greeter::start);
-    let (shared, hashed) = (at(9), at(9));
+    let (shared, hashed, held) = (at(9), at(9), at(9));
     let org = |drain: &'static str| {
         let members = |more: &'static str| {
             let member = |name: &'static str, number: usize, more| (name, greeters[number].address.to_string(), more);
             [member("m1", 0, "weight = 1"), member("m2", 1, more), member("m3", 2, "weight = 2")]
         };
         let more = "probe = \"tcp\"\nconnections_max = 100000";
-        service("shared", "smtp", shared, more, &members("weight = 1"))
+        let plain = members("weight = 1");
+        service("shared", "smtp", shared, &format!("{more}\nalgorithm = \"round_robin\""), &plain)
+            + &service("held", "smtp", held, more, &plain)
             + &service("hashed", "smtp", hashed, &format!("{more}\nalgorithm = \"source_hash\""), &members(drain))
     };
     let front = Front::started("", &org("weight = 1"));
-    for (service, member) in ["shared", "hashed"].iter().flat_map(|one| [(one, "m1"), (one, "m2"), (one, "m3")]) {
+    for (service, member) in ["shared", "hashed", "held"].iter().flat_map(|one| [(one, "m1"), (one, "m2"), (one, "m3")])
+    {
         front.until(service, member, "up");
     }
     let count = |who: &BTreeMap<usize, String>, name: &str| who.values().filter(|by| *by == name).count();
     // Few enough of one address that each finds a port.
     let source = |number: usize| IpAddr::from([127, 9, (number / 200) as u8, (number % 200) as u8 + 1]);
+    // Who is slow has few connections by the default algorithm, whatever its weight: that is what it is for. What is held at once says it exactly.
+    let mut open: Vec<Wire> = (0..400).map(|number| connect_from(source(number), held).unwrap()).collect();
+    let mut by: BTreeMap<String, usize> = BTreeMap::new();
+    open.iter_mut().for_each(|wire| *by.entry(greeting(wire)).or_default() += 1);
+    let shares = ["m1", "m2", "m3"].map(|name| by[&format!("220 greets {name}")]);
+    assert!(shares.iter().zip([100, 100, 200]).all(|(has, due)| has.abs_diff(due) <= 1), "{shares:?}");
+    drop(open);
     let who = greeted(shared, (0..10_000).map(source).collect());
     for (name, due) in [("m1", 2_500), ("m2", 2_500), ("m3", 5_000)] {
         let off = count(&who, name).abs_diff(due);
@@ -279,93 +260,6 @@ fn ten_thousand_connections_are_shared_and_few_move_when_a_member_leaves() {
     assert!(moved.iter().all(|client| before[client] == "m2"), "nobody else moves");
     assert_eq!(moved.len(), count(&before, "m2"));
     assert!(moved.len() <= 2_000 / 4 + 100, "{} of 2000 moved, a quarter was there", moved.len());
-}
-
-/// A hub and its services in one process: everything that a stranger can reach, and what they must not hurt.
-struct Besieged {
-    front: Front,
-    smtp: SocketAddr,
-    imaps: SocketAddr,
-    https: SocketAddr,
-    sip: SocketAddr,
-    sips: SocketAddr,
-    _dovecot: Dovecot,
-    _greeter: Greeter,
-}
-
-impl Besieged {
-    fn start() -> Besieged {
-        let (dovecot, greeter) = (Dovecot::start("mail.test", ""), Greeter::start("um"));
-        let [smtp, imaps, https, sip, sips] = [9; 5].map(at);
-        let hub = SocketAddr::from(([127, 0, 0, 21], free_port()));
-        let mut front = Front::new("", "");
-        let connector = format!(
-            "[[accepted_domain]]\nname = \"home.test\"\ndeliver = \"maildir\"\n[[receive_connector]]\nname = \"behind\"\n\
-             listen = [\"{hub}\"]\ntrusted_proxies = [\"127.0.0.1\"]\ntarpit_ms = 0\nconnections_max = 20000\n\
-             connections_per_source_max = 20000\nconnections_per_source_percent_max = 100\n"
-        );
-        let smtp_more = "proxy = \"v2\"\nconnections_max = 100000";
-        let um = [("um", greeter.address.to_string(), "")];
-        let org = connector
-            + &service("smtp", "smtp", smtp, smtp_more, &[("hub", hub.to_string(), "")])
-            + &service("mail", "imaps", imaps, "tls = \"terminate\"", &[("d", here(dovecot.imap), "")])
-            + &service("web", "https", https, "", &[("w", here(dovecot.imaps), "sni = [\"mail.test\"]")])
-                .replace("probe_interval", "probe = \"tcp\"\nprobe_interval")
-            + &service("voice", "sip", sip, "", &um)
-            + &service("voices", "sips", sips, "", &um);
-        let limits = "[limits]\nconnection_rate_per_minute = 0\nconnections_max = 20000\n";
-        fs::write(front.node.dir.join("posthouse.toml"), format!("name = \"front.test\"\n{limits}")).unwrap();
-        front.start(&org);
-        for (service, member) in [("smtp", "hub"), ("mail", "d"), ("web", "w")] {
-            front.until(service, member, "up");
-        }
-        Besieged { front, smtp, imaps, https, sip, sips, _dovecot: dovecot, _greeter: greeter }
-    }
-
-    /// Everybody is served: a message over the SMTP service, a log-on over each TLS, an answer to OPTIONS.
-    fn serves(&self) {
-        let mut wire = Wire::over(TcpStream::connect(self.smtp).unwrap());
-        assert!(wire.reply().join("").starts_with("220"), "{}", self.front.node.log());
-        for (command, code) in [
-            ("EHLO application.test", "250"),
-            ("MAIL FROM:<app@away.test>", "250"),
-            ("RCPT TO:<bob@home.test>", "250"),
-            ("DATA", "354"),
-            ("Subject: x\r\n\r\nx\r\n.", "250"),
-            ("QUIT", "221"),
-        ] {
-            let answer = wire.command(command);
-            assert!(answer.starts_with(code), "{command}: {answer}");
-        }
-        for service in [self.imaps, self.https] {
-            let mut wire = secured(service, "mail.test").unwrap();
-            assert!(greeting(&mut wire).starts_with("* OK"));
-            logs_on(&mut wire);
-        }
-        self.calls();
-    }
-
-    /// Gateways get an answer; that there is nobody who takes calls is one.
-    fn calls(&self) {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
-        let own = socket.local_addr().unwrap();
-        let ask = format!(
-            "OPTIONS sip:x@y SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bKx;rport\r\nFrom: <sip:g@{own}>;tag=1\r\n\
-             To: <sip:x@y>\r\nCall-ID: one\r\nCSeq: 7 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
-        );
-        eventually("SIP is answered", PATIENCE, || {
-            socket.send_to(ask.as_bytes(), self.sip).unwrap();
-            socket.recv(&mut [0; 4096]).is_ok()
-        });
-        let mut wire = secured(self.sips, "voice.test").unwrap();
-        wire.send(ask.replace("/UDP", "/TLS").as_bytes()).unwrap();
-        assert!(greeting(&mut wire).starts_with("SIP/2.0 "));
-    }
-
-    fn active(&self, service: &str) -> f64 {
-        self.front.node.counted("posthouse_service_active", &format!("\"{service}\""))
-    }
 }
 
 #[test]
