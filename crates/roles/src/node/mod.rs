@@ -146,8 +146,12 @@ impl Node {
         rules.any(|protection| self.spool.can_protect(protection).is_ok())
     }
 
-    /// Shows the others of its cluster whether this node takes mail, and whose clients it would find a member for.
+    /// Shows the others of its cluster whether this node takes mail and whose clients it would find a member for, and gateways whether it
+    /// takes calls.
     pub(crate) fn announce_health(&self) {
+        if let Some(services) = &self.services {
+            services.take_calls(!matches!(self.health.phase(), Phase::Draining | Phase::Stopping));
+        }
         let Some(place) = &self.cluster else { return };
         let serving = match (&self.services, self.health.phase()) {
             (None, _) | (_, Phase::Stopping) => BTreeMap::new(),

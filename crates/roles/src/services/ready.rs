@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
-use balancer::pool::{Health, Member, Pool};
+use balancer::pool::{Health, Member};
 
 use super::Services;
+use super::serving::Serving;
 
 impl Services {
     /// Whether a client of a service would find a member now; the error is a few words for people.
     pub fn ready(&self, service: &str) -> Result<(), String> {
         let running = self.shared.running();
         let serving = running.get(service).ok_or("does not run on this node")?;
-        self.is_open()?;
-        takes(&serving.pool)
+        self.takes(serving)
     }
 
     /// The same at one of its addresses; `None`: this machine does not have that address, or the service is not open there.
@@ -25,12 +25,9 @@ impl Services {
 
     /// The services whose clients would find a member now, each with the addresses of this machine where it is open.
     pub fn serving(&self) -> BTreeMap<String, Vec<IpAddr>> {
-        if self.is_open().is_err() {
-            return BTreeMap::new();
-        }
         let open: Vec<(Arc<str>, Vec<SocketAddr>)> = {
             let running = self.shared.running();
-            let serves = running.iter().filter(|(_, serving)| takes(&serving.pool).is_ok());
+            let serves = running.iter().filter(|(_, serving)| self.takes(serving).is_ok());
             serves.map(|(name, serving)| (name.clone(), serving.open.clone())).collect()
         };
         let here = |open: Vec<SocketAddr>| {
@@ -43,15 +40,16 @@ impl Services {
         open.into_iter().map(|(name, open)| (name.to_string(), here(open))).filter(|(_, at)| !at.is_empty()).collect()
     }
 
-    fn is_open(&self) -> Result<(), String> {
-        if *self.shared.ready.borrow() { Ok(()) } else { Err("the node is stopping".into()) }
+    /// One member would do: a service whose members are all full still says so to its clients. A node that drains goes on balancing, calls
+    /// apart: gateways are told to go elsewhere.
+    fn takes(&self, serving: &Serving) -> Result<(), String> {
+        if serving.service.protocol.is_sip() && !*self.shared.ready.borrow() {
+            return Err("this node takes no calls now".into());
+        }
+        let serves =
+            |member: &Arc<Member>| !member.is_drained() && matches!(member.health(), Health::Up | Health::Unknown);
+        if serving.pool.members().iter().any(serves) { Ok(()) } else { Err("no member takes connections".into()) }
     }
-}
-
-/// One member would do: a service whose members are all full still says so to its clients.
-fn takes(pool: &Pool) -> Result<(), String> {
-    let serves = |member: &Arc<Member>| !member.is_drained() && matches!(member.health(), Health::Up | Health::Unknown);
-    if pool.members().iter().any(serves) { Ok(()) } else { Err("no member takes connections".into()) }
 }
 
 /// This machine has the address now. Sockets of services are bound ahead of their address, so they do not tell.

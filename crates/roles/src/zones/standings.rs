@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use transport::receive::Asker;
 
 use super::nodes;
-use crate::health::{Health, NotReady};
+use crate::health::{Health, NotReady, Phase};
 use crate::pressure::Pressure;
 use crate::services::Services;
 
@@ -170,6 +170,8 @@ impl Standings {
         }
         let does_here = service.is_for(&self.me);
         let here = if does_here { self.sources.services.ready_at(name, at) } else { None };
+        let is_stopping = self.sources.health.phase() == Phase::Stopping;
+        let here = here.map(|here| if is_stopping { Err(Phase::Stopping.word().into()) } else { here });
         match (self.cluster(), here) {
             (Some(view), here) => nodes::service(&view, &self.me, service, at, here),
             (None, Some(Ok(()))) => Standing::Up,
