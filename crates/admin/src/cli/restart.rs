@@ -11,7 +11,7 @@ use super::json::print_json;
 pub const RESTART: &str = "The program and the documents are read as they are now: after an upgrade, the new program runs. The new process gets the listening
 sockets of the old one, so nobody who connects meanwhile is refused: whoever comes waits a moment. The old one finishes the mail in
 flight, gives up the data directory, and stays only for what its services relay, for at most 'linger' ([limits] in posthouse.toml).
-If the new process cannot run, the old one goes on and the log says why.";
+Virtual addresses stay where they are. If the new process cannot run, this says why, and the old one goes on.";
 
 /// Begins it, and waits until the new process serves.
 pub async fn run(client: &Client, json: bool) -> Result<(), Trouble> {

@@ -91,9 +91,11 @@ fn end(ended: Result<Ended, roles::StartError>, runtime: Runtime, launcher: &Lau
         // Somebody asked twice: nothing is waited for. What was promised is in the journal.
         Ok(Ended::AtOnce) => std::process::exit(1),
         Err(error) => {
-            for line in error.to_string().lines() {
+            let why = error.to_string();
+            for line in why.lines() {
                 eprintln!("posthouse: {line}");
             }
+            launcher.tell_predecessor(&why);
             runtime.shutdown_background();
             ExitCode::FAILURE
         }

@@ -50,6 +50,8 @@ pub enum Event {
         /// Tickets of what waited.
         unsent: Vec<(u64, usize)>,
     },
+    /// The service ends with this: all that came before is done with.
+    Over,
 }
 
 /// Bounds of connections.

@@ -106,6 +106,12 @@ impl Services {
         }
     }
 
+    /// Has the members of these services looked after before they are done; as long as what is returned lives.
+    pub fn watch(&self, org: &Org) -> Vec<Wanted> {
+        let wanted = org.services.iter().filter(|service| service.enabled && service.is_for(org.server()));
+        wanted.flat_map(|service| self.shared.members(service)).collect()
+    }
+
     /// Some address could not be had.
     pub fn is_short(&self) -> bool {
         self.shared.running().values().any(|serving| serving.wrong.is_some())
@@ -158,10 +164,21 @@ impl Services {
     /// Duplicates of the sockets that listen here, for the process that comes after this one.
     pub fn duplicates(&self) -> Vec<OwnedFd> {
         let sockets = self.shared.relay.get().map(Relay::sockets);
-        match sockets {
+        let mut all: Vec<OwnedFd> = match sockets {
             Some(Ok(sockets)) => sockets.into_iter().map(|(_, inherited)| inherited.socket).collect(),
             // Out of descriptors: a successor makes its own.
             Some(Err(_)) | None => Vec::new(),
+        };
+        all.extend(self.shared.running().values().flat_map(Serving::duplicates));
+        all
+    }
+
+    /// Another process takes calls from now on: what was read of them is done with, and nothing more is read here.
+    pub async fn end_calls(&self) {
+        self.shared.ready.send_replace(false);
+        let calls: Vec<_> = self.shared.running().values_mut().filter_map(Serving::take_calls).collect();
+        for service in calls {
+            service.end().await;
         }
     }
 

@@ -1,9 +1,11 @@
 //! One service that runs here.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use balancer::pool::Pool;
 use balancer::relay::{Inherited, Relay, ServiceSetup};
+use balancer::sip::Transport;
 use balancer::voice;
 use directory::{Service, ServiceProtocol};
 use tracing::{info, warn};
@@ -77,10 +79,17 @@ impl Serving {
             calls.change(&self.service);
             return None;
         }
+        if !*shared.ready.borrow() {
+            return None;
+        }
         let world = &shared.around.world;
         let around =
             voice::Around { clock: world.clock.clone(), chance: world.chance.clone(), ready: shared.ready.subscribe() };
-        match voice::Serving::start(&self.service, self.pool.clone(), around) {
+        let inherited = |transport: Transport, address| match transport {
+            Transport::Udp => succession::udp(address).pop(),
+            Transport::Tcp | Transport::Tls => succession::tcp(address).pop(),
+        };
+        match voice::Serving::start(&self.service, self.pool.clone(), around, inherited) {
             Ok(calls) => {
                 self.calls = Some(calls);
                 None
@@ -91,6 +100,16 @@ impl Serving {
                 self.service.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
             )),
         }
+    }
+
+    /// Duplicates of the sockets on which calls come.
+    pub fn duplicates(&self) -> Vec<OwnedFd> {
+        self.calls.as_ref().map(voice::Serving::duplicates).unwrap_or_default()
+    }
+
+    /// Takes no calls any more: who ends them gets them.
+    pub fn take_calls(&mut self) -> Option<voice::Serving> {
+        self.calls.take()
     }
 
     /// Remembers what is wrong, and says it once.
