@@ -44,7 +44,8 @@ impl Lab {
         for node in &mut cluster.nodes {
             // What is proven here is not the copies: with two nodes none counts while one of them restarts.
             let file = folder.join(format!("n{}/org.toml", node.number));
-            let text = fs::read_to_string(&file).unwrap().replace("copies = 1\nwhen_short = \"refuse\"\n", "copies = 0\n");
+            let text =
+                fs::read_to_string(&file).unwrap().replace("copies = 1\nwhen_short = \"refuse\"\n", "copies = 0\n");
             fs::write(&file, text).unwrap();
             node.add_to_org(&document);
             node.start();
@@ -175,7 +176,8 @@ fn the_address_stays_where_it_is_while_its_holder_restarts_and_nobody_notices() 
     let mut applications = Applications::new();
     for _ in 0..3 {
         let hub = hub.clone();
-        applications = applications.add(PORT, move |_: u16, _: &AtomicBool, sent: &AtomicUsize| to_the_address(&hub, sent));
+        applications =
+            applications.add(PORT, move |_: u16, _: &AtomicBool, sent: &AtomicUsize| to_the_address(&hub, sent));
     }
     for _ in 0..RESTARTS {
         applications.wait_for(20);

@@ -67,7 +67,8 @@ fn no_question_is_unanswered_while_a_name_server_restarts() {
     let by_datagram = |port: u16, _: &AtomicBool, sent: &AtomicUsize| {
         let number = sent.fetch_add(1, Ordering::Relaxed) as u16;
         let question = question(number);
-        let is_answer = |answer: &[u8]| answer[..2] == question[..2] && answer.windows(4).any(|four| four == [192, 0, 2, 7]);
+        let is_answer =
+            |answer: &[u8]| answer[..2] == question[..2] && answer.windows(4).any(|four| four == [192, 0, 2, 7]);
         ask(([127, 0, 0, 1], port).into(), &question, is_answer)
     };
     let by_kdig = |more: &'static str| {

@@ -20,7 +20,11 @@ pub async fn run(client: &Client, json: bool) -> Result<(), Trouble> {
     for _ in 0..LOOKS_MAX {
         tokio::time::sleep(LOOK_EVERY).await;
         match client.get::<Restart>("/restart", &()).await {
-            Ok(now) if now.process != old => return done(client, old, json).await,
+            Ok(now) if now.process != old => match done(client, old, json).await {
+                // Somebody else restarts it just now: the next one is asked.
+                Err(Trouble::NoNode(_)) => {}
+                done => return done,
+            },
             Ok(Restart { failed: Some(failed), .. }) => {
                 return Err(Trouble::Failed(format!("not restarted: {failed}")));
             }

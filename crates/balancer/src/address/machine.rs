@@ -244,7 +244,8 @@ impl Machine {
     /// Takes the facts in, and says what is to be done. At the latest at [`Machine::next_ms`].
     pub fn step(&mut self, now_ms: u64, facts: &Facts) -> Vec<Effect> {
         let fit = self.gate.look(now_ms, &facts.fit);
-        self.would_hold = fit && facts.preference.is_some();
+        // Whoever ends takes nothing: the others need not wait for it.
+        self.would_hold = fit && facts.preference.is_some() && (!self.ends || self.holds());
         if let Some(holder) = facts.holder.as_ref() {
             self.free_since_ms = None;
             self.last_holder = Some(holder.node.clone());

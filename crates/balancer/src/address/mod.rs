@@ -12,5 +12,7 @@ mod packet;
 
 pub use gate::Fit;
 pub use interface::{Interfaces, Link, NetError, Present};
-pub use machine::{Answer, Candidate, Effect, Facts, HolderSeen, Inheritance, Lease, Machine, OrderSeen, Rules, Taken, Why};
+pub use machine::{
+    Answer, Candidate, Effect, Facts, HolderSeen, Inheritance, Lease, Machine, OrderSeen, Rules, Taken, Why,
+};
 pub use neighbours::{Heard, Neighbours};

@@ -27,8 +27,8 @@ use crate::zones::Zones;
 pub use count::describe;
 use secondaries::Secondaries;
 pub use secondaries::Secondary;
-pub use tcp::TcpBounds;
 use tcp::Door;
+pub use tcp::TcpBounds;
 use tell::Teller;
 use udp::UdpThreads;
 

@@ -40,11 +40,7 @@ fn services(node: &Node, probers: Probers) -> Services {
 
 /// Does the services of the document, answers for its zones, and has its addresses: those that the process before this one has are taken
 /// last, when there is somebody behind them.
-pub(super) async fn open(
-    node: &mut Node,
-    loaded: &Loaded,
-    successor: Option<&Successor>,
-) -> Result<(), StartError> {
+pub(super) async fn open(node: &mut Node, loaded: &Loaded, successor: Option<&Successor>) -> Result<(), StartError> {
     let probers = probers_of(node)?;
     let zones = Arc::new(zones(node, probers.clone()));
     let services = Arc::new(services(node, probers.clone()));
@@ -73,11 +69,7 @@ pub(super) fn answer_successors(node: &Arc<Node>) -> io::Result<()> {
 }
 
 /// From now on this node may have addresses of its services.
-fn start_virtual_addresses(
-    node: &mut Node,
-    loaded: &Loaded,
-    successor: Option<&Successor>,
-) -> Result<(), StartError> {
+fn start_virtual_addresses(node: &mut Node, loaded: &Loaded, successor: Option<&Successor>) -> Result<(), StartError> {
     if let (Some(place), Some(written)) = (&node.cluster, &loaded.node.cluster) {
         let access = etcd_access(&node.world, written).map_err(|ClusterError(what)| StartError::Cluster(what))?;
         let addresses = VirtualAddresses::start(Some(AddressParts {

@@ -11,6 +11,7 @@ mod serving;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use balancer::pool::{self, Pool, Shown, Wanted};
@@ -54,6 +55,8 @@ struct Shared {
     own_servers: Mutex<Vec<Host>>,
     /// Whether new calls are taken: a node that ends says no.
     ready: watch::Sender<bool>,
+    /// Another process takes calls.
+    calls_ended: AtomicBool,
 }
 
 impl Services {
@@ -67,6 +70,7 @@ impl Services {
             names: Names::default(),
             own_servers: Mutex::default(),
             ready: watch::Sender::new(true),
+            calls_ended: AtomicBool::new(false),
         });
         Services { shared }
     }
@@ -175,7 +179,7 @@ impl Services {
 
     /// Another process takes calls from now on: what was read of them is done with, and nothing more is read here.
     pub async fn end_calls(&self) {
-        self.shared.ready.send_replace(false);
+        self.shared.calls_ended.store(true, Ordering::Release);
         let calls: Vec<_> = self.shared.running().values_mut().filter_map(Serving::take_calls).collect();
         for service in calls {
             service.end().await;

@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use balancer::pool::Pool;
 use balancer::relay::{Inherited, Relay, ServiceSetup};
@@ -79,7 +80,7 @@ impl Serving {
             calls.change(&self.service);
             return None;
         }
-        if !*shared.ready.borrow() {
+        if shared.calls_ended.load(Ordering::Acquire) {
             return None;
         }
         let world = &shared.around.world;

@@ -14,8 +14,8 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 use world::World;
 
-use super::wire::{SOCKETS_AT_ONCE, Wire};
 use super::launcher::Started;
+use super::wire::{SOCKETS_AT_ONCE, Wire};
 use super::{Answer, Ask, Bequest, Launcher, Lingering, PROTOCOL, Relayed, manager, meeting_place};
 use crate::view;
 

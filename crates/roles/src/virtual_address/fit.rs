@@ -73,7 +73,7 @@ impl Fitness {
         spec: &VirtualAddress,
         link: &Result<Link, NetError>,
         fixed: Option<&Present>,
-        is_kept: bool,
+        is_kept: impl Fn() -> bool,
     ) -> Fit {
         if let Some(lacking) = lacking_capability() {
             return Fit::Unable(lacking);
@@ -93,7 +93,8 @@ impl Fitness {
             );
             return Fit::Unable(text);
         }
-        if self.health.phase() == Phase::Stopping && !is_kept {
+        // In this order: it is kept before the node stops.
+        if self.health.phase() == Phase::Stopping && !is_kept() {
             return Fit::Unable("the node is stopping".into());
         }
         match self.needs(spec).iter().try_for_each(|need| self.has(need)) {

@@ -63,12 +63,7 @@ pub struct Holder {
 }
 
 impl Holder {
-    pub fn new(
-        shared: Arc<Shared>,
-        spec: Arc<VirtualAddress>,
-        will: watch::Receiver<Will>,
-        said: Said,
-    ) -> Holder {
+    pub fn new(shared: Arc<Shared>, spec: Arc<VirtualAddress>, will: watch::Receiver<Will>, said: Said) -> Holder {
         let fitness = Fitness::new(shared.parts.health.clone(), shared.parts.services.clone());
         Holder {
             machine: Machine::new(rules(&shared, &spec)),
@@ -170,7 +165,7 @@ impl Holder {
             order: seen.order.map(|order| OrderSeen { from: order.from, to: order.to }),
             candidates,
             lease: self.lease(),
-            fit: self.fitness.of(&self.spec, &self.link, fixed, self.shared.is_kept()),
+            fit: self.fitness.of(&self.spec, &self.link, fixed, || self.shared.is_kept()),
         }
     }
 

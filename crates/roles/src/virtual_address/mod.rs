@@ -191,12 +191,7 @@ impl VirtualAddresses {
 }
 
 /// The thread.
-fn run(
-    parts: Parts,
-    wanted: watch::Receiver<Wanted>,
-    passing: &Arc<Passing>,
-    said: Said,
-) -> Option<Bequest> {
+fn run(parts: Parts, wanted: watch::Receiver<Wanted>, passing: &Arc<Passing>, said: Said) -> Option<Bequest> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let done = match runtime {
         Ok(runtime) => runtime.block_on(drive(parts, wanted, passing, said)),

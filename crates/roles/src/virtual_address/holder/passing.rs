@@ -29,8 +29,7 @@ impl Holder {
         if !self.shared.watchman().take_on(at, guard) {
             return;
         }
-        let given =
-            Inheritance { lease: held.lease, claimed_at: held.claimed_at, pinned: held.pinned, lapses_ms };
+        let given = Inheritance { lease: held.lease, claimed_at: held.claimed_at, pinned: held.pinned, lapses_ms };
         self.machine = Machine::heir(rules(&self.shared, &self.spec), self.now_ms(), given);
         let until_ms = asked_ms + held.lease_left_ms;
         let lease = HeldLease { id: held.lease, until_ms, ttl_ms: held.lease_ttl_ms };
