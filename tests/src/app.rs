@@ -194,7 +194,8 @@ impl One {
         let digest = self.template.head(id, "app@app.test", "bob@far.test", &mut head).to_string();
         let mut slices = vec![IoSlice::new(&head)];
         assert!(self.template.slices(0, 100, &mut slices), "a short letter");
-        let letter = [slices.concat().as_slice(), b".\r\n"].concat();
+        let mut letter: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+        letter.extend_from_slice(b".\r\n");
         session.wire.get_mut().write_all(&letter).map_err(failed(Moment::Doubt))?;
         session.hear(Moment::Doubt, b'2')?;
         if self.way == Way::PerMessage {

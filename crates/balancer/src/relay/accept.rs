@@ -162,6 +162,8 @@ fn take(listener: &Listener, client: OwnedFd, source: SocketAddr, hand: &mut Han
         down: Way::default(),
         dialog: Dialog::new(here.speech),
         replay: Replay::new(),
+        owed: 0,
+        hears_offer: false,
         secure,
         source,
         destination,

@@ -37,6 +37,10 @@ pub(super) struct Conn {
     pub(super) dialog: Dialog,
     /// What another member would have to be told.
     pub(super) replay: Replay,
+    /// Answers of another member that have to come, and be yes, before it stands where the first one stood.
+    pub(super) owed: usize,
+    /// Before these, what it offers.
+    pub(super) hears_offer: bool,
     pub(super) secure: Option<Box<Secure>>,
     /// The client, as a trusted proxy says or as we see it.
     pub(super) source: SocketAddr,
@@ -146,6 +150,7 @@ impl Conn {
     pub(super) fn may_change(&self) -> bool {
         self.is_changeable()
             && self.down.waiting().is_empty()
+            && !self.dialog.is_mid_answer()
             && self.replay.may_change(self.dialog.is_between())
     }
 

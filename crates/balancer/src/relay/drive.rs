@@ -15,8 +15,8 @@ use super::greeting::{self, GREETING_BYTES_MAX, Greeting};
 use super::hand::Hand;
 use super::life::{Effect, Input, Phase};
 use super::opening;
-use super::replay::Replay;
 use super::poll::Ready;
+use super::replay::Replay;
 use super::way::Moved;
 use super::words::{Reason, Speech};
 use crate::pool::Refused;
@@ -59,7 +59,7 @@ pub(super) fn turn(conn: &mut Conn, hand: &mut Hand) -> bool {
             Phase::Opening => opening::turn(conn, hand),
             Phase::Dialing => None,
             Phase::Awaiting => await_greeting(conn, hand),
-            Phase::Repeating => change::await_offer(conn, hand),
+            Phase::Repeating => change::await_answers(conn, hand),
             Phase::Relaying => relay(conn, hand),
             Phase::Parting => discard(conn, hand),
             Phase::Done => return false,
@@ -212,6 +212,10 @@ fn pump_up(conn: &mut Conn, hand: &mut Hand) -> Moved {
             replay.up(bytes, dialog.is_between());
         }
         if stops {
+            if remembers {
+                // It is asked of the next member.
+                dialog.up(bytes);
+            }
             return 0;
         }
         dialog.up(bytes);

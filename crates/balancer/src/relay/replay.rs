@@ -1,8 +1,8 @@
 //! What has to be said again to another member, so that a session of SMTP goes on there and its client does not notice.
 //!
-//! Owns how the client greeted, what it was offered, and the commands that nobody has begun to answer. Knows no socket. Always holds: what
-//! is kept is bounded by [`ASKED_BYTES_MAX`]; a session that means something to its own member only is never said again: one with
-//! credentials, one that heard a farewell, one in the middle of a transaction of which something was answered.
+//! Owns how the client greeted, what it was offered, and the commands of a transaction whose content has not begun: no member has taken
+//! anything yet. Knows no socket. Always holds: what is kept is bounded by [`ASKED_BYTES_MAX`]; a session that means something to its own
+//! member only is never said again: one with credentials, one that heard a farewell or anything but yes, one whose content is under way.
 
 /// A session's beginning, as far as it can be said again.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub(super) struct Replay {
     offered: Digest,
     /// Commands since the session was between two of them.
     asked: Vec<u8>,
+    /// The member's next byte begins a line.
+    is_line_start: bool,
     phase: Phase,
     /// It belongs to its member.
     tied: bool,
@@ -24,7 +26,7 @@ pub(super) struct Replay {
 enum Phase {
     /// Nothing is asked.
     Quiet,
-    /// `asked` waits for the first byte of an answer.
+    /// Every command in `asked` was answered with yes, or not yet.
     Asked,
     /// The answer to the client's greeting comes.
     Offer,
@@ -32,11 +34,11 @@ enum Phase {
     Busy,
 }
 
-/// Bytes of commands that are kept until they are answered. What is longer cannot be said again.
+/// Bytes of commands that are kept of a transaction until its content. What is longer cannot be said again.
 const ASKED_BYTES_MAX: usize = 2 * 1024;
 /// A session between two commands keeps no larger buffer.
 const KEPT_BYTES_MAX: usize = 256;
-/// Commands that mean the same to every member. `BDAT` is the last one that is looked at: content follows.
+/// Commands that mean the same to every member.
 const PLAIN: [&[u8]; 11] =
     [b"MAIL", b"RCPT", b"DATA", b"RSET", b"NOOP", b"EHLO", b"HELO", b"VRFY", b"EXPN", b"HELP", b"QUIT"];
 
@@ -44,7 +46,8 @@ impl Replay {
     /// A session that was just greeted.
     pub(super) fn new() -> Replay {
         let (hello, asked) = (Vec::new(), Vec::new());
-        Replay { hello, offered: Digest::EMPTY, asked, phase: Phase::Quiet, tied: false, answered: true }
+        let (offered, phase) = (Digest::EMPTY, Phase::Quiet);
+        Replay { hello, offered, asked, is_line_start: true, phase, tied: false, answered: true }
     }
 
     /// Bytes of the client, before they count. `between`: the session was between two commands.
@@ -54,14 +57,22 @@ impl Replay {
         }
         if between {
             self.asked.clear();
-            self.phase = Phase::Asked;
+            (self.phase, self.is_line_start) = (Phase::Asked, true);
         }
         if self.phase == Phase::Asked {
             if self.asked.len() + bytes.len() <= ASKED_BYTES_MAX {
                 self.asked.extend_from_slice(bytes);
             } else {
-                self.phase = Phase::Busy;
+                self.give_up();
             }
+        }
+    }
+
+    fn give_up(&mut self) {
+        self.phase = Phase::Busy;
+        self.asked.clear();
+        if self.asked.capacity() > KEPT_BYTES_MAX {
+            self.asked = Vec::new();
         }
     }
 
@@ -72,26 +83,31 @@ impl Replay {
             self.tied = true;
         }
         match self.phase {
-            Phase::Asked => self.first_answer(bytes),
+            Phase::Asked => self.answer(bytes),
             Phase::Offer => self.offered.add(bytes),
             Phase::Quiet | Phase::Busy => {}
         }
     }
 
-    fn first_answer(&mut self, bytes: &[u8]) {
+    fn answer(&mut self, bytes: &[u8]) {
         self.answered = true;
-        self.tied |= !is_plain(&self.asked);
-        self.phase = Phase::Busy;
+        let words = words(&self.asked);
+        self.tied |= words == Words::Own;
         if is_hello(&self.asked) && bytes.starts_with(b"2") {
             std::mem::swap(&mut self.hello, &mut self.asked);
             self.hello.shrink_to_fit();
-            self.phase = Phase::Offer;
-            self.offered = Digest::EMPTY;
+            (self.phase, self.offered) = (Phase::Offer, Digest::EMPTY);
             self.offered.add(bytes);
+            return;
         }
-        self.asked.clear();
-        if self.asked.capacity() > KEPT_BYTES_MAX {
-            self.asked = Vec::new();
+        // Only what was answered with yes is sure to be answered so again; "go on" begins the content.
+        let mut all_yes = words == Words::Plain;
+        for byte in bytes {
+            all_yes &= !self.is_line_start || *byte == b'2';
+            self.is_line_start = *byte == b'\n';
+        }
+        if !all_yes {
+            self.give_up();
         }
     }
 
@@ -102,7 +118,8 @@ impl Replay {
 
     /// Whether another member could go on. `between`: the session is between two commands.
     pub(super) fn may_change(&self, between: bool) -> bool {
-        !self.tied && self.answered && (between || self.phase == Phase::Asked)
+        let may_ask = self.phase == Phase::Asked && words(&self.asked) == Words::Plain;
+        !self.tied && self.answered && (between || may_ask)
     }
 
     /// Whether it could as soon as the session is between two commands.
@@ -111,8 +128,12 @@ impl Replay {
     }
 
     /// Another member takes over; so that nobody moves to and fro for nothing, the next change waits for an answer of this one.
-    pub(super) fn change(&mut self) {
+    /// `between`: the session is between two commands, so nothing of the last one is said again.
+    pub(super) fn change(&mut self, between: bool) {
         self.answered = false;
+        if between {
+            self.give_up();
+        }
     }
 
     /// What the other member is told first; empty if the client has not greeted yet.
@@ -127,27 +148,52 @@ impl Replay {
         offered == self.offered
     }
 
-    /// What it is told then: the commands that wait for an answer.
-    pub(super) fn asked(&self) -> &[u8] {
-        if self.phase == Phase::Asked { &self.asked } else { &[] }
+    /// What it is told then: the commands of the transaction. `pending` of them wait for an answer, the others were answered with yes.
+    pub(super) fn asked(&self, pending: usize) -> Asked<'_> {
+        let asked: &[u8] = if self.phase == Phase::Asked { &self.asked } else { &[] };
+        let answered = memchr::memchr_iter(b'\n', asked).count().saturating_sub(pending);
+        let end = answered.checked_sub(1).and_then(|last| memchr::memchr_iter(b'\n', asked).nth(last));
+        let (before, open) = asked.split_at(end.map_or(0, |end| end + 1));
+        Asked { before, answered, open }
     }
 }
 
-/// Every line is a command that means the same to every member.
-fn is_plain(asked: &[u8]) -> bool {
-    let mut lines = asked.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    let is_known = |line: &[u8]| {
-        PLAIN.iter().any(|word| line.get(..word.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(word)))
-    };
-    let is_chunk = |line: &[u8]| line.get(..4).is_some_and(|begin| begin.eq_ignore_ascii_case(b"BDAT"));
-    loop {
-        match lines.next() {
-            None => return true,
-            Some(line) if is_chunk(line) => return true,
-            Some(line) if is_known(line) => {}
-            Some(_) => return false,
+/// The commands of a transaction.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Asked<'a> {
+    /// Those that were answered.
+    pub(super) before: &'a [u8],
+    /// How many these are.
+    pub(super) answered: usize,
+    /// The others; the last one may not be whole.
+    pub(super) open: &'a [u8],
+}
+
+/// What commands mean to a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Words {
+    /// The same to every member.
+    Plain,
+    /// There is content among them.
+    Content,
+    /// Something to the member that hears them, or we do not know.
+    Own,
+}
+
+fn words(asked: &[u8]) -> Words {
+    for line in asked.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let begins = |word: &[u8]| {
+            let len = line.len().min(word.len());
+            line[..len].eq_ignore_ascii_case(&word[..len])
+        };
+        if begins(b"BDAT") {
+            return Words::Content;
+        }
+        if !PLAIN.iter().any(|word| begins(word)) {
+            return Words::Own;
         }
     }
+    Words::Plain
 }
 
 /// One line, and the client's greeting.
@@ -202,15 +248,30 @@ mod tests {
     fn what_can_be_said_again() {
         let long = format!(">MAIL FROM:<{}>\r\n", "x".repeat(ASKED_BYTES_MAX));
         // Lines, may it change when it is between two commands, may it in the middle of one, what is asked again.
-        let cases: [(&[&str], bool, bool, &str); 13] = [
+        let cases: [(&[&str], bool, bool, &str); 18] = [
             (&[], true, false, ""),
             (&[HELLO], true, true, "EHLO app\r\n"),
             (&[HELLO, OFFER], true, false, ""),
             (&[HELLO, OFFER, ">MAIL FROM:<a@x>\r\n"], true, true, "MAIL FROM:<a@x>\r\n"),
             (&[HELLO, OFFER, ">MAIL", "+ FROM:<a@x>\r\nRCPT"], true, true, "MAIL FROM:<a@x>\r\nRCPT"),
-            (&[HELLO, OFFER, ">MAIL FROM:<a@x>\r\n", "<250 ok\r\n"], true, false, ""),
-            (&[HELLO, OFFER, ">MAIL FROM:<a@x>\r\n", "<250 ok\r\n", "+RCPT TO:<b@x>\r\n"], true, false, ""),
-            (&[HELLO, OFFER, ">MAIL FROM:<a@x>\r\nBDAT 3\r\nxyz", "<250 ok\r\n"], true, false, ""),
+            (&[HELLO, OFFER, ">MAIL F\r\n", "<250 ok\r\n"], true, true, "MAIL F\r\n"),
+            (
+                &[HELLO, OFFER, ">MAIL F\r\n", "<250 o", "<k\r\n", "+RCPT T\r\nDATA\r\n"],
+                true,
+                true,
+                "MAIL F\r\nRCPT T\r\nDATA\r\n",
+            ),
+            (
+                &[HELLO, OFFER, ">MAIL F\r\n", "<250 ok\r\n", "+RCPT T\r\n", "<250 ok\r\n"],
+                true,
+                true,
+                "MAIL F\r\nRCPT T\r\n",
+            ),
+            (&[HELLO, OFFER, ">MAIL F\r\n", "<250 ok\r\n", "+RCPT T\r\n", "<550 no\r\n"], true, false, ""),
+            (&[HELLO, OFFER, ">MAIL F\r\nDATA\r\n", "<250 ok\r\n354 go\r\n"], true, false, ""),
+            (&[HELLO, OFFER, ">MAIL F\r\n", "<250 ok\r\n", "+BDAT 3\r\nxyz"], true, false, "MAIL F\r\nBDAT 3\r\nxyz"),
+            (&[HELLO, OFFER, ">MAIL F\r\nBDAT 3\r\nxyz", "<250 ok\r\n"], true, false, ""),
+            (&[HELLO, OFFER, ">MAIL F\r\n", "<250 ok\r\n", "+XYZ\r\n"], true, false, "MAIL F\r\nXYZ\r\n"),
             (&[HELLO, OFFER, &long], true, false, ""),
             (&[HELLO, OFFER, ">AUTH PLAIN xyz\r\n", "<235 ok\r\n"], false, false, ""),
             (&[HELLO, OFFER, ">XCLIENT ADDR=192.0.2.1\r\n", "<220 hub1\r\n"], false, false, ""),
@@ -220,8 +281,22 @@ mod tests {
         for (lines, between, middle, asked) in cases {
             let replay = told(lines);
             assert_eq!((replay.may_change(true), replay.may_change(false)), (between, middle), "{lines:?}");
-            assert_eq!(std::str::from_utf8(replay.asked()), Ok(asked), "{lines:?}");
+            assert_eq!(std::str::from_utf8(replay.asked(9).open), Ok(asked), "{lines:?}");
         }
+    }
+
+    #[test]
+    fn what_was_answered_is_told_from_what_was_not() {
+        let replay = told(&[HELLO, OFFER, ">MAIL F\r\nRCPT T\r\nDA"]);
+        let asked = |before: &'static str, answered, open: &'static str| Asked {
+            before: before.as_bytes(),
+            answered,
+            open: open.as_bytes(),
+        };
+        assert_eq!(replay.asked(2), asked("", 0, "MAIL F\r\nRCPT T\r\nDA"));
+        assert_eq!(replay.asked(1), asked("MAIL F\r\n", 1, "RCPT T\r\nDA"));
+        assert_eq!(replay.asked(0), asked("MAIL F\r\nRCPT T\r\n", 2, "DA"));
+        assert_eq!(told(&[HELLO, OFFER]).asked(0), asked("", 0, ""));
     }
 
     #[test]
@@ -239,7 +314,7 @@ mod tests {
     #[test]
     fn who_has_changed_waits_for_an_answer_before_the_next_change() {
         let mut replay = told(&[HELLO, OFFER]);
-        replay.change();
+        replay.change(true);
         assert!(!replay.may_change(true));
         replay.up(b"NOOP\r\n", true);
         assert!(!replay.may_change(false));
