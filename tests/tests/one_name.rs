@@ -201,12 +201,18 @@ struct Told {
 
 impl Told {
     /// A failure of an application without retry that nobody could have spared it: its connection went through the machine that died.
+    ///
+    /// Where the address leaves a machine that lives, its clients are told: none waits until its patience is over.
     fn explains(&self, failure: &Failure) -> bool {
+        let was_told = self.event == Event::Cable || !failure.what.contains("os error 11");
         let went_through = self.victim == self.holder || failure.greeting.ends_with(&format!("hub{}", self.victim));
         // One that was frozen goes on for a moment before it finds that its journal is another's.
         let revives = self.event == Event::Freeze && failure.greeting.ends_with(&format!("hub{}", self.victim));
         let there = revives || failure.opened.is_some_and(|opened| opened <= self.moved);
-        !self.event.is_planned() && failure.moment != Moment::Connect && there && went_through
+        // TCP connections cannot follow an address to another machine.
+        let moves = self.victim == self.holder && matches!(self.event, Event::Move | Event::Upgrade);
+        let ends = !self.event.is_planned() || moves;
+        ends && failure.moment != Moment::Connect && there && went_through && was_told
     }
 
     fn name(&self) -> String {
