@@ -8,14 +8,18 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use directory::{Service, SipMode, SipTransport};
+use directory::{Service, ServiceProtocol, SipMode, SipTransport};
+use rustls::ServerConfig;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tracing::warn;
 use world::{Chance, Clock};
 
 use super::desk::{Listener, Mode, Packet, Settings};
 use super::dial_plan::DialPlan;
+use super::secure::Tls;
 use super::server::{Input, Voice};
 use super::sockets::{self, DATAGRAM_BYTES};
 use super::streams::{Bounds, Event, Streams};
@@ -24,6 +28,9 @@ use super::{Hop, Hosts};
 use crate::pool::Pool;
 use crate::sip::Transport;
 
+/// How long accepting pauses when there are no descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
+const TOLD_AGAIN: Duration = Duration::from_secs(60);
 /// Messages that wait for the machine.
 const WAITING_MAX: usize = 2048;
 
@@ -31,7 +38,7 @@ const WAITING_MAX: usize = 2048;
 pub struct Serving {
     task: JoinHandle<()>,
     listening: Vec<JoinHandle<()>>,
-    service: watch::Sender<Arc<Service>>,
+    told: watch::Sender<Told>,
     /// Where it listens, with the ports that the kernel chose.
     pub addresses: Vec<(Transport, SocketAddr)>,
 }
@@ -44,6 +51,15 @@ pub struct Around {
     pub chance: Arc<dyn Chance>,
     /// Whether this node takes new calls.
     pub ready: watch::Receiver<bool>,
+    /// What gateways are shown, where the service is one of `sips`.
+    pub tls: Arc<ServerConfig>,
+}
+
+/// What the document and the node say, as long as they say nothing else.
+#[derive(Clone)]
+struct Told {
+    service: Arc<Service>,
+    tls: Option<Tls>,
 }
 
 impl Serving {
@@ -63,18 +79,23 @@ impl Serving {
         }
         let Ports { listeners, datagrams, tasks } = ports;
         let addresses = listeners.iter().map(|listener| (listener.transport, listener.local)).collect();
-        let (told, changes) = watch::channel(Arc::clone(service));
+        let tls = (service.protocol == ServiceProtocol::Sips).then(|| Tls::new(around.tls)).transpose()?;
+        let (told, changes) = watch::channel(Told { service: Arc::clone(service), tls: tls.clone() });
         let voice = Voice::new(settings(service), listeners.clone(), plan, around.chance.u64());
-        let streams = Streams::new(bounds(service), around.chance.u64() >> 1, events);
+        let streams = Streams::new(bounds(service), tls, around.chance.u64() >> 1, events);
         let driver =
             Driver { voice, streams, listeners, datagrams, tally, service: Arc::clone(service), clock: around.clock };
         let task = tokio::spawn(driver.run(waiting, changes, around.ready));
-        Ok(Serving { task, listening: tasks, service: told, addresses })
+        Ok(Serving { task, listening: tasks, told, addresses })
     }
 
-    /// The same service, as the document has it now. Its `listen` and `sip_transports` must be as they were: else start anew.
-    pub fn change(&self, service: &Arc<Service>) {
-        self.service.send_replace(Arc::clone(service));
+    /// The same service, as the document has it now, with what gateways are shown from now on. Its `protocol`, `listen` and
+    /// `sip_transports` must be as they were: else start anew.
+    pub fn change(&self, service: &Arc<Service>, tls: Arc<ServerConfig>) {
+        self.told.send_modify(|told| {
+            told.service = Arc::clone(service);
+            told.tls = told.tls.as_ref().map(|before| before.with(tls));
+        });
     }
 }
 
@@ -122,16 +143,16 @@ impl Ports {
 }
 
 /// Every address with every transport.
-fn wanted(service: &Service) -> Vec<(Transport, SocketAddr)> {
+pub(super) fn wanted(service: &Service) -> Vec<(Transport, SocketAddr)> {
     let transport = |of: &SipTransport| match of {
         SipTransport::Udp => Transport::Udp,
         SipTransport::Tcp => Transport::Tcp,
     };
-    service
-        .listen
-        .iter()
-        .flat_map(|address| service.sip.transports.iter().map(move |of| (transport(of), *address)))
-        .collect()
+    let transports: Vec<Transport> = match service.protocol {
+        ServiceProtocol::Sips => vec![Transport::Tls],
+        _ => service.sip.transports.iter().map(transport).collect(),
+    };
+    service.listen.iter().flat_map(|address| transports.iter().map(move |of| (*of, *address))).collect()
 }
 
 pub(super) fn settings(service: &Service) -> Settings {
@@ -175,6 +196,7 @@ async fn receive(listener: usize, socket: Arc<UdpSocket>, events: mpsc::Sender<E
 }
 
 async fn accept(listener: usize, socket: TcpListener, events: mpsc::Sender<Event>) {
+    let mut told: Option<Instant> = None;
     loop {
         match socket.accept().await {
             Ok((stream, peer)) => {
@@ -182,8 +204,17 @@ async fn accept(listener: usize, socket: TcpListener, events: mpsc::Sender<Event
                     return;
                 }
             }
-            // Out of descriptors: those who wait are taken when there are some again.
-            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            // The gateway gave up before we took it.
+            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {
+            }
+            // Out of descriptors: those who wait are taken when there are some again. Said once a minute, not ten times a second.
+            Err(error) => {
+                if told.is_none_or(|at| at.elapsed() >= TOLD_AGAIN) {
+                    told = Some(Instant::now());
+                    warn!(%error, "no connection of SIP can be taken now; raise LimitNOFILE if this is about open files");
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
         }
     }
 }
@@ -203,7 +234,7 @@ impl Driver {
     async fn run(
         mut self,
         mut waiting: mpsc::Receiver<Event>,
-        mut changes: watch::Receiver<Arc<Service>>,
+        mut changes: watch::Receiver<Told>,
         mut ready: watch::Receiver<bool>,
     ) {
         let first = *ready.borrow_and_update();
@@ -218,9 +249,10 @@ impl Driver {
                 },
                 () = tokio::time::sleep(Duration::from_millis(due_ms)) => self.step(Input::Time),
                 Ok(()) = changes.changed() => {
-                    self.service = Arc::clone(&changes.borrow_and_update());
-                    self.voice.change(settings(&self.service));
-                    self.streams.change(bounds(&self.service));
+                    let Told { service, tls } = changes.borrow_and_update().clone();
+                    self.voice.change(settings(&service));
+                    self.streams.change(bounds(&service), tls);
+                    self.service = service;
                 }
                 Ok(()) = ready.changed() => {
                     let now = *ready.borrow_and_update();
@@ -245,7 +277,8 @@ impl Driver {
                     self.tally.dropped(why);
                 }
             }
-            Event::Closed { flow, unsent } => {
+            Event::Closed { flow, unsent, why } => {
+                why.into_iter().for_each(|why| self.tally.dropped(why));
                 self.streams.close(flow);
                 unsent.into_iter().for_each(|ticket| self.step(Input::Unreachable(ticket)));
             }

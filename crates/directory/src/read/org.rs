@@ -65,8 +65,9 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
     let limits = rule::message_limits(&document.section("message_limits"));
     let retry = retry(&document.section("retry"));
     let destinations = destinations(document);
-    if read.receive.is_empty() && !document.is_bad() {
-        document.problem(0, "nothing listens; add a [[receive_connector]] with name and listen");
+    let idle = read.receive.is_empty() && read.services.is_empty() && read.named.zones.is_empty();
+    if idle && !document.is_bad() {
+        document.problem(0, "nothing listens; add a [[receive_connector]], a [[service]] or a [[zone]]");
     }
     checks::check(document, &read);
     service_checks::check(document, &read);

@@ -33,7 +33,7 @@ use crate::counted::Counted;
 use crate::data::DataDir;
 use crate::directories::Directories;
 use crate::dispatch::Kit;
-use crate::health::{Health, NotReady};
+use crate::health::{Health, NotReady, Phase};
 use crate::listeners::Listeners;
 use crate::org::Standing;
 use crate::peers::Peers;
@@ -145,8 +145,11 @@ impl Node {
         rules.any(|protection| self.spool.can_protect(protection).is_ok())
     }
 
-    /// Shows the others of its cluster whether this node takes mail.
+    /// Shows the others of its cluster whether this node takes mail, and gateways whether it takes calls.
     pub(crate) fn announce_health(&self) {
+        if let Some(services) = &self.services {
+            services.take_calls(!matches!(self.health.phase(), Phase::Draining | Phase::Stopping));
+        }
         if let Some(place) = &self.cluster {
             place.cluster.announce(|record| record.health = self.health.word().into());
         }

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use balancer::pool::{self, Pool, Shown, Wanted};
 use balancer::probe::{Probers, Target};
 use balancer::relay::{Relay, RelaySettings};
-use directory::{Host, Org, Service, ServiceProtocol};
+use directory::{Host, Org, Service};
 use tokio::sync::watch;
 use tracing::{error, info};
 use transport::dns::Resolver;
@@ -116,6 +116,11 @@ impl Services {
         self.shared.again(|serving| serving.wrong.is_some());
     }
 
+    /// Whether new calls are taken: a node that drains says no, to gateways that ask (OPTIONS) too, and they go to another one.
+    pub fn take_calls(&self, takes: bool) {
+        self.shared.ready.send_if_modified(|now| std::mem::replace(now, takes) != takes);
+    }
+
     /// Nothing new is taken from now on; what is under way has so long to end. Who comes after this process has the sockets before.
     pub fn drain(&self, within_ms: u64) {
         self.shared.ready.send_replace(false);
@@ -191,10 +196,10 @@ impl Shared {
             }
             None => Serving::new(service.clone(), Pool::new(now_ms, service, members)),
         };
-        let wrong = match (service.protocol, self.relay()) {
-            (ServiceProtocol::Sip, _) => serving.call(self),
-            (_, Some(relay)) => serving.relay(self, relay),
-            (_, None) => Some("the data path cannot start; the log says why".into()),
+        let wrong = match (service.protocol.is_sip(), self.relay()) {
+            (true, _) => serving.call(self),
+            (false, Some(relay)) => serving.relay(self, relay),
+            (false, None) => Some("the data path cannot start; the log says why".into()),
         };
         serving.tell(wrong);
         serving

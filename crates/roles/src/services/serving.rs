@@ -5,7 +5,7 @@ use std::sync::Arc;
 use balancer::pool::Pool;
 use balancer::relay::{Inherited, Relay, ServiceSetup};
 use balancer::voice;
-use directory::{Service, ServiceProtocol};
+use directory::Service;
 use tracing::{info, warn};
 
 use super::Shared;
@@ -31,10 +31,15 @@ impl Serving {
 
     /// What it is can go on as `other`.
     pub fn may_become(&self, other: &Service) -> bool {
-        let is_sip = |service: &Service| service.protocol == ServiceProtocol::Sip;
-        is_sip(&self.service) == is_sip(other)
-            && (!is_sip(other)
-                || (self.service.listen == other.listen && self.service.sip.transports == other.sip.transports))
+        let now = &*self.service;
+        match now.protocol.is_sip() || other.protocol.is_sip() {
+            false => true,
+            true => {
+                now.protocol == other.protocol
+                    && now.listen == other.listen
+                    && now.sip.transports == other.sip.transports
+            }
+        }
     }
 
     /// Has the data path serve it at every address that can be had; says what is wrong with the others.
@@ -73,13 +78,14 @@ impl Serving {
 
     /// Has its calls taken; says what is wrong with its addresses.
     pub fn call(&mut self, shared: &Shared) -> Option<String> {
+        let tls = shared.around.certificates.server_config();
         if let Some(calls) = &self.calls {
-            calls.change(&self.service);
+            calls.change(&self.service, tls);
             return None;
         }
         let world = &shared.around.world;
-        let around =
-            voice::Around { clock: world.clock.clone(), chance: world.chance.clone(), ready: shared.ready.subscribe() };
+        let (clock, chance, ready) = (world.clock.clone(), world.chance.clone(), shared.ready.subscribe());
+        let around = voice::Around { clock, chance, ready, tls };
         match voice::Serving::start(&self.service, self.pool.clone(), around) {
             Ok(calls) => {
                 self.calls = Some(calls);
