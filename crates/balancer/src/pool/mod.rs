@@ -83,7 +83,7 @@ pub fn describe() {
     );
     describe_counter!(
         "posthouse_service_retries_hidden_total",
-        "Connections that a member failed and another one then served: clients noticed nothing."
+        "Connections that a member failed, or that left it, and another one then served: clients noticed nothing."
     );
     describe_counter!(
         "posthouse_service_nobody_total",
@@ -253,7 +253,7 @@ impl Pool {
             slot.member.live.hidden();
         }
         drop(state);
-        self.hidden_count.fetch_add(tried.count() as u64, Ordering::Relaxed);
+        self.hidden_count.fetch_add(tried.failures() as u64, Ordering::Relaxed);
     }
 
     /// Its members, in order of the document.

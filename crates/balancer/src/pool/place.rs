@@ -34,7 +34,7 @@ pub enum Refused {
 
 impl Place {
     pub(super) fn new(pool: Arc<Pool>, member: Arc<Member>, client: Option<IpAddr>, tried: &Tried) -> Place {
-        let failed = (!tried.is_empty()).then(|| Box::new(tried.clone()));
+        let failed = (tried.failures() > 0).then(|| Box::new(tried.clone()));
         Place { pool, member, client, failed, is_busy: AtomicBool::new(false) }
     }
 
