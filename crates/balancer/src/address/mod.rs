@@ -14,5 +14,7 @@ mod packet;
 pub use connections::end_connections;
 pub use gate::Fit;
 pub use interface::{Interfaces, Link, NetError, Present};
-pub use machine::{Answer, Candidate, Effect, Facts, HolderSeen, Lease, Machine, OrderSeen, Rules, Taken, Why};
+pub use machine::{
+    Answer, Candidate, Effect, Facts, HolderSeen, Inheritance, Lease, Machine, OrderSeen, Rules, Taken, Why,
+};
 pub use neighbours::{Heard, Neighbours};
