@@ -1,10 +1,12 @@
 //! The driver: sockets and the clock around the machine. One task has the machine; sockets and connections have tasks that feed it.
 //!
 //! Owns who may speak to us at all (`remote` of the service, and its hosts). Knows no SIP.
-//! Always holds: what waits for the machine is bounded; a datagram that does not fit is lost, as datagrams may be, and counted.
+//! Always holds: what waits for the machine is bounded; a datagram that does not fit is lost, as datagrams may be, and counted; what was
+//! read is done with before a service ends for another process, and what was not is in the sockets, which that one has.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +40,8 @@ const WAITING_MAX: usize = 2048;
 pub struct Serving {
     task: JoinHandle<()>,
     listening: Vec<JoinHandle<()>>,
+    sockets: Vec<Arc<dyn AsFd + Send + Sync>>,
+    events: mpsc::Sender<Event>,
     told: watch::Sender<Told>,
     /// Where it listens, with the ports that the kernel chose.
     pub addresses: Vec<(Transport, SocketAddr)>,
@@ -64,29 +68,37 @@ struct Told {
 
 impl Serving {
     /// Begins `service` with the members of `pool`, in the runtime of the caller. Errors: an address that cannot be listened on.
-    pub fn start(service: &Arc<Service>, pool: Arc<Pool>, around: Around) -> io::Result<Serving> {
+    ///
+    /// `inherited` gives the socket of an address that another process has had, if there is one.
+    pub fn start(
+        service: &Arc<Service>,
+        pool: Arc<Pool>,
+        around: Around,
+        inherited: impl Fn(Transport, SocketAddr) -> Option<OwnedFd>,
+    ) -> io::Result<Serving> {
         let plan = DialPlan::new(pool, around.clock.mono_ms());
         let (events, waiting) = mpsc::channel(WAITING_MAX);
         tally::describe();
         let tally = Arc::new(Tally::new(Arc::clone(&service.name)));
-        let mut ports = Ports { listeners: Vec::new(), datagrams: Vec::new(), tasks: Vec::new() };
+        let mut ports = Ports::default();
         for (transport, address) in wanted(service) {
             let own = match (address.ip().is_unspecified(), plan.some_address()) {
                 (true, Some(host)) => sockets::own_address(host).unwrap_or(address.ip()),
                 _ => address.ip(),
             };
-            ports.open(transport, address, own, &events, &tally)?;
+            let inherited = inherited(transport, address);
+            ports.open((transport, address, own), inherited, &events, &tally)?;
         }
-        let Ports { listeners, datagrams, tasks } = ports;
+        let Ports { listeners, datagrams, tasks, sockets } = ports;
         let addresses = listeners.iter().map(|listener| (listener.transport, listener.local)).collect();
         let tls = (service.protocol == ServiceProtocol::Sips).then(|| Tls::new(around.tls)).transpose()?;
         let (told, changes) = watch::channel(Told { service: Arc::clone(service), tls: tls.clone() });
         let voice = Voice::new(settings(service), listeners.clone(), plan, around.chance.u64());
-        let streams = Streams::new(bounds(service), tls, around.chance.u64() >> 1, events);
+        let streams = Streams::new(bounds(service), tls, around.chance.u64() >> 1, events.clone());
         let driver =
             Driver { voice, streams, listeners, datagrams, tally, service: Arc::clone(service), clock: around.clock };
         let task = tokio::spawn(driver.run(waiting, changes, around.ready));
-        Ok(Serving { task, listening: tasks, told, addresses })
+        Ok(Serving { task, listening: tasks, sockets, events, told, addresses })
     }
 
     /// The same service, as the document has it now, with what gateways are shown from now on. Its `protocol`, `listen` and
@@ -96,6 +108,24 @@ impl Serving {
             told.service = Arc::clone(service);
             told.tls = told.tls.as_ref().map(|before| before.with(tls));
         });
+    }
+
+    /// Duplicates of its sockets, for another process. Out of descriptors: that one makes its own.
+    pub fn duplicates(&self) -> Vec<OwnedFd> {
+        self.sockets.iter().filter_map(|socket| socket.as_fd().try_clone_to_owned().ok()).collect()
+    }
+
+    /// Reads nothing more, does what is to be done with what was read, and ends. What comes now waits in the sockets for whoever has
+    /// duplicates of them.
+    pub async fn end(mut self) {
+        for reader in &mut self.listening {
+            reader.abort();
+            // It was aborted: there is nothing to learn from it, but that it has ended.
+            let _ = reader.await;
+        }
+        if self.events.send(Event::Over).await.is_ok() {
+            let _ = (&mut self.task).await;
+        }
     }
 }
 
@@ -107,18 +137,19 @@ impl Drop for Serving {
 }
 
 /// The sockets of a service while they are opened.
+#[derive(Default)]
 struct Ports {
     listeners: Vec<Listener>,
     datagrams: Vec<Option<Arc<UdpSocket>>>,
     tasks: Vec<JoinHandle<()>>,
+    sockets: Vec<Arc<dyn AsFd + Send + Sync>>,
 }
 
 impl Ports {
     fn open(
         &mut self,
-        transport: Transport,
-        address: SocketAddr,
-        own: IpAddr,
+        (transport, address, own): (Transport, SocketAddr, IpAddr),
+        inherited: Option<OwnedFd>,
         events: &mpsc::Sender<Event>,
         tally: &Arc<Tally>,
     ) -> io::Result<()> {
@@ -126,12 +157,14 @@ impl Ports {
         let events = events.clone();
         let (local, socket, task) = match transport {
             Transport::Udp => {
-                let socket = Arc::new(sockets::datagrams(address)?);
+                let socket = Arc::new(sockets::datagrams(address, inherited)?);
                 let task = tokio::spawn(receive(number, Arc::clone(&socket), events, Arc::clone(tally)));
+                self.sockets.push(socket.clone());
                 (socket.local_addr()?, Some(socket), task)
             }
             Transport::Tcp | Transport::Tls => {
-                let listener = sockets::listener(address)?;
+                let listener = Arc::new(sockets::listener(address, inherited)?);
+                self.sockets.push(listener.clone());
                 (listener.local_addr()?, None, tokio::spawn(accept(number, listener, events)))
             }
         };
@@ -195,7 +228,7 @@ async fn receive(listener: usize, socket: Arc<UdpSocket>, events: mpsc::Sender<E
     }
 }
 
-async fn accept(listener: usize, socket: TcpListener, events: mpsc::Sender<Event>) {
+async fn accept(listener: usize, socket: Arc<TcpListener>, events: mpsc::Sender<Event>) {
     let mut told: Option<Instant> = None;
     loop {
         match socket.accept().await {
@@ -244,8 +277,8 @@ impl Driver {
             let due_ms = self.voice.due_ms().unwrap_or(u64::MAX).saturating_sub(now_ms).min(1000);
             tokio::select! {
                 event = waiting.recv() => match event {
+                    Some(Event::Over) | None => return,
                     Some(event) => self.happened(event),
-                    None => return,
                 },
                 () = tokio::time::sleep(Duration::from_millis(due_ms)) => self.step(Input::Time),
                 Ok(()) = changes.changed() => {
@@ -282,6 +315,7 @@ impl Driver {
                 self.streams.close(flow);
                 unsent.into_iter().for_each(|ticket| self.step(Input::Unreachable(ticket)));
             }
+            Event::Over => {}
         }
     }
 

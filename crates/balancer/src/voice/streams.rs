@@ -55,6 +55,8 @@ pub enum Event {
         /// Why it never began, if it did not, in a word for metrics.
         why: Option<&'static str>,
     },
+    /// The service ends with this: all that came before is done with.
+    Over,
 }
 
 /// Bounds of connections.

@@ -11,6 +11,7 @@ mod serving;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use balancer::pool::{self, Pool, Shown, Wanted};
@@ -54,6 +55,8 @@ struct Shared {
     own_servers: Mutex<Vec<Host>>,
     /// Whether new calls are taken: a node that ends says no.
     ready: watch::Sender<bool>,
+    /// Another process takes calls.
+    calls_ended: AtomicBool,
 }
 
 impl Services {
@@ -67,6 +70,7 @@ impl Services {
             names: Names::default(),
             own_servers: Mutex::default(),
             ready: watch::Sender::new(true),
+            calls_ended: AtomicBool::new(false),
         });
         Services { shared }
     }
@@ -104,6 +108,12 @@ impl Services {
             let earlier = running.remove(&service.name);
             running.insert(service.name.clone(), shared.begin(service, earlier));
         }
+    }
+
+    /// Has the members of these services looked after before they are done; as long as what is returned lives.
+    pub fn watch(&self, org: &Org) -> Vec<Wanted> {
+        let wanted = org.services.iter().filter(|service| service.enabled && service.is_for(org.server()));
+        wanted.flat_map(|service| self.shared.members(service)).collect()
     }
 
     /// Some address could not be had.
@@ -163,10 +173,21 @@ impl Services {
     /// Duplicates of the sockets that listen here, for the process that comes after this one.
     pub fn duplicates(&self) -> Vec<OwnedFd> {
         let sockets = self.shared.relay.get().map(Relay::sockets);
-        match sockets {
+        let mut all: Vec<OwnedFd> = match sockets {
             Some(Ok(sockets)) => sockets.into_iter().map(|(_, inherited)| inherited.socket).collect(),
             // Out of descriptors: a successor makes its own.
             Some(Err(_)) | None => Vec::new(),
+        };
+        all.extend(self.shared.running().values().flat_map(Serving::duplicates));
+        all
+    }
+
+    /// Another process takes calls from now on: what was read of them is done with, and nothing more is read here.
+    pub async fn end_calls(&self) {
+        self.shared.calls_ended.store(true, Ordering::Release);
+        let calls: Vec<_> = self.shared.running().values_mut().filter_map(Serving::take_calls).collect();
+        for service in calls {
+            service.end().await;
         }
     }
 

@@ -1,9 +1,12 @@
 //! One service that runs here.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use balancer::pool::Pool;
 use balancer::relay::{Inherited, Relay, ServiceSetup};
+use balancer::sip::Transport;
 use balancer::voice;
 use directory::Service;
 use tracing::{info, warn};
@@ -83,10 +86,17 @@ impl Serving {
             calls.change(&self.service, tls);
             return None;
         }
+        if shared.calls_ended.load(Ordering::Acquire) {
+            return None;
+        }
         let world = &shared.around.world;
         let (clock, chance, ready) = (world.clock.clone(), world.chance.clone(), shared.ready.subscribe());
         let around = voice::Around { clock, chance, ready, tls };
-        match voice::Serving::start(&self.service, self.pool.clone(), around) {
+        let inherited = |transport: Transport, address| match transport {
+            Transport::Udp => succession::udp(address).pop(),
+            Transport::Tcp | Transport::Tls => succession::tcp(address).pop(),
+        };
+        match voice::Serving::start(&self.service, self.pool.clone(), around, inherited) {
             Ok(calls) => {
                 self.calls = Some(calls);
                 None
@@ -97,6 +107,16 @@ impl Serving {
                 self.service.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
             )),
         }
+    }
+
+    /// Duplicates of the sockets on which calls come.
+    pub fn duplicates(&self) -> Vec<OwnedFd> {
+        self.calls.as_ref().map(voice::Serving::duplicates).unwrap_or_default()
+    }
+
+    /// Takes no calls any more: who ends them gets them.
+    pub fn take_calls(&mut self) -> Option<voice::Serving> {
+        self.calls.take()
     }
 
     /// Remembers what is wrong, and says it once.
