@@ -44,7 +44,9 @@ impl Name {
 
     /// Reads `mail.example.com` or `mail.example.com.`: both mean the same. `\.` and `\DDD` as in zone files.
     pub fn parse(text: &str) -> Result<Name, BadName> {
-        let text = text.strip_suffix('.').filter(|rest| !rest.ends_with('\\')).unwrap_or(text);
+        // A dot behind an escape belongs to the label; a backslash that is escaped itself is none.
+        let escapes = |rest: &str| rest.bytes().rev().take_while(|byte| *byte == b'\\').count();
+        let text = text.strip_suffix('.').filter(|rest| escapes(rest).is_multiple_of(2)).unwrap_or(text);
         if text.is_empty() {
             return Ok(Name::root());
         }
@@ -225,12 +227,14 @@ mod tests {
 
     #[test]
     fn texts_and_octets_are_the_same_names() {
-        let cases: [(&str, &[u8], &str); 5] = [
+        let cases: [(&str, &[u8], &str); 7] = [
             ("Mail.example", b"\x04Mail\x07example\0", "Mail.example."),
             ("example.", b"\x07example\0", "example."),
             (".", b"\0", "."),
             ("a\\.b.c", b"\x03a.b\x01c\0", "a\\.b.c."),
             ("\\000\\255x", b"\x03\0\xffx\0", "\\000\\255x."),
+            ("a\\\\.", b"\x02a\\\0", "a\\\\."),
+            ("a\\.", b"\x02a.\0", "a\\.."),
         ];
         for (text, wire, shown) in cases {
             let name = Name::parse(text).unwrap();
