@@ -24,6 +24,9 @@ impl Dovecot {
     pub fn start(name: &str, settings: &str) -> Dovecot {
         let dir = tempfile::Builder::new().prefix("posthouse-dovecot").tempdir_in("/var/tmp").unwrap();
         Command::new("chmod").arg("755").arg(dir.path()).status().unwrap();
+        // Dovecot opens nobody's mail box as root: the boxes are nobody's.
+        fs::create_dir(dir.path().join("mail")).unwrap();
+        Command::new("chmod").arg("777").arg(dir.path().join("mail")).status().unwrap();
         let pair = rcgen::generate_simple_self_signed([name.to_string()]).unwrap();
         fs::write(dir.path().join("cert.pem"), pair.cert.pem()).unwrap();
         fs::write(dir.path().join("key.pem"), pair.signing_key.serialize_pem()).unwrap();
@@ -74,7 +77,7 @@ fn configuration(dir: &Path, protocols: &str, ports: &[(&str, u16, bool); 4], se
          ssl = yes\nssl_cert = <{at}/cert.pem\nssl_key = <{at}/key.pem\ndisable_plaintext_auth = no\n\
          mail_location = maildir:{at}/mail/%u\nfirst_valid_uid = 0\nhaproxy_trusted_networks = 127.0.0.0/8\n\
          {}{}passdb {{\n  driver = static\n  args = password=pencil\n}}\n\
-         userdb {{\n  driver = static\n  args = uid=0 gid=0 home={at}/mail/%u\n}}\n{settings}\n",
+         userdb {{\n  driver = static\n  args = uid=65534 gid=65534 home={at}/mail/%u\n}}\n{settings}\n",
         login("imap", &ports[..2]),
         login("pop3", &ports[2..]),
     )

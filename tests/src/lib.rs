@@ -3,11 +3,14 @@
 //! Everything listens and connects on 127.0.0.1 only, every wait has a bound, and every process is ended by its id.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used, missing_docs)] // tests touch the real world
 
+pub mod app;
+pub mod besieged;
 pub mod chaos;
 pub mod cluster;
 pub mod dialog;
 pub mod dovecot;
 pub mod etcd;
+pub mod front;
 pub mod ldap;
 pub mod named;
 pub mod next_hop;

@@ -12,8 +12,8 @@ use crate::{eventually, free_port};
 pub struct Named {
     /// Where it answers, on 127.0.0.1.
     pub port: u16,
-    _process: Process,
-    _dir: tempfile::TempDir,
+    process: Process,
+    dir: tempfile::TempDir,
 }
 
 impl Named {
@@ -34,7 +34,13 @@ impl Named {
         named.args(["-g", "-n", "1", "-c"]).arg(dir.join("named.conf"));
         let process = Process::start(&mut named, &dir.join("named.log"));
         eventually("the name server answers", Duration::from_secs(20), || answers(port));
-        Named { port, _process: process, _dir: keep }
+        Named { port, process, dir: keep }
+    }
+
+    /// Has it answer from another zone file, whose serial must be a later one.
+    pub fn change(&self, zone: &str) {
+        fs::write(self.dir.path().join("zone"), zone).unwrap();
+        self.process.signal("HUP");
     }
 }
 

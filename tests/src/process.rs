@@ -179,6 +179,21 @@ impl Node {
         http_get(self.http, path)
     }
 
+    /// The value of a metric, all its labels together whose text holds `label`.
+    pub fn counted(&self, name: &str, label: &str) -> f64 {
+        let (_, text) = self.get("/metrics");
+        let lines = text.lines().filter(|line| line.starts_with(name) && line.contains(label));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    /// How its balancer sees a member of a service: `up`, `down`, `draining`, `unknown`.
+    pub fn standing(&self, service: &str, member: &str) -> String {
+        let shown = self.json(&["service", "show", service]);
+        let members = shown["members"].as_array().cloned().unwrap_or_default();
+        let found = members.into_iter().find(|one| one["name"] == member).unwrap_or_default();
+        found["standing"].as_str().unwrap_or_default().to_string()
+    }
+
     /// Every message file of a mailbox kept in this node's Maildirs.
     pub fn mailbox(&self, address: &str) -> Vec<Vec<u8>> {
         let (local, domain) = address.split_once('@').unwrap();

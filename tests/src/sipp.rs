@@ -60,12 +60,33 @@ fn tail(text: &str) -> String {
     lines[lines.len().saturating_sub(40)..].join("\n")
 }
 
+/// A started node with the service `voice` and its members m1, m2, ...
+fn node(dir: &Path, protocol: &str, service: SocketAddr, settings: &str, members: &[SocketAddr]) -> Node {
+    let mut node = Node::at(dir, &["--config", "posthouse.toml", "--org", "org.toml"]);
+    let mut org = format!(
+        "[[receive_connector]]\nname = \"in\"\nlisten = [\"127.0.0.1:{}\"]\n\
+         [[service]]\nname = \"voice\"\nprotocol = \"{protocol}\"\nlisten = [\"{service}\"]\nprobe_interval = \"200ms\"\nslow_start = \"0s\"\n{settings}\n",
+        node.smtp
+    );
+    for (at, address) in members.iter().enumerate() {
+        org += &format!("[[member]]\nname = \"m{}\"\nservice = \"voice\"\naddress = \"{address}\"\n", at + 1);
+    }
+    fs::write(dir.join("org.toml"), org).unwrap();
+    fs::write(dir.join("posthouse.toml"), "name = \"mx.voice.test\"\n").unwrap();
+    node.start();
+    node
+}
+
 /// A node with one SIP service at 127.0.0.9, and its hosts at 127.0.0.11, .12, ...
 pub struct DialPlan {
     pub dir: tempfile::TempDir,
     pub node: Node,
     pub service: SocketAddr,
     pub hosts: Vec<Sipp>,
+    /// Where gateways connect.
+    door: SocketAddr,
+    /// Begins TLS for gateways and ends it before hosts: SIPp as Debian has it knows none.
+    _bridge: Option<Process>,
     runs: usize,
 }
 
@@ -74,47 +95,62 @@ impl DialPlan {
     pub fn start(settings: &str, hosts: &[(&str, &[&str])]) -> DialPlan {
         let dir = tempfile::tempdir().unwrap();
         let service = SocketAddr::from(([127, 0, 0, 9], free_port()));
-        let mut text = String::new();
+        let mut members = Vec::new();
         let mut running = Vec::new();
         for (at, (scenario, further)) in hosts.iter().enumerate() {
             let own = SocketAddr::from(([127, 0, 0, 11 + at as u8], free_port()));
             let further: Vec<String> = further.iter().map(|word| word.to_string()).collect();
             running.push(Sipp::start(dir.path(), &format!("m{}", at + 1), scenario, own, &further));
-            text += &format!("[[member]]\nname = \"m{}\"\nservice = \"voice\"\naddress = \"{own}\"\n", at + 1);
+            members.push(own);
         }
-        let mut node = Node::at(dir.path(), &["--config", "posthouse.toml", "--org", "org.toml"]);
-        let org = format!(
-            "[[receive_connector]]\nname = \"in\"\nlisten = [\"127.0.0.1:{}\"]\n\
-             [[service]]\nname = \"voice\"\nprotocol = \"sip\"\nlisten = [\"{service}\"]\nprobe_interval = \"200ms\"\nslow_start = \"0s\"\n{settings}\n{text}",
-            node.smtp
+        let node = node(dir.path(), "sip", service, settings, &members);
+        DialPlan { dir, node, service, hosts: running, door: service, _bridge: None, runs: 0 }.all_up()
+    }
+
+    /// The same as a service of `sips`, with `count` hosts that answer. A real HAProxy speaks TLS for gateways and hosts.
+    pub fn secured(settings: &str, count: u8) -> DialPlan {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |last: u8| SocketAddr::from(([127, 0, 0, last], free_port()));
+        let (service, door) = (at(9), at(8));
+        let pair = rcgen::generate_simple_self_signed(["um.voice.test".to_string()]).unwrap();
+        fs::write(dir.path().join("um.pem"), pair.cert.pem() + &pair.signing_key.serialize_pem()).unwrap();
+        let mut bridge = format!(
+            "defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 5m\n  timeout server 5m\n\
+             listen gateways\n  bind {door}\n  server service {service} ssl verify none\n"
         );
-        fs::write(dir.path().join("org.toml"), org).unwrap();
-        fs::write(dir.path().join("posthouse.toml"), "name = \"mx.voice.test\"\n").unwrap();
-        node.start();
-        let plan = DialPlan { dir, node, service, hosts: running, runs: 0 };
-        for at in 1..=hosts.len() {
-            plan.wait_for(&format!("m{at}"), "up");
+        let (mut members, mut running) = (Vec::new(), Vec::new());
+        for number in 1..=count {
+            let (own, secured) = (at(10 + number), at(10 + number));
+            let further = ["-t", "t1", "-key", "where", &secured.to_string()].map(String::from);
+            running.push(Sipp::start(dir.path(), &format!("m{number}"), "uas_secured.xml", own, &further));
+            bridge += &format!("listen m{number}\n  bind {secured} ssl crt um.pem\n  server um {own}\n");
+            members.push(secured);
         }
-        plan
+        fs::write(dir.path().join("haproxy.cfg"), bridge).unwrap();
+        let mut command = Command::new("/usr/sbin/haproxy");
+        command.args(["-db", "-f", "haproxy.cfg"]).current_dir(dir.path());
+        let bridge = Process::start(&mut command, &dir.path().join("haproxy.log"));
+        let node = node(dir.path(), "sips", service, settings, &members);
+        DialPlan { dir, node, service, hosts: running, door, _bridge: Some(bridge), runs: 0 }.all_up()
+    }
+
+    fn all_up(self) -> DialPlan {
+        (1..=self.hosts.len()).for_each(|at| self.wait_for(&format!("m{at}"), "up"));
+        self
     }
 
     /// Waits until the balancer sees `member` so (`up`, `down`, `draining`).
     pub fn wait_for(&self, member: &str, standing: &str) {
-        eventually(&format!("{member} is {standing}"), Duration::from_secs(60), || self.standing(member) == standing);
-    }
-
-    fn standing(&self, member: &str) -> String {
-        let shown = self.node.json(&["service", "show", "voice"]);
-        let members = shown["members"].as_array().cloned().unwrap_or_default();
-        let found = members.into_iter().find(|one| one["name"] == member).unwrap_or_default();
-        found["standing"].as_str().unwrap_or_default().to_string()
+        eventually(&format!("{member} is {standing}"), Duration::from_secs(60), || {
+            self.node.standing("voice", member) == standing
+        });
     }
 
     /// A gateway that makes `calls` at `rate` a second with `scenario`.
     pub fn gateway(&mut self, scenario: &str, calls: u32, rate: u32, further: &[&str]) -> Sipp {
         self.runs += 1;
         let own = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let mut words: Vec<String> = vec![self.service.to_string()];
+        let mut words: Vec<String> = vec![self.door.to_string()];
         words.extend(["-s", "1555", "-m", &calls.to_string(), "-r", &rate.to_string()].map(String::from));
         words.extend(further.iter().map(|word| word.to_string()));
         Sipp::start(self.dir.path(), &format!("gateway{}", self.runs), scenario, own, &words)
@@ -145,8 +181,6 @@ impl DialPlan {
 
     /// The value of a counter, all labels together that hold `label`.
     pub fn counted(&self, name: &str, label: &str) -> f64 {
-        let (_, text) = self.node.get("/metrics");
-        let lines = text.lines().filter(|line| line.starts_with(name) && line.contains(label));
-        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        self.node.counted(name, label)
     }
 }

@@ -108,15 +108,22 @@ impl Wire {
 
     /// TLS from here on, whatever certificate the server shows.
     pub fn start_tls(&mut self) {
-        self.start_tls_by(None);
+        self.start_tls_by("localhost", None);
     }
 
     /// The same with the certificate of a node, from the folder that `posthouse pki issue` made.
     pub fn start_tls_as(&mut self, node: &Path) {
-        self.start_tls_by(Some(node));
+        self.start_tls_by("localhost", Some(node));
     }
 
-    fn start_tls_by(&mut self, node: Option<&Path>) {
+    /// The same for a server of that name; `false`: it wants nobody of that name.
+    pub fn start_tls_to(&mut self, name: &str) -> bool {
+        self.start_tls_by(name, None);
+        let Stream::Tls(stream) = &mut self.stream else { return false };
+        stream.conn.complete_io(&mut stream.sock).is_ok()
+    }
+
+    fn start_tls_by(&mut self, name: &str, node: Option<&Path>) {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
@@ -134,7 +141,7 @@ impl Wire {
         let Stream::Clear(stream) = std::mem::replace(&mut self.stream, Stream::Gone) else {
             panic!("TLS is on already")
         };
-        let session = ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").unwrap()).unwrap();
+        let session = ClientConnection::new(Arc::new(config), ServerName::try_from(name.to_string()).unwrap()).unwrap();
         self.stream = Stream::Tls(Box::new(StreamOwned::new(session, stream)));
     }
 

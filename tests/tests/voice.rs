@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tests::eventually;
 use tests::sipp::DialPlan;
+use tests::wire::Wire;
 
 const ANSWERS: (&str, &[&str]) = ("uas.xml", &[]);
 const FORWARD: &str = "sip_mode = \"forward\"\n";
@@ -101,13 +102,93 @@ fn a_drained_host_gets_no_new_calls_and_keeps_those_that_it_has() {
     let mut plan = DialPlan::start(FORWARD, &[ANSWERS, ANSWERS]);
     let mut gateway = plan.gateway("uac.xml", 20, 20, &["-d", "4000"]);
     eventually("calls are established", Duration::from_secs(60), || gateway.said("ANSWERED").len() == 20);
-    let (code, out, error) = plan.node.verb(&["org", "set", "member", "m1", "drain=true"]);
-    assert_eq!(code, 0, "{out}{error}");
+    verb(&plan, &["service", "drain", "m1", "--wait", "--timeout", "60"]);
     let before = plan.offered();
     plan.gateway("uac.xml", 40, 40, &["-d", "100"]).all_went_well();
     assert_eq!(plan.offered(), [before[0], before[1] + 40]);
     gateway.all_went_well();
     assert_eq!(plan.hosts[0].said("BYE").len(), before[0], "its calls ended by themselves");
+    assert!(plan.ask(OPTIONS).starts_with("SIP/2.0 200 OK\r\n"), "one is left");
+    verb(&plan, &["service", "resume", "m1"]);
+    let before = plan.offered();
+    plan.gateway("uac.xml", 20, 20, &["-d", "100"]).all_went_well();
+    assert_eq!(plan.offered(), [before[0] + 10, before[1] + 10]);
+}
+
+/// Gateways with a second proxy go there: who asks hears 503, and so does a call; what is established does not notice.
+#[test]
+fn a_node_that_drains_takes_no_calls_and_says_so() {
+    let mut plan = DialPlan::start(FORWARD, &[ANSWERS, ANSWERS]);
+    let mut gateway = plan.gateway("uac.xml", 10, 10, &["-d", "4000"]);
+    eventually("calls are established", Duration::from_secs(60), || gateway.said("ANSWERED").len() == 10);
+    verb(&plan, &["node", "drain"]);
+    let answer = plan.ask(OPTIONS);
+    assert!(answer.starts_with("SIP/2.0 503 ") && answer.contains("\r\nRetry-After: "), "{answer}");
+    let refused = plan.gateway("uac.xml", 5, 5, &["-d", "100"]).end();
+    assert!(!refused.success());
+    assert_eq!(plan.offered(), [5, 5], "nobody new was put through");
+    gateway.all_went_well();
+    verb(&plan, &["node", "resume"]);
+    assert!(plan.ask(OPTIONS).starts_with("SIP/2.0 200 OK\r\n"));
+    // All members drained is the same for those who ask.
+    verb(&plan, &["service", "drain", "m1"]);
+    verb(&plan, &["service", "drain", "m2", "--force"]);
+    assert!(plan.ask(OPTIONS).starts_with("SIP/2.0 503 "));
+}
+
+#[test]
+fn a_secured_dial_plan_is_tls_on_both_sides() {
+    let mut plan = DialPlan::secured(FORWARD, 2);
+    let through = plan.service.to_string();
+    let through = ["-t", "t1", "-d", "200", "-key", "where", &through];
+    plan.gateway("uac_secured.xml", 60, 30, &through).all_went_well();
+    assert_eq!(plan.offered(), [30, 30], "in turn, ACK and BYE the same way");
+    assert!(
+        plan.node.counted("posthouse_probe_certificate_seconds", "sips 127.0.0.11") > 0.0,
+        "what hosts show is watched"
+    );
+    // In clear nobody speaks there.
+    let mut clear = TcpStream::connect(plan.service).unwrap();
+    clear.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    clear.write_all(OPTIONS).unwrap();
+    let mut heard = Vec::new();
+    let _ = clear.read_to_end(&mut heard);
+    assert!(!heard.starts_with(b"SIP"), "{heard:?}");
+    eventually("it is counted", Duration::from_secs(30), || {
+        plan.counted("posthouse_voice_dropped_total", "handshake") > 0.0
+    });
+    // The certificate is the node's, and a renewed one is for connections to come.
+    let asked = |wire: &mut Wire| {
+        wire.send(&String::from_utf8_lossy(OPTIONS).replace("OWN", "127.0.0.1").replace("/UDP", "/TLS").into_bytes())
+            .unwrap();
+        let heard = wire.line().unwrap().unwrap();
+        while !wire.line().unwrap().unwrap().is_empty() {}
+        heard
+    };
+    let connect = || {
+        let mut wire = Wire::over(TcpStream::connect(plan.service).unwrap());
+        wire.start_tls_to("voice.test");
+        assert_eq!(asked(&mut wire), "SIP/2.0 200 OK");
+        wire
+    };
+    let mut earlier = connect();
+    std::fs::remove_file(plan.node.data().join("tls/certificate.pem")).unwrap();
+    std::fs::remove_file(plan.node.data().join("tls/key.pem")).unwrap();
+    let pair = rcgen::generate_simple_self_signed(["voice.test".to_string()]).unwrap();
+    std::fs::write(plan.node.data().join("tls/key.pem"), pair.signing_key.serialize_pem()).unwrap();
+    std::fs::write(plan.node.data().join("tls/certificate.pem"), pair.cert.pem()).unwrap();
+    verb(&plan, &["reload"]);
+    eventually("the renewed one is shown", Duration::from_secs(30), || {
+        connect().peer_certificate() == **pair.cert.der()
+    });
+    assert_eq!(asked(&mut earlier), "SIP/2.0 200 OK", "who was there stays");
+    assert_ne!(earlier.peer_certificate(), **pair.cert.der());
+}
+
+/// A verb of the command line that must succeed.
+fn verb(plan: &DialPlan, arguments: &[&str]) {
+    let (code, out, error) = plan.node.verb(arguments);
+    assert_eq!(code, 0, "{arguments:?}: {out}{error}");
 }
 
 #[test]

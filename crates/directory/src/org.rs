@@ -11,8 +11,9 @@ use crate::receive::{Protocol, ReceiveConnector, ReceiveTls};
 use crate::recipients::{Recipient, Recipients, Senders};
 use crate::retry::Retry;
 use crate::send::SendConnector;
-use crate::service::Service;
+use crate::service::{Service, ServiceMember};
 use crate::sources::Routing;
+use crate::target::Host;
 use crate::topology::Topology;
 use crate::user::User;
 use crate::virtual_address::VirtualAddress;
@@ -306,6 +307,18 @@ impl Org {
     /// A receive connector by name.
     pub fn receive_connector(&self, name: &str) -> Option<&Arc<ReceiveConnector>> {
         self.receive_connectors.iter().find(|connector| &*connector.name == name)
+    }
+
+    /// Whether every service that has a member at `local`, a socket of this node, drains it: who came there through a balancer goes elsewhere.
+    pub fn is_drained_member(&self, local: SocketAddr) -> bool {
+        let is_here = |member: &ServiceMember| match &member.address.host {
+            Host::Ip(ip) => ip.to_canonical() == local.ip(),
+            Host::Name(_) => member.server.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(self.server())),
+        };
+        let services = self.services.iter().filter(|service| service.enabled && service.protocol.is_mail());
+        let members = services.flat_map(|service| &service.members);
+        let mut here = members.filter(|member| member.address.port == local.port() && is_here(member)).peekable();
+        here.peek().is_some() && here.all(|member| member.drain)
     }
 
     /// A service by name.

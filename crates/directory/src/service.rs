@@ -115,6 +115,8 @@ pub enum ServiceProtocol {
     Ldap,
     /// SIP over UDP and TCP, RFC 3261.
     Sip,
+    /// SIP over TLS, RFC 3261 26.3.2, on both sides of the balancer.
+    Sips,
     /// Bytes.
     Tcp,
 }
@@ -212,7 +214,7 @@ pub struct ProbeSettings {
 pub struct SipSettings {
     /// How calls get to their members.
     pub mode: SipMode,
-    /// Over what the service listens, at each of its addresses.
+    /// Over what a service of `sip` listens, at each of its addresses; one of `sips` listens for TLS.
     pub transports: Vec<SipTransport>,
     /// A member that rings for so long without an answer is passed over.
     pub answer_timeout_ms: u64,
@@ -255,7 +257,12 @@ impl ServiceProtocol {
         matches!(self, Smtp | Submission | Imap | Pop3)
     }
 
-    /// TLS from the first byte.
+    /// Calls: their messages are read here, and what SIP alone has counts.
+    pub fn is_sip(self) -> bool {
+        matches!(self, ServiceProtocol::Sip | ServiceProtocol::Sips)
+    }
+
+    /// TLS from the first byte, which may go through to the members.
     pub fn is_tls(self) -> bool {
         use ServiceProtocol::{Https, Imaps, Pop3s, Submissions};
         matches!(self, Submissions | Imaps | Pop3s | Https)
@@ -280,6 +287,7 @@ impl ServiceProtocol {
             ServiceProtocol::Https => 443,
             ServiceProtocol::Ldap => 389,
             ServiceProtocol::Sip => 5060,
+            ServiceProtocol::Sips => 5061,
             ServiceProtocol::Tcp => return None,
         })
     }
@@ -295,7 +303,7 @@ impl ServiceProtocol {
             ServiceProtocol::Http => 5 * MINUTE,
             ServiceProtocol::Https => 45 * MINUTE,
             ServiceProtocol::Ldap | ServiceProtocol::Tcp => 60 * MINUTE,
-            ServiceProtocol::Sip => 30 * MINUTE,
+            ServiceProtocol::Sip | ServiceProtocol::Sips => 30 * MINUTE,
         }
     }
 }

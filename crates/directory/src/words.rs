@@ -58,6 +58,7 @@ words! {
         "https" = Https,
         "ldap" = Ldap,
         "sip" = Sip,
+        "sips" = Sips,
         "tcp" = Tcp,
     }
     Algorithm { "least_connections" = LeastConnections, "round_robin" = RoundRobin, "source_hash" = SourceHash }

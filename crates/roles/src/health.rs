@@ -129,7 +129,7 @@ impl Default for Health {
 impl Health {
     /// Where the node stands.
     pub fn phase(&self) -> Phase {
-        match self.phase.load(Ordering::Relaxed) {
+        match self.phase.load(Ordering::Acquire) {
             0 => Phase::Starting,
             1 => Phase::Serving,
             2 => Phase::Draining,
@@ -139,7 +139,8 @@ impl Health {
 
     /// Moves on. A node that stops never serves again; says whether it moved.
     pub fn enter(&self, phase: Phase) -> bool {
-        let moved = self.phase.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| {
+        // Whoever sees the phase sees what was done before it.
+        let moved = self.phase.fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| {
             (now != Phase::Stopping as u8 && now != phase as u8).then_some(phase as u8)
         });
         moved.is_ok()

@@ -13,6 +13,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tracing::warn;
 
 use crate::succession;
@@ -124,7 +125,7 @@ pub async fn accept_until<F>(
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
-    let mut paused = false;
+    let mut told: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -132,16 +133,15 @@ pub async fn accept_until<F>(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                paused = false;
-                tokio::spawn(serve(stream, peer));
-            }
+            Ok((stream, peer)) => drop(tokio::spawn(serve(stream, peer))),
             // The client gave up before we took it.
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {
             }
             Err(error) => {
-                // Out of descriptors or memory: connections end and give them back. Said once, not ten times a second.
-                if !std::mem::replace(&mut paused, true) {
+                // Out of descriptors or memory: connections end and give them back. Said once a minute, not ten times a second, though one or the
+                // other may be taken in between.
+                if told.is_none_or(|at| at.elapsed() >= TOLD_AGAIN) {
+                    told = Some(Instant::now());
                     warn!(%error, "no connection can be taken now; raise LimitNOFILE if this is about open files");
                 }
                 tokio::time::sleep(PAUSE).await;
@@ -153,6 +153,7 @@ pub async fn accept_until<F>(
 /// Connections that wait for us in the kernel; `net.core.somaxconn` may make it less.
 const BACKLOG: i32 = 4096;
 const PAUSE: Duration = Duration::from_millis(100);
+const TOLD_AGAIN: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {

@@ -43,13 +43,25 @@ impl Cluster {
 
     /// etcd and sink run, the nodes do not yet.
     pub fn new(nodes: usize) -> Option<Cluster> {
+        Cluster::of(nodes, None)
+    }
+
+    /// The same with another document of the organization.
+    pub fn in_organization(nodes: usize, org: &str) -> Option<Cluster> {
+        Cluster::of(nodes, Some(org))
+    }
+
+    fn of(nodes: usize, org: Option<&str>) -> Option<Cluster> {
         let net = Net::new(nodes)?;
         let keep = tempfile::tempdir().unwrap();
         let etcd = EtcdMembers::started(&net, keep.path());
         let sink = ClusterSink::started(&net, keep.path());
         pki(keep.path(), &["init", "--organization", "Chaos"]);
-        let nodes: Vec<ClusterNode> =
-            (1..=nodes).map(|number| ClusterNode::new(&net, keep.path(), number, nodes)).collect();
+        let node = |number| match org {
+            Some(org) => ClusterNode::in_organization(&net, keep.path(), number, nodes, org),
+            None => ClusterNode::new(&net, keep.path(), number, nodes),
+        };
+        let nodes: Vec<ClusterNode> = (1..=nodes).map(node).collect();
         Some(Cluster { nodes, etcd, sink, net, keep })
     }
 

@@ -35,10 +35,15 @@ pub const CONNECTIONS: usize = 10;
 impl ClusterNode {
     /// Documents and certificates; not started.
     pub fn new(net: &Net, keep: &Path, number: usize, nodes: usize) -> ClusterNode {
+        let org = org_document(&net.address(Place::Hub).to_string());
+        ClusterNode::in_organization(net, keep, number, nodes, &org)
+    }
+
+    /// The same with another document of the organization.
+    pub fn in_organization(net: &Net, keep: &Path, number: usize, nodes: usize, org: &str) -> ClusterNode {
         let name = format!("n{number}.chaos.test");
-        let (node, org) =
-            (node_document(net, &name, number, nodes), org_document(&net.address(Place::Hub).to_string()));
-        ClusterNode::with(net, keep, number, &name, [&node, &org])
+        let node = node_document(net, &name, number, nodes);
+        ClusterNode::with(net, keep, number, &name, [&node, org])
     }
 
     /// One with these documents: that of the node, that of the organization. Not started.
@@ -65,6 +70,11 @@ impl ClusterNode {
     pub fn add_to_org(&self, objects: &str) {
         let file = self.dir.join("org.toml");
         fs::write(&file, fs::read_to_string(&file).unwrap() + objects).unwrap();
+    }
+
+    /// Its document of the organization, as it was written.
+    pub fn org_file(&self) -> PathBuf {
+        self.dir.join("org.toml")
     }
 
     /// Where its data is.

@@ -11,7 +11,7 @@ use super::json::print_json;
 pub const RESTART: &str = "The program and the documents are read as they are now: after an upgrade, the new program runs. The new process gets the listening
 sockets of the old one, so nobody who connects meanwhile is refused: whoever comes waits a moment. The old one finishes the mail in
 flight, gives up the data directory, and stays only for what its services relay, for at most 'linger' ([limits] in posthouse.toml).
-If the new process cannot run, the old one goes on and the log says why.";
+Virtual addresses stay where they are. If the new process cannot run, this says why, and the old one goes on.";
 
 /// Begins it, and waits until the new process serves.
 pub async fn run(client: &Client, json: bool) -> Result<(), Trouble> {
@@ -20,7 +20,11 @@ pub async fn run(client: &Client, json: bool) -> Result<(), Trouble> {
     for _ in 0..LOOKS_MAX {
         tokio::time::sleep(LOOK_EVERY).await;
         match client.get::<Restart>("/restart", &()).await {
-            Ok(now) if now.process != old => return done(client, old, json).await,
+            Ok(now) if now.process != old => match done(client, old, json).await {
+                // Somebody else restarts it just now: the next one is asked.
+                Err(Trouble::NoNode(_)) => {}
+                done => return done,
+            },
             Ok(Restart { failed: Some(failed), .. }) => {
                 return Err(Trouble::Failed(format!("not restarted: {failed}")));
             }

@@ -1,6 +1,7 @@
 //! `posthouse start`: runs a node and tells what to type next.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use roles::control::Control;
@@ -8,6 +9,8 @@ use roles::view::Status;
 use roles::{Ended, Launcher, Start};
 
 use tokio::runtime::Runtime;
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::words::StartWords;
 use crate::http;
@@ -44,10 +47,18 @@ pub fn run(asked: StartWords) -> ExitCode {
         if !asked.succeed {
             print!("{}", banner(&control.pulse(), embedded));
         }
-        if let Some(listener) = node.take_http() {
-            tokio::spawn(http::serve(listener, control));
+        let ends = Arc::new(Notify::new());
+        let told = ends.clone();
+        let serving = node
+            .take_http()
+            .map(|listener| tokio::spawn(http::serve(listener, control, async move { told.notified().await })));
+        let ended = node.run().await;
+        if let (Ended::Yielded(_), Some(serving)) = (&ended, serving) {
+            // Whoever asked for the restart shall hear that it has begun. Who comes now asks the next process.
+            ends.notify_one();
+            let _ = timeout(ANSWERS_MAX, serving).await;
         }
-        Ok::<Ended, roles::StartError>(node.run().await)
+        Ok::<Ended, roles::StartError>(ended)
     });
     end(ended, runtime, &launcher)
 }
@@ -91,9 +102,11 @@ fn end(ended: Result<Ended, roles::StartError>, runtime: Runtime, launcher: &Lau
         // Somebody asked twice: nothing is waited for. What was promised is in the journal.
         Ok(Ended::AtOnce) => std::process::exit(1),
         Err(error) => {
-            for line in error.to_string().lines() {
+            let why = error.to_string();
+            for line in why.lines() {
                 eprintln!("posthouse: {line}");
             }
+            launcher.tell_predecessor(&why);
             runtime.shutdown_background();
             ExitCode::FAILURE
         }
@@ -151,6 +164,8 @@ fn url_option(status: &Status) -> String {
 const BLOCKING_THREADS_MAX: usize = 16;
 /// A thread keeps memory of its own: what was needed for a burst goes soon.
 const BLOCKING_THREAD_IDLE: Duration = Duration::from_secs(2);
+/// Longest wait for answers of the API that are under way when another process takes this one's place: some have no end.
+const ANSWERS_MAX: Duration = Duration::from_secs(1);
 const SHUTDOWN_MAX: Duration = Duration::from_secs(2);
 
 /// EX_TEMPFAIL of sysexits: to be started again.

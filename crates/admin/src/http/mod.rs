@@ -28,11 +28,11 @@ use axum::routing::{get, post};
 use roles::control::Control;
 use tokio::net::TcpListener;
 
-/// Serves until the process ends.
-pub async fn serve(listener: TcpListener, control: Control) {
+/// Serves until the process ends, or until `ends`: then nothing new is taken, and what has been asked is answered.
+pub async fn serve(listener: TcpListener, control: Control, ends: impl Future<Output = ()> + Send + 'static) {
     let service = routes(control).into_make_service_with_connect_info::<audit::Ends>();
-    // It ends with the runtime; an error of one connection is that connection's.
-    let _ = axum::serve(socket::Bounded::new(listener), service).await;
+    // An error of one connection is that connection's.
+    let _ = axum::serve(socket::Bounded::new(listener), service).with_graceful_shutdown(ends).await;
 }
 
 fn routes(control: Control) -> Router {

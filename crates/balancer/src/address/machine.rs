@@ -6,6 +6,9 @@
 
 use super::gate::{Fit, Gate};
 
+mod heir;
+pub use heir::Inheritance;
+
 /// What does not change from step to step.
 #[derive(Clone, Debug)]
 pub struct Rules {
@@ -142,6 +145,8 @@ pub enum Why {
     NotOurs,
     /// It could not be added.
     Failed,
+    /// It was kept for the process that comes after this one, and none has come in time.
+    NoHeir,
 }
 
 /// What became of a claim.
@@ -174,6 +179,10 @@ struct Holding {
     renew_ms: u64,
     announce_ms: u64,
     announcements: u32,
+    /// It is only kept for the next process, until then at most.
+    kept_until_ms: Option<u64>,
+    /// The process has just begun: that it is not ready counts from then on.
+    settled_ms: u64,
 }
 
 /// One virtual address on one node.
@@ -186,6 +195,8 @@ pub struct Machine {
     last_holder: Option<String>,
     free_since_ms: Option<u64>,
     better_since_ms: Option<u64>,
+    /// This process ends: nothing is taken any more.
+    ends: bool,
 }
 
 impl Machine {
@@ -199,6 +210,7 @@ impl Machine {
             last_holder: None,
             free_since_ms: None,
             better_since_ms: None,
+            ends: false,
         }
     }
 
@@ -232,7 +244,8 @@ impl Machine {
     /// Takes the facts in, and says what is to be done. At the latest at [`Machine::next_ms`].
     pub fn step(&mut self, now_ms: u64, facts: &Facts) -> Vec<Effect> {
         let fit = self.gate.look(now_ms, &facts.fit);
-        self.would_hold = fit && facts.preference.is_some();
+        // Whoever ends takes nothing: the others need not wait for it.
+        self.would_hold = fit && facts.preference.is_some() && (!self.ends || self.holds());
         if let Some(holder) = facts.holder.as_ref() {
             self.free_since_ms = None;
             self.last_holder = Some(holder.node.clone());
@@ -261,7 +274,7 @@ impl Machine {
     }
 
     fn may_take(&self, facts: &Facts) -> bool {
-        self.would_hold && facts.etcd && facts.holder.is_none()
+        self.would_hold && !self.ends && facts.etcd && facts.holder.is_none()
     }
 
     /// How many others are to try before us; `None`: it is not for us now.
@@ -337,6 +350,8 @@ impl Machine {
             renew_ms: now_ms + RENEW_MS,
             announce_ms: now_ms + self.rules.announce_interval_ms,
             announcements: self.rules.announce_count.saturating_sub(1),
+            kept_until_ms: None,
+            settled_ms: now_ms,
         });
         vec![Effect::Put { lifetime_s, before_ms: lapses_ms, again: false }, Effect::Announce]
     }
@@ -386,10 +401,17 @@ impl Machine {
         if facts.seen_at >= held.claimed_at && facts.holder.as_ref().is_none_or(|seen| seen.lease != held.lease) {
             return Some(Why::Key);
         }
+        if let Fit::Unable(why) = &facts.fit {
+            return Some(Why::Unfit(why.clone()));
+        }
+        if let Some(until_ms) = held.kept_until_ms {
+            return (now_ms >= until_ms).then_some(Why::NoHeir);
+        }
         match &facts.fit {
-            Fit::Unable(why) => return Some(Why::Unfit(why.clone())),
             // An address that says "not now" is better than one that says nothing.
-            Fit::NotReady(why) if !self.would_hold && other(None) => return Some(Why::Unfit(why.clone())),
+            Fit::NotReady(why) if !self.would_hold && now_ms >= held.settled_ms && other(None) => {
+                return Some(Why::Unfit(why.clone()));
+            }
             _ => {}
         }
         if facts.preference.is_none() {

@@ -7,6 +7,8 @@ use super::Member;
 pub struct Tried {
     ids: [u32; Tried::MAX],
     count: usize,
+    /// Whom the connection has left: it is not asked, and was no try.
+    left: Option<u32>,
 }
 
 impl Tried {
@@ -18,15 +20,20 @@ impl Tried {
         Tried::default()
     }
 
+    /// Nobody yet; this member, which the connection leaves, is not to be asked.
+    pub fn without(member: &Member) -> Tried {
+        Tried { left: Some(member.id), ..Tried::default() }
+    }
+
     /// Adds a member. Beyond [`Tried::MAX`] the first ones are forgotten.
     pub fn add(&mut self, member: &Member) {
         self.ids[self.count % Tried::MAX] = member.id;
         self.count += 1;
     }
 
-    /// The member was tried.
+    /// The member was tried, or left.
     pub fn has(&self, member: &Member) -> bool {
-        self.ids[..self.count.min(Tried::MAX)].contains(&member.id)
+        self.left == Some(member.id) || self.ids[..self.count.min(Tried::MAX)].contains(&member.id)
     }
 
     /// Members tried so far.

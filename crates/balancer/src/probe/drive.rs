@@ -5,7 +5,7 @@ use super::dialog::{Dialog, Effect, Next};
 use super::sip;
 use super::target::{Kind, Target};
 use super::tls::ProbeTls;
-use super::verdict::Verdict;
+use super::verdict::{Found, Verdict};
 use directory::ProxyHeader;
 use smtp::proxy::{encode_v1, encode_v2_local};
 use std::io;
@@ -13,22 +13,15 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// What one probe found.
-pub struct Found {
-    /// How the server stands.
-    pub verdict: Verdict,
-    /// What it showed under TLS.
-    pub certificate: Option<Certificate>,
-}
-
 /// Probes `target` once; `hello` is our name, `id` this probe's number alone. Takes no longer than the target's timeout.
 pub async fn look(target: &Target, tls: &ProbeTls, hello: &str, id: u64) -> Found {
     let patience = Duration::from_millis(target.settings.timeout_ms);
-    if target.kind == Kind::Sip {
-        let verdict = tokio::time::timeout(patience, sip::look(target, id)).await;
-        let verdict = verdict
-            .unwrap_or_else(|_| Verdict::failed(&format!("no answer to OPTIONS in {} ms", target.settings.timeout_ms)));
-        return Found { verdict, certificate: None };
+    if matches!(target.kind, Kind::Sip | Kind::Sips) {
+        let found = tokio::time::timeout(patience, sip::look(target, tls, id)).await;
+        return found.unwrap_or_else(|_| {
+            let verdict = Verdict::failed(&format!("no answer to OPTIONS in {} ms", target.settings.timeout_ms));
+            Found { verdict, certificate: None }
+        });
     }
     let mut look = Look { target, tls, dialog: Dialog::new(target, hello), certificate: None };
     let verdict = match tokio::time::timeout(patience, look.run()).await {

@@ -54,6 +54,7 @@ impl Kind {
             ServiceProtocol::Https => Kind::Https,
             ServiceProtocol::Ldap => Kind::Ldap,
             ServiceProtocol::Sip => Kind::Sip,
+            ServiceProtocol::Sips => Kind::Sips,
             ServiceProtocol::Tcp => Kind::Tcp,
         }
     }

@@ -26,5 +26,6 @@ pub use probers::{Known, LOOKS_AT_ONCE_MAX, Probers};
 pub use standing::{Report, Standing, Word};
 pub use tally::Tally;
 pub use target::{HttpCheck, Kind, Settings, Target};
+pub(crate) use tls::encrypting;
 pub use verdict::Verdict;
 pub use watch::Watch;

@@ -84,6 +84,19 @@ impl Probers {
         watches.iter().for_each(|watch| self.shared.ask_known(watch));
     }
 
+    /// Waits until something is known of each target that is watched now, `patience` at most.
+    pub async fn settled(&self, patience: Duration) {
+        let watches: Vec<Arc<Watch>> = self.shared.watches().values().filter_map(Weak::upgrade).collect();
+        let all = async {
+            for watch in watches {
+                // The sender lives as long as the watch.
+                let _ = watch.changed().wait_for(|report| report.standing != Standing::Unknown).await;
+            }
+        };
+        // Of the others nothing is known yet, as at any start.
+        let _ = tokio::time::timeout(patience, all).await;
+    }
+
     /// Targets that are watched.
     pub fn watched(&self) -> usize {
         self.shared.watches().values().filter(|watch| watch.strong_count() > 0).count()

@@ -1,14 +1,15 @@
 //! One probe of a SIP server: OPTIONS over UDP, sent again as RFC 3261 17.1.2 has it, and over TCP where nobody answers that in half of
-//! the time. What it says is `crate::sip`'s to write and to judge.
+//! the time; or over TLS and nothing else. What it says is `crate::sip`'s to write and to judge.
 
-use super::target::Target;
-use super::verdict::{Verdict, reason};
+use super::target::{Kind, Target};
+use super::tls::ProbeTls;
+use super::verdict::{Found, Verdict, reason};
 use crate::sip::options::{Ask, Judged, judge, request};
 use crate::sip::{Frame, MESSAGE_BYTES_MAX, Transport, frame};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
@@ -16,15 +17,20 @@ use tokio::time::timeout;
 const T1: Duration = Duration::from_millis(500);
 
 /// Asks `target`; `id` is this probe's number alone. Does not end by itself where nobody answers: the caller is patient for so long only.
-pub async fn look(target: &Target, id: u64) -> Verdict {
+pub async fn look(target: &Target, tls: &ProbeTls, id: u64) -> Found {
+    if target.kind == Kind::Sips {
+        let failed = |error: io::Error| Verdict::failed(&format!("no answer to OPTIONS over TLS: {error}"));
+        return by_tls(target, tls, id)
+            .await
+            .unwrap_or_else(|error| Found { verdict: failed(error), certificate: None });
+    }
     let half = Duration::from_millis(target.settings.timeout_ms / 2);
-    if let Ok(Ok(verdict)) = timeout(half, by_udp(target, id)).await {
-        return verdict;
-    }
-    match by_tcp(target, id).await {
-        Ok(verdict) => verdict,
-        Err(error) => Verdict::failed(&format!("no answer to OPTIONS over UDP; over TCP: {error}")),
-    }
+    let verdict = match timeout(half, by_udp(target, id)).await {
+        Ok(Ok(verdict)) => Ok(verdict),
+        _ => by_tcp(target, id).await,
+    };
+    let failed = |error| Verdict::failed(&format!("no answer to OPTIONS over UDP; over TCP: {error}"));
+    Found { verdict: verdict.unwrap_or_else(failed), certificate: None }
 }
 
 async fn by_udp(target: &Target, id: u64) -> io::Result<Verdict> {
@@ -55,14 +61,31 @@ async fn by_udp(target: &Target, id: u64) -> io::Result<Verdict> {
 }
 
 async fn by_tcp(target: &Target, id: u64) -> io::Result<Verdict> {
-    let mut stream = TcpStream::connect(target.address).await?;
+    let stream = TcpStream::connect(target.address).await?;
     let ask = ask(target, Transport::Tcp, stream.local_addr()?, id);
-    stream.write_all(&request(&ask)).await?;
+    by_stream(stream, &ask).await
+}
+
+async fn by_tls(target: &Target, tls: &ProbeTls, id: u64) -> io::Result<Found> {
+    let stream = TcpStream::connect(target.address).await?;
+    let ask = ask(target, Transport::Tls, stream.local_addr()?, id);
+    let (stream, certificate) = tls.start(stream, target).await?;
+    let verdict = by_stream(stream, &ask).await?;
+    Ok(Found { verdict, certificate })
+}
+
+async fn by_stream(mut stream: impl AsyncRead + AsyncWrite + Unpin, ask: &Ask) -> io::Result<Verdict> {
+    stream.write_all(&request(ask)).await?;
+    stream.flush().await?;
     let mut heard = Vec::with_capacity(1024);
     loop {
         let used = match frame(&heard) {
-            Frame::Message(bytes) => match verdict(&ask, &heard[..bytes]) {
-                Some(verdict) => return Ok(verdict),
+            Frame::Message(bytes) => match verdict(ask, &heard[..bytes]) {
+                Some(verdict) => {
+                    // A goodbye: what was found does not depend on it.
+                    let _ = stream.shutdown().await;
+                    return Ok(verdict);
+                }
                 None => bytes,
             },
             Frame::Blank(bytes) => bytes,

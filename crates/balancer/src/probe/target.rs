@@ -51,6 +51,8 @@ pub enum Kind {
     Ldap,
     /// SIP: OPTIONS, over UDP or else over TCP.
     Sip,
+    /// The same over TLS.
+    Sips,
 }
 
 /// What is asked for by HTTP, and what is a good answer.
@@ -84,7 +86,7 @@ pub struct Settings {
 impl Kind {
     /// TLS comes before the protocol.
     pub fn is_tls_first(self) -> bool {
-        matches!(self, Kind::Submissions | Kind::Imaps | Kind::Pop3s | Kind::Https)
+        matches!(self, Kind::Submissions | Kind::Imaps | Kind::Pop3s | Kind::Https | Kind::Sips)
     }
 
     /// The word of the document.
@@ -101,6 +103,7 @@ impl Kind {
             Kind::Https => "https",
             Kind::Ldap => "ldap",
             Kind::Sip => "sip",
+            Kind::Sips => "sips",
         }
     }
 }

@@ -17,16 +17,21 @@ use tokio_rustls::client::TlsStream;
 #[derive(Clone)]
 pub struct ProbeTls(Arc<ClientConfig>);
 
+/// Encrypts, and takes every certificate. An error is a fault of this program's build.
+pub(crate) fn encrypting() -> Result<ClientConfig, rustls::Error> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let any = Arc::new(AnyCertificate { provider: provider.clone() });
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(any)
+        .with_no_client_auth())
+}
+
 impl ProbeTls {
     /// Makes the configuration. An error is a fault of this program's build.
     pub fn new() -> Result<ProbeTls, rustls::Error> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let any = Arc::new(AnyCertificate { provider: provider.clone() });
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .dangerous()
-            .with_custom_certificate_verifier(any)
-            .with_no_client_auth();
+        let mut config = encrypting()?;
         // A resumed session shows no certificate.
         config.resumption = rustls::client::Resumption::disabled();
         Ok(ProbeTls(Arc::new(config)))

@@ -1,8 +1,17 @@
 //! What one probe found.
 
+use super::certificate::Certificate;
 use std::sync::Arc;
 
 /// What one probe found.
+pub struct Found {
+    /// How the server stands.
+    pub verdict: Verdict,
+    /// What it showed under TLS.
+    pub certificate: Option<Certificate>,
+}
+
+/// How the server stands, by one probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It would serve a client.

@@ -1,11 +1,11 @@
 //! One target as all see it who watch it.
 
 use super::certificate::{Certificate, Warned};
-use super::drive::Found;
 use super::standing::{Report, Standing, Word};
 use super::tally::Tally;
 use super::target::Target;
 use super::told::{self, Figures};
+use super::verdict::Found;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};

@@ -17,6 +17,7 @@ use super::hand::Hand;
 use super::here::Here;
 use super::life::Life;
 use super::poll::{Interest, Token};
+use super::replay::Replay;
 use super::rounds::ROUND_MS;
 use super::secure::Secure;
 use super::slab::Slab;
@@ -160,6 +161,9 @@ fn take(listener: &Listener, client: OwnedFd, source: SocketAddr, hand: &mut Han
         up: Way::default(),
         down: Way::default(),
         dialog: Dialog::new(here.speech),
+        replay: Replay::new(),
+        owed: 0,
+        hears_offer: false,
         secure,
         source,
         destination,

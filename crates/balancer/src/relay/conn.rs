@@ -13,8 +13,10 @@ use super::hand::Hand;
 use super::here::Here;
 use super::life::{Life, Phase};
 use super::poll::{Interest, Ready, Token};
+use super::replay::Replay;
 use super::secure::Secure;
 use super::way::Way;
+use super::words::Speech;
 use crate::pool::{Place, Tried};
 
 pub(super) struct Conn {
@@ -33,6 +35,12 @@ pub(super) struct Conn {
     /// From the member to the client.
     pub(super) down: Way,
     pub(super) dialog: Dialog,
+    /// What another member would have to be told.
+    pub(super) replay: Replay,
+    /// Answers of another member that have to come, and be yes, before it stands where the first one stood.
+    pub(super) owed: usize,
+    /// Before these, what it offers.
+    pub(super) hears_offer: bool,
     pub(super) secure: Option<Box<Secure>>,
     /// The client, as a trusted proxy says or as we see it.
     pub(super) source: SocketAddr,
@@ -136,6 +144,30 @@ impl Conn {
         self.up.release(&mut hand.tools);
         self.down.release(&mut hand.tools);
         self.here.counts.ended();
+    }
+
+    /// Another member could go on with it now.
+    pub(super) fn may_change(&self) -> bool {
+        self.is_changeable()
+            && self.down.waiting().is_empty()
+            && !self.dialog.is_mid_answer()
+            && self.replay.may_change(self.dialog.is_between())
+    }
+
+    /// Another member could go on with it as soon as it is between two commands.
+    pub(super) fn is_changeable(&self) -> bool {
+        self.here.speech == Speech::Smtp
+            && self.secure.is_none()
+            && !self.dialog.is_opaque()
+            && !self.dialog.has_quit()
+            && self.replay.is_free()
+            && self.life.up_is_open()
+            && self.life.down_is_open()
+    }
+
+    /// What has to go has to leave its member only, and may stay with us.
+    pub(super) fn may_stay(&self, hand: &Hand) -> bool {
+        !self.here.admission.is_closed() && !hand.drains
     }
 
     /// A member drains, the service is closed, or the relay ends: this connection has to go.

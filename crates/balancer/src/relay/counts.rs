@@ -38,7 +38,7 @@ pub struct Totals {
     pub active: u64,
     /// Connections that a member served.
     pub relayed: u64,
-    /// Members that failed connections which another member then served: no client noticed.
+    /// Members that failed connections, or were left, and another member then served: no client noticed.
     pub hidden_retries: u64,
     /// Bytes from clients to members.
     pub up_bytes: u64,
@@ -74,6 +74,11 @@ impl Counts {
         let bucket = GREETING_BOUNDS_US.partition_point(|bound| *bound < greeting_us);
         add(&self.greeting[bucket], 1);
         add(&self.greeting_sum_us, greeting_us);
+    }
+
+    /// A session went on with another member.
+    pub(super) fn changed(&self) {
+        add(&self.hidden_retries, 1);
     }
 
     pub(super) fn refused(&self, reason: Reason) {

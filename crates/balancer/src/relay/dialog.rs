@@ -100,6 +100,16 @@ impl Dialog {
         self.at == At::Command && !self.transaction && self.pending == 0 && !self.up.open && !self.down.open
     }
 
+    /// Commands that the member has not answered yet.
+    pub(super) fn pending(&self) -> usize {
+        usize::from(self.pending)
+    }
+
+    /// A part of an answer has passed.
+    pub(super) fn is_mid_answer(&self) -> bool {
+        self.down.open || self.down.text().get(3) == Some(&b'-')
+    }
+
     /// A mail transaction is under way.
     pub(super) fn is_in_transaction(&self) -> bool {
         self.transaction

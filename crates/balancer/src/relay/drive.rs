@@ -7,13 +7,16 @@ use std::os::fd::AsFd;
 
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 
+use super::change;
 use super::conn::Conn;
 use super::dial::{dial, fail};
+use super::dialog::Dialog;
 use super::greeting::{self, GREETING_BYTES_MAX, Greeting};
 use super::hand::Hand;
 use super::life::{Effect, Input, Phase};
 use super::opening;
 use super::poll::Ready;
+use super::replay::Replay;
 use super::way::Moved;
 use super::words::{Reason, Speech};
 use crate::pool::Refused;
@@ -22,7 +25,7 @@ use crate::pool::Refused;
 pub(super) fn client_event(conn: &mut Conn, hand: &mut Hand, ready: Ready) -> bool {
     conn.client_is(ready);
     conn.active_ms = hand.now_ms;
-    let waits = matches!(conn.life.phase(), Phase::Dialing | Phase::Awaiting);
+    let waits = matches!(conn.life.phase(), Phase::Dialing | Phase::Awaiting | Phase::Repeating);
     if waits && ready.broken && !step(conn, hand, Input::ClientLost) {
         return false;
     }
@@ -56,6 +59,7 @@ pub(super) fn turn(conn: &mut Conn, hand: &mut Hand) -> bool {
             Phase::Opening => opening::turn(conn, hand),
             Phase::Dialing => None,
             Phase::Awaiting => await_greeting(conn, hand),
+            Phase::Repeating => change::await_answers(conn, hand),
             Phase::Relaying => relay(conn, hand),
             Phase::Parting => discard(conn, hand),
             Phase::Done => return false,
@@ -81,10 +85,23 @@ pub(super) fn effect(conn: &mut Conn, hand: &mut Hand, mut effect: Effect) -> bo
     loop {
         match effect {
             Effect::None => return true,
-            Effect::Choose => match dial(conn, hand) {
+            Effect::Choose | Effect::Change => {
+                if effect == Effect::Change {
+                    change::leave(conn, hand);
+                }
+                match dial(conn, hand) {
+                    None => return true,
+                    Some(input) => effect = conn.life.step(input),
+                }
+            }
+            Effect::Repeat => match change::say_hello(conn, hand) {
                 None => return true,
                 Some(input) => effect = conn.life.step(input),
             },
+            Effect::GoOn => {
+                change::go_on(conn, hand);
+                return true;
+            }
             Effect::Await => {
                 let limit_ms = conn.place.as_ref().map_or(0, |place| place.member().greeting_timeout_ms);
                 conn.deadline_ms = hand.now_ms + limit_ms;
@@ -153,8 +170,10 @@ fn await_greeting(conn: &mut Conn, hand: &mut Hand) -> Option<Input> {
 fn relay(conn: &mut Conn, hand: &mut Hand) -> Option<Input> {
     if conn.life.down_is_open() {
         match pump_down(conn, hand) {
-            Moved::Waits | Moved::Stopped => {}
+            Moved::Waits => {}
             Moved::Again => again(conn, hand),
+            Moved::Stopped => return Some(Input::Change),
+            Moved::Ended | Moved::SourceLost if conn.may_change() => return Some(Input::Change),
             Moved::Ended => return Some(Input::DownPassed { quit: conn.dialog.has_quit() }),
             Moved::SourceLost => return Some(Input::MemberLost),
             Moved::SinkLost => return Some(Input::ClientLost),
@@ -176,6 +195,7 @@ fn relay(conn: &mut Conn, hand: &mut Hand) -> Option<Input> {
             conn.down.source_is(Ready { readable: true, ending: true, ..Ready::default() });
             if conn.life.down_is_open() { relay(conn, hand) } else { None }
         }
+        Moved::Stopped if conn.may_change() => Some(Input::Change),
         Moved::Stopped => Some(Input::Part(Reason::Draining)),
     }
 }
@@ -183,14 +203,23 @@ fn relay(conn: &mut Conn, hand: &mut Hand) -> Option<Input> {
 fn pump_up(conn: &mut Conn, hand: &mut Hand) -> Moved {
     let Some(member) = conn.member.as_ref() else { return Moved::SinkLost };
     let parts = conn.parts && conn.down.waiting().is_empty();
-    let dialog = &mut conn.dialog;
+    let remembers = conn.is_changeable();
+    let (dialog, replay) = (&mut conn.dialog, &mut conn.replay);
     let splices = dialog.is_content();
     let look = |bytes: &[u8]| {
-        if parts && dialog.begins_command(bytes) {
-            return false;
+        let stops = parts && dialog.begins_command(bytes);
+        if remembers {
+            replay.up(bytes, dialog.is_between());
+        }
+        if stops {
+            if remembers {
+                // It is asked of the next member.
+                dialog.up(bytes);
+            }
+            return 0;
         }
         dialog.up(bytes);
-        true
+        bytes.len()
     };
     match &mut conn.secure {
         Some(secure) => secure.pump_up(&mut conn.up, conn.client.as_fd(), member.as_fd(), &mut hand.tools, look),
@@ -200,16 +229,36 @@ fn pump_up(conn: &mut Conn, hand: &mut Hand) -> Moved {
 
 fn pump_down(conn: &mut Conn, hand: &mut Hand) -> Moved {
     let Some(member) = conn.member.as_ref() else { return Moved::SourceLost };
-    let dialog = &mut conn.dialog;
+    let remembers = conn.is_changeable();
+    let (dialog, replay) = (&mut conn.dialog, &mut conn.replay);
     let splices = dialog.is_opaque();
     let look = |bytes: &[u8]| {
-        dialog.down(bytes);
-        true
+        let passes = if remembers { farewell(dialog, replay, bytes) } else { bytes.len() };
+        if remembers && passes > 0 {
+            replay.down(&bytes[..passes], dialog.is_between());
+        }
+        dialog.down(&bytes[..passes]);
+        passes
     };
     match &mut conn.secure {
         Some(secure) => secure.pump_down(&mut conn.down, member.as_fd(), conn.client.as_fd(), &mut hand.tools, look),
         None => conn.down.pump(member.as_fd(), conn.client.as_fd(), &mut hand.tools, splices, look),
     }
+}
+
+/// How much of this the client gets: not the words by which a member goes out of service, if another one can go on.
+fn farewell(dialog: &Dialog, replay: &Replay, bytes: &[u8]) -> usize {
+    if Replay::is_farewell(bytes) && replay.may_change(dialog.is_between()) {
+        return 0;
+    }
+    // The answer to a message, and then the farewell.
+    let end = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |end| end + 1);
+    if !Replay::is_farewell(&bytes[end..]) || !replay.is_free() {
+        return bytes.len();
+    }
+    let mut after = *dialog;
+    after.down(&bytes[..end]);
+    if after.is_between() { end } else { bytes.len() }
 }
 
 fn again(conn: &mut Conn, hand: &mut Hand) {

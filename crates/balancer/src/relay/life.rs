@@ -15,6 +15,8 @@ pub(super) enum Phase {
     Dialing,
     /// Connected; the member's greeting has to come.
     Awaiting,
+    /// Another member has greeted; it is told how the client greeted the first one.
+    Repeating,
     /// Bytes flow both ways, or one way when the other has ended.
     Relaying,
     /// Last words are on their way to the client.
@@ -32,6 +34,8 @@ pub(super) struct Life {
     retried: u8,
     up_ended: bool,
     down_ended: bool,
+    /// It was relayed, and another member takes over.
+    changing: bool,
 }
 
 /// What happened.
@@ -57,6 +61,10 @@ pub(super) enum Input {
     ClientLost,
     /// The member's end is broken.
     MemberLost,
+    /// Another member has to go on with it.
+    Change,
+    /// The other member stands where the first one stood.
+    Repeated,
     /// The balancer ends this connection, with these words if the client can hear words now.
     Part(Reason),
     /// The client's time is over: for its opening, or for taking its last words.
@@ -74,6 +82,12 @@ pub(super) enum Effect {
     Await,
     /// Pass what the member said, then relay both ways.
     Relay,
+    /// Leave the member; choose and dial another one.
+    Change,
+    /// Tell the other member how the client greeted, and wait for its answer.
+    Repeat,
+    /// Pass what waits for an answer, then relay both ways again.
+    GoOn,
     /// Tell the client why not; leave the member.
     Refuse(Reason),
     /// The member gets the end that the client sent.
@@ -89,7 +103,7 @@ impl Life {
     /// that may be tried.
     pub(super) fn new(opening: bool, greets: bool, retries: u8) -> (Life, Effect) {
         let phase = if opening { Phase::Opening } else { Phase::Dialing };
-        let life = Life { phase, greets, retries, retried: 0, up_ended: false, down_ended: false };
+        let life = Life { phase, greets, retries, retried: 0, up_ended: false, down_ended: false, changing: false };
         (life, if opening { Effect::None } else { Effect::Choose })
     }
 
@@ -116,7 +130,7 @@ impl Life {
     pub(super) fn step(&mut self, input: Input) -> Effect {
         let effect = match self.phase {
             Phase::Opening => self.opening(input),
-            Phase::Dialing | Phase::Awaiting => self.dialing(input),
+            Phase::Dialing | Phase::Awaiting | Phase::Repeating => self.dialing(input),
             Phase::Relaying => self.relaying(input),
             Phase::Parting => match input {
                 Input::ClientEnded { .. } | Input::ClientLost | Input::Expired => Effect::Close,
@@ -125,9 +139,10 @@ impl Life {
             Phase::Done => Effect::None,
         };
         match effect {
-            Effect::Choose => self.phase = Phase::Dialing,
+            Effect::Choose | Effect::Change => self.phase = Phase::Dialing,
             Effect::Await => self.phase = Phase::Awaiting,
-            Effect::Relay => self.phase = Phase::Relaying,
+            Effect::Repeat => self.phase = Phase::Repeating,
+            Effect::Relay | Effect::GoOn => self.phase = Phase::Relaying,
             Effect::Refuse(_) => self.phase = Phase::Parting,
             Effect::Close => self.phase = Phase::Done,
             Effect::None | Effect::EndMember | Effect::EndClient => {}
@@ -146,12 +161,22 @@ impl Life {
 
     fn dialing(&mut self, input: Input) -> Effect {
         match input {
+            Input::Repeated if self.phase == Phase::Repeating => {
+                self.changing = false;
+                Effect::GoOn
+            }
+            Input::Connected | Input::Greeted if self.phase == Phase::Repeating => Effect::None,
             Input::Connected if self.phase == Phase::Awaiting => Effect::None,
+            Input::Greeted if self.changing => Effect::Repeat,
             Input::Connected if self.greets => Effect::Await,
             Input::Connected | Input::Greeted => Effect::Relay,
             Input::Failed | Input::MemberLost if self.retried < self.retries => {
                 self.retried += 1;
                 Effect::Choose
+            }
+            // It was served: what it hears is that its server has gone.
+            Input::Nobody(Reason::AllTried) | Input::Failed | Input::MemberLost if self.changing => {
+                Effect::Refuse(Reason::Draining)
             }
             Input::Failed | Input::MemberLost => Effect::Refuse(Reason::AllTried),
             Input::Nobody(reason) | Input::Part(reason) => Effect::Refuse(reason),
@@ -175,7 +200,11 @@ impl Life {
                 if self.up_ended || quit { Effect::Close } else { Effect::EndClient }
             }
             Input::Part(reason) if !self.down_ended => Effect::Refuse(reason),
-            Input::Part(_) | Input::ClientLost | Input::MemberLost | Input::Expired => Effect::Close,
+            Input::Change if !self.down_ended && !self.up_ended => {
+                (self.changing, self.retried) = (true, 0);
+                Effect::Change
+            }
+            Input::Change | Input::Part(_) | Input::ClientLost | Input::MemberLost | Input::Expired => Effect::Close,
             _ => Effect::None,
         }
     }
@@ -232,6 +261,27 @@ mod tests {
         check(false, false, 2, &[ENDED, Connected], &[Choose, None, Relay]);
         check(true, true, 2, &[ENDED], &[None, Close]);
         check(true, true, 2, &[Expired], &[None, Close]);
+    }
+
+    #[test]
+    fn another_member_goes_on_and_the_client_hears_nothing() {
+        use Effect::{Await, Change, Choose, Close, GoOn, None, Refuse, Relay, Repeat};
+        use Input::Repeated;
+        let change = Input::Change;
+        let begun = [Connected, Greeted, change];
+        let with = |more: &[Input]| [&begun[..], more].concat();
+        let check = |more: &[Input], effects: &[Effect]| {
+            check(false, true, 1, &with(more), &[&[Choose, Await, Relay, Change], effects].concat());
+        };
+        check(&[Connected, Greeted, Repeated, QUIT], &[Await, Repeat, GoOn, Close]);
+        // The second one fails where it may, the third one does.
+        check(&[Connected, Greeted, Failed, Greeted, Repeated], &[Await, Repeat, Choose, Repeat, GoOn]);
+        check(&[Failed, Greeted, Failed], &[Choose, Repeat, Refuse(Reason::Draining)]);
+        // Nobody else is there: the client is told.
+        check(&[Nobody(Reason::AllDown), ENDED], &[Refuse(Reason::AllDown), Close]);
+        check(&[Greeted, ENDED, Repeated], &[Repeat, Close, None]);
+        // It may happen again.
+        check(&[Greeted, Repeated, change, Greeted, Repeated], &[Repeat, GoOn, Change, Repeat, GoOn]);
     }
 
     #[test]

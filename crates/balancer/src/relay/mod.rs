@@ -5,6 +5,7 @@
 //!
 //! * A client of a protocol whose server speaks first hears nothing before a member has greeted. A member that refuses, greets with
 //!   4xx or 5xx, is silent or resets is followed by the next one, and the client does not notice.
+//! * A session of SMTP that can be read goes on with another member when its own drains, goes out of service or dies between two commands.
 //! * Nothing is read that cannot be written; an idle connection owns no buffer.
 //! * Everything that a stranger can grow has a bound: connections ([`RelaySettings::connections_max`], the service's `connections_max` and
 //!   `connections_per_source_max`), time ([`Timing`], the service's timeouts), bytes that wait (`tools::LEFT_BYTES_MAX`, the kernel's own socket
@@ -13,6 +14,7 @@
 
 mod accept;
 mod admission;
+mod change;
 mod conn;
 mod counts;
 mod dial;
@@ -25,6 +27,7 @@ mod here;
 mod life;
 mod opening;
 mod poll;
+mod replay;
 mod rounds;
 mod secure;
 mod settings;

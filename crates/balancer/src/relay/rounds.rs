@@ -57,7 +57,7 @@ fn look_at_phase(conn: &mut Conn, hand: &mut Hand) -> bool {
     let input = match conn.life.phase() {
         Phase::Dialing if is_connected(conn) => Input::Connected,
         Phase::Dialing => fail(conn, hand, Refused::Connect),
-        Phase::Awaiting => fail(conn, hand, Refused::Silent),
+        Phase::Awaiting | Phase::Repeating => fail(conn, hand, Refused::Silent),
         _ => Input::Expired,
     };
     drive::step(conn, hand, input) && drive::turn(conn, hand)
@@ -82,10 +82,13 @@ fn drain(conn: &mut Conn, hand: &mut Hand, idle_ms: u64) -> bool {
             return true;
         }
         Input::Expired
+    } else if conn.may_stay(hand) && conn.may_change() {
+        Input::Change
     } else if conn.here.speech == Speech::Smtp {
         // A client must not lose a transaction that it is about to begin: 421 is the answer to its next command between two of them
         // (RFC 5321 3.8). Whether it is between them now does not matter: a round may meet a quick session in a command each time.
-        conn.parts |= idle_ms >= timing.drain_idle_ms || gone_ms >= timing.drain_busy_ms;
+        let changes = conn.may_stay(hand) && conn.is_changeable();
+        conn.parts |= changes || idle_ms >= timing.drain_idle_ms || gone_ms >= timing.drain_busy_ms;
         return true;
     } else if !may_speak {
         return true;

@@ -87,7 +87,7 @@ impl Secure {
         client: BorrowedFd<'_>,
         member: BorrowedFd<'_>,
         tools: &mut Tools,
-        mut look: impl FnMut(&[u8]) -> bool,
+        mut look: impl FnMut(&[u8]) -> usize,
     ) -> Moved {
         for _ in 0..ROUNDS_MAX {
             match up.flush(member, tools) {
@@ -103,7 +103,7 @@ impl Secure {
                     return Moved::Ended;
                 }
                 Ok(count) => {
-                    if !look(&tools.buffer[..count]) {
+                    if look(&tools.buffer[..count]) < count {
                         return Moved::Stopped;
                     }
                     match up.write(member, tools, count, false) {
@@ -130,7 +130,7 @@ impl Secure {
         member: BorrowedFd<'_>,
         client: BorrowedFd<'_>,
         tools: &mut Tools,
-        mut look: impl FnMut(&[u8]) -> bool,
+        mut look: impl FnMut(&[u8]) -> usize,
     ) -> Moved {
         for _ in 0..ROUNDS_MAX {
             match self.write_out(down, client) {

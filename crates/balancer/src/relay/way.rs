@@ -155,14 +155,15 @@ impl Way {
         Ok(Some(count))
     }
 
-    /// Moves what can be moved. `look` sees everything that is copied and may stop it; where `splices` nothing has to be seen.
+    /// Moves what can be moved. `look` sees everything that is copied and says how much of it may pass: the rest is gone, and the way stops
+    /// there. Where `splices` nothing has to be seen.
     pub(super) fn pump(
         &mut self,
         from: BorrowedFd<'_>,
         to: BorrowedFd<'_>,
         tools: &mut Tools,
         splices: bool,
-        mut look: impl FnMut(&[u8]) -> bool,
+        mut look: impl FnMut(&[u8]) -> usize,
     ) -> Moved {
         for _ in 0..ROUNDS_MAX {
             match self.flush(to, tools) {
@@ -191,11 +192,15 @@ impl Way {
             if self.sink_gone {
                 continue;
             }
-            if !look(&tools.buffer[..count]) {
+            let passes = look(&tools.buffer[..count]);
+            let stops = passes < count;
+            if stops && passes == 0 {
                 return Moved::Stopped;
             }
-            match self.write(to, tools, count, self.ending && count < most) {
+            match self.write(to, tools, passes, self.ending && count < most && !stops) {
+                Moved::Ended if stops => return Moved::Stopped,
                 Moved::Ended => {}
+                // What may not pass is gone; what stopped it is found again at the end of its source.
                 other => return other,
             }
         }

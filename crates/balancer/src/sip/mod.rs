@@ -26,6 +26,9 @@ pub use via::{Transport, VIAS_MAX, Via, received, top_via, via, vias};
 /// The port of SIP over UDP and TCP where none is written (RFC 3261 19.1.2).
 pub const PORT: u16 = 5060;
 
+/// The same over TLS.
+pub const TLS_PORT: u16 = 5061;
+
 /// A number that two messages share only if `parts` are the same; the same on each node, and not a secret.
 pub fn mark(parts: &[&[u8]]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;

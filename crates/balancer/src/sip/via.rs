@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::list::{end_of_part, is_closed, pair, parameter};
 use super::message::{Message, Name, number};
 use super::uri::{host_ip, host_port};
-use super::{PORT, Parts};
+use super::{PORT, Parts, TLS_PORT};
 
 /// More Via values make a request loop (`482`); Max-Forwards begins at 70.
 pub const VIAS_MAX: usize = 80;
@@ -39,6 +39,11 @@ impl Transport {
             Transport::Tcp => "tcp",
             Transport::Tls => "tls",
         }
+    }
+
+    /// The port where none is written (RFC 3261 18.2.2, 19.1.2).
+    pub fn port(self) -> u16 {
+        if self == Transport::Tls { TLS_PORT } else { PORT }
     }
 
     /// Whether nothing is lost on it.
@@ -77,8 +82,9 @@ impl<'a> Via<'a> {
     pub fn way_back(&self) -> Option<SocketAddr> {
         let received = parameter(self.parameters, "received").and_then(received_ip);
         let ip = received.or_else(|| host_ip(self.host))?;
+        let by_itself = self.transport.map_or(PORT, Transport::port);
         let rport = parameter(self.parameters, "rport").and_then(number).and_then(|port| u16::try_from(port).ok());
-        Some(SocketAddr::new(ip, rport.filter(|port| *port > 0).or(self.port).unwrap_or(PORT)))
+        Some(SocketAddr::new(ip, rport.filter(|port| *port > 0).or(self.port).unwrap_or(by_itself)))
     }
 }
 

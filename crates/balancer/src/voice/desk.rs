@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::host::Hosts;
 use super::note::Note;
-use crate::sip::{Answer, Message, PORT, Start, Transport, Via, host_ip, top_via, uri};
+use crate::sip::{Answer, Message, Start, Transport, Via, host_ip, top_via, uri};
 
 /// How calls get to their hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,15 +132,18 @@ impl<H: Hosts> Desk<H> {
     /// Whether a URI's host and port are ours.
     pub fn is_us(&self, host: &[u8], port: Option<u16>) -> bool {
         let Some(ip) = host_ip(host) else { return host.eq_ignore_ascii_case(self.settings.hostname.as_bytes()) };
-        let us = SocketAddr::new(ip, port.unwrap_or(PORT));
-        self.listeners.iter().any(|listener| listener.sent_by() == us || listener.local == us)
+        let is_here = |listener: &Listener| {
+            let us = SocketAddr::new(ip, port.unwrap_or(listener.transport.port()));
+            listener.sent_by() == us || listener.local == us
+        };
+        self.listeners.iter().any(is_here)
     }
 }
 
 /// Where an answer to a request goes that came from `source` with `via` on top (RFC 3261 18.2.2, RFC 3581).
 pub fn back(source: Hop, via: &Via) -> Hop {
     let asked = crate::sip::parameter(via.parameters, "rport").is_some();
-    let port = if asked { source.address.port() } else { via.port.unwrap_or(PORT) };
+    let port = if asked { source.address.port() } else { via.port.unwrap_or(source.transport.port()) };
     Hop { address: SocketAddr::new(source.address.ip(), port), ..source }
 }
 
@@ -164,7 +167,8 @@ pub fn retarget(request: &Message, host_port: &str, transport: Transport) -> Vec
             out.extend_from_slice(part);
         }
     }
-    if transport != Transport::Udp {
+    // `sips:` says it already (RFC 5630 3.1.3).
+    if transport != Transport::Udp && !(secure && transport == Transport::Tls) {
         out.extend_from_slice(format!(";transport={}", transport.parameter()).as_bytes());
     }
     out

@@ -17,6 +17,7 @@ mod dial_plan;
 mod host;
 mod note;
 mod redirect;
+mod secure;
 mod serve;
 mod server;
 mod sockets;

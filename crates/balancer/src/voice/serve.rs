@@ -1,21 +1,27 @@
 //! The driver: sockets and the clock around the machine. One task has the machine; sockets and connections have tasks that feed it.
 //!
 //! Owns who may speak to us at all (`remote` of the service, and its hosts). Knows no SIP.
-//! Always holds: what waits for the machine is bounded; a datagram that does not fit is lost, as datagrams may be, and counted.
+//! Always holds: what waits for the machine is bounded; a datagram that does not fit is lost, as datagrams may be, and counted; what was
+//! read is done with before a service ends for another process, and what was not is in the sockets, which that one has.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use directory::{Service, SipMode, SipTransport};
+use directory::{Service, ServiceProtocol, SipMode, SipTransport};
+use rustls::ServerConfig;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tracing::warn;
 use world::{Chance, Clock};
 
 use super::desk::{Listener, Mode, Packet, Settings};
 use super::dial_plan::DialPlan;
+use super::secure::Tls;
 use super::server::{Input, Voice};
 use super::sockets::{self, DATAGRAM_BYTES};
 use super::streams::{Bounds, Event, Streams};
@@ -24,6 +30,9 @@ use super::{Hop, Hosts};
 use crate::pool::Pool;
 use crate::sip::Transport;
 
+/// How long accepting pauses when there are no descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
+const TOLD_AGAIN: Duration = Duration::from_secs(60);
 /// Messages that wait for the machine.
 const WAITING_MAX: usize = 2048;
 
@@ -31,7 +40,9 @@ const WAITING_MAX: usize = 2048;
 pub struct Serving {
     task: JoinHandle<()>,
     listening: Vec<JoinHandle<()>>,
-    service: watch::Sender<Arc<Service>>,
+    sockets: Vec<Arc<dyn AsFd + Send + Sync>>,
+    events: mpsc::Sender<Event>,
+    told: watch::Sender<Told>,
     /// Where it listens, with the ports that the kernel chose.
     pub addresses: Vec<(Transport, SocketAddr)>,
 }
@@ -44,37 +55,77 @@ pub struct Around {
     pub chance: Arc<dyn Chance>,
     /// Whether this node takes new calls.
     pub ready: watch::Receiver<bool>,
+    /// What gateways are shown, where the service is one of `sips`.
+    pub tls: Arc<ServerConfig>,
+}
+
+/// What the document and the node say, as long as they say nothing else.
+#[derive(Clone)]
+struct Told {
+    service: Arc<Service>,
+    tls: Option<Tls>,
 }
 
 impl Serving {
     /// Begins `service` with the members of `pool`, in the runtime of the caller. Errors: an address that cannot be listened on.
-    pub fn start(service: &Arc<Service>, pool: Arc<Pool>, around: Around) -> io::Result<Serving> {
+    ///
+    /// `inherited` gives the socket of an address that another process has had, if there is one.
+    pub fn start(
+        service: &Arc<Service>,
+        pool: Arc<Pool>,
+        around: Around,
+        inherited: impl Fn(Transport, SocketAddr) -> Option<OwnedFd>,
+    ) -> io::Result<Serving> {
         let plan = DialPlan::new(pool, around.clock.mono_ms());
         let (events, waiting) = mpsc::channel(WAITING_MAX);
         tally::describe();
         let tally = Arc::new(Tally::new(Arc::clone(&service.name)));
-        let mut ports = Ports { listeners: Vec::new(), datagrams: Vec::new(), tasks: Vec::new() };
+        let mut ports = Ports::default();
         for (transport, address) in wanted(service) {
             let own = match (address.ip().is_unspecified(), plan.some_address()) {
                 (true, Some(host)) => sockets::own_address(host).unwrap_or(address.ip()),
                 _ => address.ip(),
             };
-            ports.open(transport, address, own, &events, &tally)?;
+            let inherited = inherited(transport, address);
+            ports.open((transport, address, own), inherited, &events, &tally)?;
         }
-        let Ports { listeners, datagrams, tasks } = ports;
+        let Ports { listeners, datagrams, tasks, sockets } = ports;
         let addresses = listeners.iter().map(|listener| (listener.transport, listener.local)).collect();
-        let (told, changes) = watch::channel(Arc::clone(service));
+        let tls = (service.protocol == ServiceProtocol::Sips).then(|| Tls::new(around.tls)).transpose()?;
+        let (told, changes) = watch::channel(Told { service: Arc::clone(service), tls: tls.clone() });
         let voice = Voice::new(settings(service), listeners.clone(), plan, around.chance.u64());
-        let streams = Streams::new(bounds(service), around.chance.u64() >> 1, events);
+        let streams = Streams::new(bounds(service), tls, around.chance.u64() >> 1, events.clone());
         let driver =
             Driver { voice, streams, listeners, datagrams, tally, service: Arc::clone(service), clock: around.clock };
         let task = tokio::spawn(driver.run(waiting, changes, around.ready));
-        Ok(Serving { task, listening: tasks, service: told, addresses })
+        Ok(Serving { task, listening: tasks, sockets, events, told, addresses })
     }
 
-    /// The same service, as the document has it now. Its `listen` and `sip_transports` must be as they were: else start anew.
-    pub fn change(&self, service: &Arc<Service>) {
-        self.service.send_replace(Arc::clone(service));
+    /// The same service, as the document has it now, with what gateways are shown from now on. Its `protocol`, `listen` and
+    /// `sip_transports` must be as they were: else start anew.
+    pub fn change(&self, service: &Arc<Service>, tls: Arc<ServerConfig>) {
+        self.told.send_modify(|told| {
+            told.service = Arc::clone(service);
+            told.tls = told.tls.as_ref().map(|before| before.with(tls));
+        });
+    }
+
+    /// Duplicates of its sockets, for another process. Out of descriptors: that one makes its own.
+    pub fn duplicates(&self) -> Vec<OwnedFd> {
+        self.sockets.iter().filter_map(|socket| socket.as_fd().try_clone_to_owned().ok()).collect()
+    }
+
+    /// Reads nothing more, does what is to be done with what was read, and ends. What comes now waits in the sockets for whoever has
+    /// duplicates of them.
+    pub async fn end(mut self) {
+        for reader in &mut self.listening {
+            reader.abort();
+            // It was aborted: there is nothing to learn from it, but that it has ended.
+            let _ = reader.await;
+        }
+        if self.events.send(Event::Over).await.is_ok() {
+            let _ = (&mut self.task).await;
+        }
     }
 }
 
@@ -86,18 +137,19 @@ impl Drop for Serving {
 }
 
 /// The sockets of a service while they are opened.
+#[derive(Default)]
 struct Ports {
     listeners: Vec<Listener>,
     datagrams: Vec<Option<Arc<UdpSocket>>>,
     tasks: Vec<JoinHandle<()>>,
+    sockets: Vec<Arc<dyn AsFd + Send + Sync>>,
 }
 
 impl Ports {
     fn open(
         &mut self,
-        transport: Transport,
-        address: SocketAddr,
-        own: IpAddr,
+        (transport, address, own): (Transport, SocketAddr, IpAddr),
+        inherited: Option<OwnedFd>,
         events: &mpsc::Sender<Event>,
         tally: &Arc<Tally>,
     ) -> io::Result<()> {
@@ -105,12 +157,14 @@ impl Ports {
         let events = events.clone();
         let (local, socket, task) = match transport {
             Transport::Udp => {
-                let socket = Arc::new(sockets::datagrams(address)?);
+                let socket = Arc::new(sockets::datagrams(address, inherited)?);
                 let task = tokio::spawn(receive(number, Arc::clone(&socket), events, Arc::clone(tally)));
+                self.sockets.push(socket.clone());
                 (socket.local_addr()?, Some(socket), task)
             }
             Transport::Tcp | Transport::Tls => {
-                let listener = sockets::listener(address)?;
+                let listener = Arc::new(sockets::listener(address, inherited)?);
+                self.sockets.push(listener.clone());
                 (listener.local_addr()?, None, tokio::spawn(accept(number, listener, events)))
             }
         };
@@ -122,16 +176,16 @@ impl Ports {
 }
 
 /// Every address with every transport.
-fn wanted(service: &Service) -> Vec<(Transport, SocketAddr)> {
+pub(super) fn wanted(service: &Service) -> Vec<(Transport, SocketAddr)> {
     let transport = |of: &SipTransport| match of {
         SipTransport::Udp => Transport::Udp,
         SipTransport::Tcp => Transport::Tcp,
     };
-    service
-        .listen
-        .iter()
-        .flat_map(|address| service.sip.transports.iter().map(move |of| (transport(of), *address)))
-        .collect()
+    let transports: Vec<Transport> = match service.protocol {
+        ServiceProtocol::Sips => vec![Transport::Tls],
+        _ => service.sip.transports.iter().map(transport).collect(),
+    };
+    service.listen.iter().flat_map(|address| transports.iter().map(move |of| (*of, *address))).collect()
 }
 
 pub(super) fn settings(service: &Service) -> Settings {
@@ -174,7 +228,8 @@ async fn receive(listener: usize, socket: Arc<UdpSocket>, events: mpsc::Sender<E
     }
 }
 
-async fn accept(listener: usize, socket: TcpListener, events: mpsc::Sender<Event>) {
+async fn accept(listener: usize, socket: Arc<TcpListener>, events: mpsc::Sender<Event>) {
+    let mut told: Option<Instant> = None;
     loop {
         match socket.accept().await {
             Ok((stream, peer)) => {
@@ -182,8 +237,17 @@ async fn accept(listener: usize, socket: TcpListener, events: mpsc::Sender<Event
                     return;
                 }
             }
-            // Out of descriptors: those who wait are taken when there are some again.
-            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            // The gateway gave up before we took it.
+            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {
+            }
+            // Out of descriptors: those who wait are taken when there are some again. Said once a minute, not ten times a second.
+            Err(error) => {
+                if told.is_none_or(|at| at.elapsed() >= TOLD_AGAIN) {
+                    told = Some(Instant::now());
+                    warn!(%error, "no connection of SIP can be taken now; raise LimitNOFILE if this is about open files");
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
         }
     }
 }
@@ -203,7 +267,7 @@ impl Driver {
     async fn run(
         mut self,
         mut waiting: mpsc::Receiver<Event>,
-        mut changes: watch::Receiver<Arc<Service>>,
+        mut changes: watch::Receiver<Told>,
         mut ready: watch::Receiver<bool>,
     ) {
         let first = *ready.borrow_and_update();
@@ -213,14 +277,15 @@ impl Driver {
             let due_ms = self.voice.due_ms().unwrap_or(u64::MAX).saturating_sub(now_ms).min(1000);
             tokio::select! {
                 event = waiting.recv() => match event {
+                    Some(Event::Over) | None => return,
                     Some(event) => self.happened(event),
-                    None => return,
                 },
                 () = tokio::time::sleep(Duration::from_millis(due_ms)) => self.step(Input::Time),
                 Ok(()) = changes.changed() => {
-                    self.service = Arc::clone(&changes.borrow_and_update());
-                    self.voice.change(settings(&self.service));
-                    self.streams.change(bounds(&self.service));
+                    let Told { service, tls } = changes.borrow_and_update().clone();
+                    self.voice.change(settings(&service));
+                    self.streams.change(bounds(&service), tls);
+                    self.service = service;
                 }
                 Ok(()) = ready.changed() => {
                     let now = *ready.borrow_and_update();
@@ -245,10 +310,12 @@ impl Driver {
                     self.tally.dropped(why);
                 }
             }
-            Event::Closed { flow, unsent } => {
+            Event::Closed { flow, unsent, why } => {
+                why.into_iter().for_each(|why| self.tally.dropped(why));
                 self.streams.close(flow);
                 unsent.into_iter().for_each(|ticket| self.step(Input::Unreachable(ticket)));
             }
+            Event::Over => {}
         }
     }
 

@@ -6,7 +6,9 @@ use super::desk::{Desk, Hop, Listener, Mode, Packet, Settings};
 use super::host::Hosts;
 use super::note::Note;
 use super::{redirect, stateless};
-use crate::sip::{HEADERS_MAX, MESSAGE_BYTES_MAX, Message, Method, Name, Start, VIAS_MAX, top_via, uri, vias};
+use crate::sip::{
+    HEADERS_MAX, MESSAGE_BYTES_MAX, Message, Method, Name, Start, Transport, VIAS_MAX, top_via, uri, vias,
+};
 
 /// Something that happens to the machine.
 #[derive(Debug)]
@@ -91,7 +93,7 @@ impl<H: Hosts> Voice<H> {
         if vias(&message).count() > VIAS_MAX {
             return self.dropped("too many vias");
         }
-        if let Some(code) = self.is_wrong(&message, bytes.len(), method) {
+        if let Some(code) = self.is_wrong(&message, from, bytes.len(), method) {
             if method == Method::Ack {
                 return self.dropped("wrong ack");
             }
@@ -113,7 +115,7 @@ impl<H: Hosts> Voice<H> {
     }
 
     /// The answer that a request gets whatever it asks for.
-    fn is_wrong(&self, message: &Message, bytes: usize, method: Method) -> Option<u16> {
+    fn is_wrong(&self, message: &Message, from: Hop, bytes: usize, method: Method) -> Option<u16> {
         let Start::Request { uri: text, .. } = message.start else { return None };
         let forwards = self.desk.settings.mode == Mode::Forward;
         let parsed = uri(text);
@@ -124,8 +126,8 @@ impl<H: Hosts> Voice<H> {
                 Some(513)
             }
             () if parsed.is_none() => Some(416),
-            // A host of the plan is reached in clear: not what sips: asks for.
-            () if forwards && parsed.is_some_and(|uri| uri.secure) => Some(416),
+            // What comes in clear goes on in clear: not what sips: asks for.
+            () if forwards && from.transport != Transport::Tls && parsed.is_some_and(|uri| uri.secure) => Some(416),
             () if forwards && message.max_forwards() == 0 && method != Method::Options => Some(483),
             () if forwards && is_loop(message) => Some(482),
             () if forwards && message.value(Name::ProxyRequire).is_some() && method != Method::Cancel => Some(420),

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
@@ -16,16 +17,26 @@ const BACKLOG: i32 = 1024;
 /// Repetitions of a keepalive that nobody answers.
 const KEEPALIVE_RETRIES: u32 = 4;
 
-/// A datagram socket at `address`.
-pub fn datagrams(address: SocketAddr) -> io::Result<tokio::net::UdpSocket> {
+/// A datagram socket at `address`: the one that another process has had, with what waits in it, or a new one.
+pub fn datagrams(address: SocketAddr, inherited: Option<OwnedFd>) -> io::Result<tokio::net::UdpSocket> {
+    if let Some(socket) = inherited {
+        let socket = UdpSocket::from(socket);
+        socket.set_nonblocking(true)?;
+        return tokio::net::UdpSocket::from_std(socket);
+    }
     let socket = bound(address, Type::DGRAM, Protocol::UDP, true)?;
     // The kernel may give less.
     socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
     tokio::net::UdpSocket::from_std(UdpSocket::from(socket))
 }
 
-/// A listener for streams at `address`.
-pub fn listener(address: SocketAddr) -> io::Result<TcpListener> {
+/// A listener for streams at `address`: the one that another process has had, or a new one.
+pub fn listener(address: SocketAddr, inherited: Option<OwnedFd>) -> io::Result<TcpListener> {
+    if let Some(socket) = inherited {
+        let socket = Socket::from(socket);
+        socket.set_nonblocking(true)?;
+        return TcpListener::from_std(socket.into());
+    }
     let socket = bound(address, Type::STREAM, Protocol::TCP, true)?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())

@@ -8,7 +8,7 @@ use super::desk::{Desk, Hop, retarget};
 use super::host::{Host, Hosts, ranked};
 use super::note::Note;
 use crate::sip::{
-    Message, Method, Name, PORT, Rewrite, Start, Transport, Uri, host_ip, named, parameter, rewritten, uri, vias,
+    Message, Method, Name, Rewrite, Start, Transport, Uri, host_ip, named, parameter, rewritten, uri, vias,
     without_top_via,
 };
 use std::sync::Arc;
@@ -22,8 +22,10 @@ pub fn request<H: Hosts>(now_ms: u64, request: &Message, source: Hop, desk: &mut
     let target = route.or_else(|| uri(text)).and_then(|uri| Some((host(&uri, desk)?, uri)));
     let (next, transport, rewritten_uri) = match target {
         Some((found, uri)) => {
-            let transport = parameter(uri.parameters, "transport").and_then(Transport::of).unwrap_or(source.transport);
-            let port = uri.port.unwrap_or(if host_ip(uri.host).is_some() { PORT } else { found.address.port() });
+            let written = parameter(uri.parameters, "transport").and_then(Transport::of);
+            let transport = under_tls(source).or(written).unwrap_or(source.transport);
+            let by_itself = if host_ip(uri.host).is_some() { transport.port() } else { found.address.port() };
+            let port = uri.port.unwrap_or(by_itself);
             (SocketAddr::new(found.address.ip(), port), transport, text.to_vec())
         }
         // An ACK or a dialog that nobody here knows cannot be given to just anybody.
@@ -54,10 +56,16 @@ pub fn request<H: Hosts>(now_ms: u64, request: &Message, source: Hop, desk: &mut
 pub fn answer<H: Hosts>(message: &Message, came: Hop, flow: u64, desk: &mut Desk<H>) {
     let next = vias(message).nth(1).and_then(|via| Some((via.transport?, via.way_back()?)));
     let Some((transport, address)) = next else { return desk.notes.push(Note::Dropped("no way back")) };
+    let transport = under_tls(came).unwrap_or(transport);
     let Some(listener) = desk.listener(transport, came.listener) else {
         return desk.notes.push(Note::Dropped("no way back"));
     };
     desk.send(Hop { transport, listener, flow, address }, without_top_via(message));
+}
+
+/// What came over TLS goes on over TLS, whatever its URI or Via calls the stream under it.
+fn under_tls(came: Hop) -> Option<Transport> {
+    (came.transport == Transport::Tls).then_some(Transport::Tls)
 }
 
 /// Whether the first Route of a request names us: then it has done its work (RFC 3261 16.4).

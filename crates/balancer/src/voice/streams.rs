@@ -1,7 +1,8 @@
 //! Connections of a service, both ways: messages are cut out of them and put into them. Knows nothing of what the messages say.
 //!
-//! Always holds: a connection that sends no whole message in [`MESSAGE_TIME_MS`] once it has begun one, or does not take what it is sent, is
-//! closed; no more than [`Streams::new`]'s `max` are open.
+//! Always holds: all of a service's connections are under TLS, or none is; a connection that sends no whole message in
+//! [`MESSAGE_TIME_MS`] once it has begun one, sends none at all in [`FIRST_TIME_MS`], or does not take what it is sent, is closed; no more than
+//! the bounds say are open.
 
 use std::collections::HashMap;
 use std::io;
@@ -10,17 +11,19 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::desk::{Hop, Packet};
+use super::secure::{Reading, Tls, Writing, in_clear};
 use super::sockets;
 use crate::sip::{Frame, Transport, frame};
 
 /// Messages that wait to be written to one connection.
 const WAITING_MAX: usize = 256;
+/// Whoever has not sent a message so far is not waited for longer: who only connects keeps nobody else's place.
+const FIRST_TIME_MS: u64 = 30_000;
 /// A message takes no longer from its first byte to its last.
 const MESSAGE_TIME_MS: u64 = 10_000;
 
@@ -49,7 +52,11 @@ pub enum Event {
         flow: u64,
         /// Tickets of what waited.
         unsent: Vec<(u64, usize)>,
+        /// Why it never began, if it did not, in a word for metrics.
+        why: Option<&'static str>,
     },
+    /// The service ends with this: all that came before is done with.
+    Over,
 }
 
 /// Bounds of connections.
@@ -70,6 +77,7 @@ pub struct Bounds {
 /// All connections.
 pub struct Streams {
     bounds: Bounds,
+    tls: Option<Tls>,
     open: HashMap<u64, Open>,
     by_peer: HashMap<(usize, SocketAddr), u64>,
     by_source: HashMap<IpAddr, usize>,
@@ -91,14 +99,14 @@ struct Out {
 
 impl Streams {
     /// None yet; what happens to them goes to `events`. `first` is the number of the first one: not one that an earlier life may have used.
-    pub fn new(bounds: Bounds, first: u64, events: mpsc::Sender<Event>) -> Streams {
+    pub fn new(bounds: Bounds, tls: Option<Tls>, first: u64, events: mpsc::Sender<Event>) -> Streams {
         let (open, by_peer, by_source) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Streams { bounds, open, by_peer, by_source, next: first.max(1), events }
+        Streams { bounds, tls, open, by_peer, by_source, next: first.max(1), events }
     }
 
-    /// Other bounds, for connections to come.
-    pub fn change(&mut self, bounds: Bounds) {
-        self.bounds = bounds;
+    /// Other bounds and another certificate, for connections to come.
+    pub fn change(&mut self, bounds: Bounds, tls: Option<Tls>) {
+        (self.bounds, self.tls) = (bounds, tls);
     }
 
     /// Takes a connection that somebody made; says why not, if not.
@@ -112,10 +120,7 @@ impl Streams {
         }
         let flow = self.number();
         let (packets, waiting) = mpsc::channel(WAITING_MAX);
-        let (read, write) = stream.into_split();
-        let side = Side { flow, listener, peer, idle_ms: self.bounds.idle_ms, events: self.events.clone() };
-        tokio::spawn(side.clone().write(write, waiting));
-        let reader = tokio::spawn(side.read(read, packets.clone()));
+        let reader = tokio::spawn(self.side(flow, listener, peer).take(stream, waiting, packets.clone()));
         self.put(flow, Open { listener, peer, packets, reader: Some(reader) });
         Ok(())
     }
@@ -166,6 +171,11 @@ impl Streams {
         self.next
     }
 
+    fn side(&self, flow: u64, listener: usize, peer: SocketAddr) -> Side {
+        let (tls, idle_ms, events) = (self.tls.clone(), self.bounds.idle_ms, self.events.clone());
+        Side { flow, listener, peer, tls, idle_ms, events }
+    }
+
     fn put(&mut self, flow: u64, open: Open) {
         self.by_peer.insert((open.listener, open.peer), flow);
         *self.by_source.entry(open.peer.ip()).or_default() += 1;
@@ -175,8 +185,7 @@ impl Streams {
     fn connect(&mut self, listener: usize, peer: SocketAddr, own: IpAddr) -> u64 {
         let flow = self.number();
         let (packets, waiting) = mpsc::channel(WAITING_MAX);
-        let side = Side { flow, listener, peer, idle_ms: self.bounds.idle_ms, events: self.events.clone() };
-        let reader = tokio::spawn(side.dial(own, self.bounds, waiting, packets.clone()));
+        let reader = tokio::spawn(self.side(flow, listener, peer).dial(own, self.bounds, waiting, packets.clone()));
         self.put(flow, Open { listener, peer, packets, reader: Some(reader) });
         flow
     }
@@ -194,27 +203,49 @@ struct Side {
     flow: u64,
     listener: usize,
     peer: SocketAddr,
+    tls: Option<Tls>,
     idle_ms: u64,
     events: mpsc::Sender<Event>,
 }
 
 impl Side {
+    /// A connection that somebody made.
+    async fn take(self, stream: TcpStream, mut waiting: mpsc::Receiver<Out>, packets: mpsc::Sender<Out>) {
+        let halves = match &self.tls {
+            None => Ok(in_clear(stream)),
+            Some(tls) => tls.accept(stream).await,
+        };
+        match halves {
+            Ok((read, write)) => {
+                tokio::spawn(self.clone().write(write, waiting));
+                self.read(read, packets).await;
+            }
+            Err(_) => self.closed(&mut waiting, None, Some("handshake")).await,
+        }
+    }
+
+    /// One that we make.
     async fn dial(self, own: IpAddr, bounds: Bounds, mut waiting: mpsc::Receiver<Out>, packets: mpsc::Sender<Out>) {
         let connected = async { sockets::stream(own, bounds.keepalive_ms)?.connect(self.peer).await };
         let stream = match timeout(Duration::from_millis(bounds.connect_ms), connected).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err(_)) | Err(_) => return self.closed(&mut waiting, None).await,
+            Ok(Err(_)) | Err(_) => return self.closed(&mut waiting, None, None).await,
         };
-        let (read, write) = stream.into_split();
+        let halves = match &self.tls {
+            None => Ok(in_clear(stream)),
+            Some(tls) => tls.connect(stream, self.peer).await,
+        };
+        let Ok((read, write)) = halves else { return self.closed(&mut waiting, None, None).await };
         tokio::spawn(self.clone().write(write, waiting));
         self.read(read, packets).await;
     }
 
     /// Cuts messages out of what comes, until it ends or makes no sense.
-    async fn read(self, mut half: OwnedReadHalf, packets: mpsc::Sender<Out>) {
+    async fn read(self, mut half: Reading, packets: mpsc::Sender<Out>) {
         let mut held: Vec<u8> = Vec::new();
         let mut chunk = vec![0; 4096];
-        while let Ok(count) = self.more(&mut half, &mut chunk, held.is_empty()).await {
+        let mut has_spoken = false;
+        while let Ok(count) = self.more(&mut half, &mut chunk, held.is_empty(), has_spoken).await {
             held.extend_from_slice(&chunk[..count]);
             let mut used = 0;
             loop {
@@ -227,10 +258,11 @@ impl Side {
                         let _ = packets.try_send(Out { bytes: b"\r\n".to_vec(), ticket: None });
                     }
                     Frame::Message(bytes) => {
+                        has_spoken = true;
                         let message = held[used..used + bytes].to_vec();
                         used += bytes;
                         let hop = Hop {
-                            transport: Transport::Tcp,
+                            transport: if self.tls.is_some() { Transport::Tls } else { Transport::Tcp },
                             listener: self.listener,
                             flow: self.flow,
                             address: self.peer,
@@ -251,8 +283,18 @@ impl Side {
     }
 
     /// Reads what comes next; an end, an error or too long a silence is an error.
-    async fn more(&self, half: &mut OwnedReadHalf, chunk: &mut [u8], between_messages: bool) -> io::Result<usize> {
-        let wait_ms = if between_messages { self.idle_ms } else { MESSAGE_TIME_MS };
+    async fn more(
+        &self,
+        half: &mut Reading,
+        chunk: &mut [u8],
+        between_messages: bool,
+        has_spoken: bool,
+    ) -> io::Result<usize> {
+        let wait_ms = match between_messages {
+            true if has_spoken => self.idle_ms,
+            true => self.idle_ms.min(FIRST_TIME_MS),
+            false => MESSAGE_TIME_MS,
+        };
         match timeout(Duration::from_millis(wait_ms), half.read(chunk)).await {
             Ok(Ok(0)) => Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(result) => result,
@@ -260,25 +302,30 @@ impl Side {
         }
     }
 
-    async fn write(self, mut half: OwnedWriteHalf, mut waiting: mpsc::Receiver<Out>) {
+    async fn write(self, mut half: Writing, mut waiting: mpsc::Receiver<Out>) {
         while let Some(out) = waiting.recv().await {
-            let written = timeout(Duration::from_millis(MESSAGE_TIME_MS), half.write_all(&out.bytes)).await;
-            if !matches!(written, Ok(Ok(()))) {
-                return self.closed(&mut waiting, out.ticket).await;
+            let written = async {
+                half.write_all(&out.bytes).await?;
+                half.flush().await
+            };
+            if !matches!(timeout(Duration::from_millis(MESSAGE_TIME_MS), written).await, Ok(Ok(()))) {
+                return self.closed(&mut waiting, out.ticket, None).await;
             }
         }
+        // A goodbye, for which nobody waits.
+        let _ = timeout(Duration::from_millis(MESSAGE_TIME_MS), half.shutdown()).await;
     }
 
-    async fn closed(&self, waiting: &mut mpsc::Receiver<Out>, first: Option<(u64, usize)>) {
+    async fn closed(&self, waiting: &mut mpsc::Receiver<Out>, first: Option<(u64, usize)>, why: Option<&'static str>) {
         waiting.close();
         let mut unsent: Vec<(u64, usize)> = first.into_iter().collect();
         while let Ok(out) = waiting.try_recv() {
             unsent.extend(out.ticket);
         }
-        let _ = self.events.send(Event::Closed { flow: self.flow, unsent }).await;
+        let _ = self.events.send(Event::Closed { flow: self.flow, unsent, why }).await;
     }
 
     async fn gone(&self) {
-        let _ = self.events.send(Event::Closed { flow: self.flow, unsent: Vec::new() }).await;
+        let _ = self.events.send(Event::Closed { flow: self.flow, unsent: Vec::new(), why: None }).await;
     }
 }

@@ -52,6 +52,8 @@ fn trouble() -> impl Strategy<Value = Trouble> {
         (node.clone(), 10u64..9_000).prop_map(|(node, ms)| Trouble::Freeze(node, ms)),
         node.clone().prop_map(Trouble::Kill),
         node.clone().prop_map(Trouble::NoGuard),
+        (node.clone(), 10u64..4_000, prop_oneof![Just(10u64), 10u64..9_000])
+            .prop_map(|(node, comes_ms, needs_ms)| Trouble::Restart(node, comes_ms, needs_ms)),
         (node.clone(), any::<bool>()).prop_map(|(node, unfit)| Trouble::Unfit(node, unfit)),
         proptest::option::of(node).prop_map(Trouble::Order),
         (100u64..8_000).prop_map(Trouble::EtcdAway),
@@ -87,6 +89,17 @@ fn without_the_margin_two_have_it() {
         }
     });
     assert!(found, "a margin of nothing was enough in all of them");
+}
+
+/// A restart, however long the new process takes to come, moves nothing, if it then begins at once.
+#[test]
+fn a_restart_moves_nothing() {
+    for seed in 0..20 {
+        let restarts: Vec<(u64, Trouble)> =
+            (0..NODES).cycle().take(12).map(|node| (6_000, Trouble::Restart(node, 50 + seed * 200, 100))).collect();
+        let world = run(seed, 5_000, Rules::MARGIN_MS, false, &restarts).unwrap();
+        assert_eq!((world.moves, world.have_it().len()), (1, 1), "seed {seed}");
+    }
 }
 
 /// Nothing goes wrong: nothing moves.

@@ -1,6 +1,9 @@
 //! A simulated etcd, network and kernel, with three machines over them.
 
+mod restart;
+
 use balancer::address::{Answer, Candidate, Effect, Facts, Fit, HolderSeen, Lease, Machine, OrderSeen, Rules};
+use restart::{KEEP_MS, Restart};
 use std::collections::BTreeMap;
 
 pub const NODES: usize = 3;
@@ -16,6 +19,8 @@ pub enum Trouble {
     Freeze(usize, u64),
     /// kill -9, and a new process after a second.
     Kill(usize),
+    /// A new process takes the place of the one that runs: it comes after so long, and needs so long to begin with what it is given.
+    Restart(usize, u64, u64),
     /// The guard of the node dies with it, or freezes with it, from now on.
     NoGuard(usize),
     Unfit(usize, bool),
@@ -61,6 +66,7 @@ pub struct Node {
     rate: u64,
     dead_until_ms: u64,
     frozen_until_ms: u64,
+    restart: Restart,
     guard: bool,
     pub cut: bool,
     pub fit: Fit,
@@ -118,6 +124,7 @@ impl World {
                 rate,
                 dead_until_ms: 0,
                 frozen_until_ms: 0,
+                restart: Restart::None,
                 guard: true,
                 cut: false,
                 fit: Fit::Ready,
@@ -136,13 +143,17 @@ impl World {
     }
 
     fn machine(&self, number: usize) -> Machine {
-        Machine::new(Rules {
+        Machine::new(self.rules(number))
+    }
+
+    fn rules(&self, number: usize) -> Rules {
+        Rules {
             me: format!("n{number}"),
             failback: self.failback,
             announce_count: 2,
             announce_interval_ms: 1_000,
             margin_ms: self.margin_ms,
-        })
+        }
     }
 
     fn roll(&mut self, below: u64) -> u64 {
@@ -167,7 +178,16 @@ impl World {
             Trouble::Unfit(node, unfit) => {
                 self.nodes[node].fit = if unfit { Fit::NotReady("drained".into()) } else { Fit::Ready };
             }
+            Trouble::Restart(node, comes_ms, needs_ms) => {
+                if matches!(self.nodes[node].restart, Restart::None) && now_ms >= self.nodes[node].dead_until_ms {
+                    self.nodes[node].restart = Restart::Keeps(now_ms + comes_ms, needs_ms);
+                    let until_ms = self.clock(node) + KEEP_MS;
+                    let effects = self.nodes[node].machine.keep(until_ms);
+                    self.carry_out(node, effects);
+                }
+            }
             Trouble::Kill(node) => {
+                self.nodes[node].restart = Restart::None;
                 let machine = self.machine(node);
                 let dead = &mut self.nodes[node];
                 (dead.machine, dead.dead_until_ms, dead.lease) = (machine, now_ms + 1_000, None);
@@ -209,7 +229,7 @@ impl World {
         for node in 0..NODES {
             self.kernel_and_guard(node);
             let one = &self.nodes[node];
-            if self.now_ms >= one.dead_until_ms && self.now_ms >= one.frozen_until_ms {
+            if self.now_ms >= one.dead_until_ms && self.now_ms >= one.frozen_until_ms && self.restart_step(node) {
                 self.node_step(node);
             }
         }

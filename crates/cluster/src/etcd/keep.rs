@@ -37,7 +37,7 @@ impl LeaseState {
     }
 }
 
-/// Holds a lease until it is dropped or [released](Keeper::release).
+/// Holds a lease until it is dropped or [released](Keeper::release). Dropped, the lease lives on for its time.
 pub struct Keeper {
     client: Client,
     state: watch::Receiver<LeaseState>,
@@ -52,9 +52,19 @@ impl Keeper {
 
     /// The same with so many keep-alives in a time to live.
     pub fn start_with(client: Client, ttl_s: u64, per_ttl: u64, clock: Arc<dyn Clock>) -> Keeper {
-        let (to, state) = watch::channel(LeaseState::Never(None));
+        Keeper::begin(client, ttl_s, clock, LeaseState::Never(None), LeaseClock::with(per_ttl))
+    }
+
+    /// Holds a lease on that another process of this machine has held until now, and holds no more.
+    pub fn resume(client: Client, held: Held, per_ttl: u64, clock: Arc<dyn Clock>) -> Keeper {
+        let ttl_s = held.ttl_ms.div_ceil(1_000);
+        Keeper::begin(client, ttl_s, clock, LeaseState::Held(held), LeaseClock::resume(held, per_ttl))
+    }
+
+    fn begin(client: Client, ttl_s: u64, clock: Arc<dyn Clock>, known: LeaseState, lease: LeaseClock) -> Keeper {
+        let (to, state) = watch::channel(known);
         let hurried = client.hurried(ttl_s * 1_000 / ATTEMPTS_PER_TTL);
-        let driver = Driver { client: hurried, ttl_s, clock, to, lease: LeaseClock::with(per_ttl) };
+        let driver = Driver { client: hurried, ttl_s, clock, to, lease };
         Keeper { client, state, driver: tokio::spawn(driver.run()) }
     }
 

@@ -78,6 +78,11 @@ impl LeaseClock {
         LeaseClock { state: State::None, next_ms: 0, per_ttl: per_ttl.max(2) }
     }
 
+    /// One that another process of this machine has kept until now: kept alive at once.
+    pub fn resume(held: Held, per_ttl: u64) -> LeaseClock {
+        LeaseClock { state: State::Held(held), ..LeaseClock::with(per_ttl) }
+    }
+
     /// What to do now. Call [`LeaseClock::expired`] first.
     pub fn due(&self, now_ms: u64) -> Due {
         match self.state {
@@ -194,6 +199,18 @@ mod tests {
         assert_eq!(clock.kept(9_000, 2_700, 5_000), Some(Turn::Lost { id: 7, since_ms: 6_000 }));
         assert_eq!(clock.held(9_000), None);
         assert_eq!(LeaseClock::default().granted(6_000, 1_000, LEASE), None, "a grant that took as long as it lives");
+    }
+
+    #[test]
+    fn one_that_was_taken_over_counts_as_it_did_and_is_kept_alive_at_once() {
+        let was = Held { id: 7, until_ms: 4_000, ttl_ms: 5_000 };
+        let mut clock = LeaseClock::resume(was, 10);
+        assert_eq!((clock.held(100), clock.due(100)), (Some(was), Due::KeepAlive { id: 7, until_ms: 4_000 }));
+        assert_eq!(clock.kept(200, 100, 5_000), Some(Turn::Kept(Held { until_ms: 5_100, ..was })));
+        assert_eq!(clock.due(200), Due::Wait { until_ms: 600 });
+        // Nobody answers: it ends when it would have ended there.
+        let mut clock = LeaseClock::resume(was, 10);
+        assert_eq!(clock.expired(4_000), Some(Turn::Lost { id: 7, since_ms: 4_000 }));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::unit::duration_text;
 
 pub(super) fn service_value(of: &Service, key: &str) -> Option<String> {
     let (limits, ejection, probe) = (&of.limits, &of.ejection, &of.probe);
-    let is_sip = of.protocol == ServiceProtocol::Sip;
+    let is_sip = of.protocol.is_sip();
     match key {
         "name" => text(&of.name),
         "hostname" => text(&of.hostname),
@@ -47,7 +47,9 @@ pub(super) fn service_value(of: &Service, key: &str) -> Option<String> {
         "probe_fall" => plain(probe.fall),
         "probe_starttls" => plain(probe.starttls),
         "sip_mode" if is_sip => text(of.sip.mode.word()),
-        "sip_transports" if is_sip => texts(&of.sip.transports.iter().map(|of| of.word()).collect::<Vec<_>>()),
+        "sip_transports" if of.protocol == ServiceProtocol::Sip => {
+            texts(&of.sip.transports.iter().map(|of| of.word()).collect::<Vec<_>>())
+        }
         "answer_timeout" if is_sip => text(duration_text(of.sip.answer_timeout_ms)),
         "tls" => text(if of.terminates_tls { "terminate" } else { "pass" }),
         _ => None,

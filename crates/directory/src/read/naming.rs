@@ -80,6 +80,7 @@ fn labels(protocol: ServiceProtocol) -> &'static [&'static str] {
         ServiceProtocol::Pop3s => &["_pop3s._tcp"],
         ServiceProtocol::Ldap => &["_ldap._tcp"],
         ServiceProtocol::Sip => &["_sip._udp", "_sip._tcp"],
+        ServiceProtocol::Sips => &["_sips._tcp"],
         ServiceProtocol::Smtp | ServiceProtocol::Http | ServiceProtocol::Https | ServiceProtocol::Tcp => &[],
     }
 }

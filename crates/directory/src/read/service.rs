@@ -74,7 +74,7 @@ fn service(section: &Section<'_, '_>, map: &Map) -> Option<PlacedService> {
         servers: servers(section),
         protocol,
         algorithm: match (section.has("algorithm"), protocol) {
-            (false, ServiceProtocol::Sip) => Algorithm::RoundRobin,
+            (false, protocol) if protocol.is_sip() => Algorithm::RoundRobin,
             (false, _) => Algorithm::LeastConnections,
             (true, _) => section.choice("algorithm", Algorithm::WORDS),
         },
@@ -114,7 +114,7 @@ fn limits(section: &Section<'_, '_>, protocol: ServiceProtocol) -> ServiceLimits
         retries: section.count("retries"),
         retry_budget_percent: match section.has("retry_budget") {
             true => section.count("retry_budget"),
-            false if protocol == ServiceProtocol::Sip => 100,
+            false if protocol.is_sip() => 100,
             false => 50,
         },
         slow_start_ms: section.duration_ms("slow_start"),
@@ -148,9 +148,12 @@ fn probe(section: &Section<'_, '_>) -> ProbeSettings {
 }
 
 fn sip(section: &Section<'_, '_>, protocol: ServiceProtocol) -> SipSettings {
-    let keys = ["sip_mode", "sip_transports", "answer_timeout"];
-    for key in keys.into_iter().filter(|key| protocol != ServiceProtocol::Sip && section.has(key)) {
-        section.problem(key, format!("{key} is for protocol = \"sip\"; remove it"));
+    for key in ["sip_mode", "answer_timeout"].into_iter().filter(|key| !protocol.is_sip() && section.has(key)) {
+        section.problem(key, format!("{key} is for protocol = \"sip\" and \"sips\"; remove it"));
+    }
+    if protocol != ServiceProtocol::Sip && section.has("sip_transports") {
+        let text = "sip_transports is for protocol = \"sip\" (\"sips\" is TLS and nothing else); remove it";
+        section.problem("sip_transports", text);
     }
     let mut transports = section.choices("sip_transports", SipTransport::WORDS).unwrap_or_default();
     if transports.is_empty() {
@@ -220,7 +223,7 @@ fn of_map(document: &Document<'_>, at: &At<Service>, own: &Own<'_>) -> Vec<Arc<S
             site: server.site.clone(),
             weight: 1,
             priority: 1,
-            connections_max: (service.protocol == ServiceProtocol::Sip).then_some(SIP_CALLS_MAX),
+            connections_max: service.protocol.is_sip().then_some(SIP_CALLS_MAX),
             drain: false,
             sni: Vec::new(),
             proxy: proxy_to(service, true),
@@ -268,7 +271,7 @@ fn member(section: &Section<'_, '_>, own: &Own<'_>, services: &mut [PlacedServic
     let (Some(name), Some(address)) = (name, member_address(section, (address, port), server, service.protocol)) else {
         return;
     };
-    if service.protocol == ServiceProtocol::Sip && !section.has("connections_max") {
+    if service.protocol.is_sip() && !section.has("connections_max") {
         member.connections_max = Some(SIP_CALLS_MAX);
     }
     member.is_own |= own.has(&address);
@@ -324,7 +327,7 @@ fn member_address(
 }
 
 fn no_proxy_in_sip(section: &Section<'_, '_>, protocol: ServiceProtocol, proxy: Option<ProxyHeader>) {
-    if protocol == ServiceProtocol::Sip && proxy.is_some_and(|proxy| proxy != ProxyHeader::None) {
+    if protocol.is_sip() && proxy.is_some_and(|proxy| proxy != ProxyHeader::None) {
         section.problem("proxy", "SIP has no PROXY header: its messages name the client in Via; remove proxy");
     }
 }

@@ -1,7 +1,8 @@
 //! The server: sockets, threads and tasks around the answers.
 //!
 //! Owns what is listened on and which zones are answered from; both change while it runs. Knows neither the document nor health.
-//! Always holds: what is published is answered by the next message, whole; answers go out from the address that was asked.
+//! Always holds: what is published is answered by the next message, whole; answers go out from the address that was asked; sockets that
+//! another process has had are used with what waits in them.
 
 mod count;
 mod secondaries;
@@ -12,10 +13,13 @@ mod udp;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 use world::World;
 
 use crate::rate::{RateLimit, Rates};
@@ -23,6 +27,7 @@ use crate::zones::Zones;
 pub use count::describe;
 use secondaries::Secondaries;
 pub use secondaries::Secondary;
+use tcp::Door;
 pub use tcp::TcpBounds;
 use tell::Teller;
 use udp::UdpThreads;
@@ -55,13 +60,23 @@ struct Shared {
     rates: Rates,
     secondaries: Secondaries,
     connections: tcp::Connections,
+    /// Connections end once they are answered.
+    ends: watch::Sender<bool>,
 }
 
 /// The sockets of one address. Dropped, they close.
 struct Listening {
-    _udp: UdpThreads,
-    /// Dropped: no further connection is taken.
-    _tcp: watch::Sender<()>,
+    udp: UdpThreads,
+    tcp: Door,
+}
+
+/// Sockets of an address that another process has listened on until now.
+#[derive(Debug, Default)]
+pub struct Inherited {
+    /// For connections.
+    pub tcp: Option<OwnedFd>,
+    /// For datagrams: all that there are, for the kernel spreads over all of them.
+    pub udp: Vec<OwnedFd>,
 }
 
 impl Server {
@@ -77,6 +92,7 @@ impl Server {
             rates,
             secondaries: Secondaries::default(),
             connections,
+            ends: watch::Sender::new(false),
         };
         let shared = Arc::new(shared);
         Server { teller: Teller::new(shared.clone()), shared, open: Mutex::default() }
@@ -85,6 +101,15 @@ impl Server {
     /// Listens on these addresses and no others. Says which cannot be had, and why; an address that the machine does not have yet
     /// can: it is answered on as soon as it comes. Call it inside a tokio runtime.
     pub fn listen(&self, addresses: &[SocketAddr]) -> Vec<(SocketAddr, io::Error)> {
+        self.listen_with(addresses, |_| Inherited::default())
+    }
+
+    /// The same with sockets that another process has had.
+    pub fn listen_with(
+        &self,
+        addresses: &[SocketAddr],
+        inherited: impl Fn(SocketAddr) -> Inherited,
+    ) -> Vec<(SocketAddr, io::Error)> {
         let mut open = self.open();
         open.retain(|address, _| addresses.contains(address));
         let mut missing = Vec::new();
@@ -92,7 +117,7 @@ impl Server {
             if open.contains_key(&address) {
                 continue;
             }
-            match Listening::start(address, &self.shared) {
+            match Listening::start(address, inherited(address), &self.shared) {
                 Ok(listening) => drop(open.insert(address, listening)),
                 Err(error) => missing.push((address, error)),
             }
@@ -104,6 +129,26 @@ impl Server {
     /// The addresses that it listens on.
     pub fn listening(&self) -> Vec<SocketAddr> {
         self.open().keys().copied().collect()
+    }
+
+    /// Duplicates of all sockets, for another process. Out of descriptors: it makes its own.
+    pub fn duplicates(&self) -> Vec<OwnedFd> {
+        let open = self.open();
+        open.values().flat_map(|listening| listening.udp.duplicates().chain(listening.tcp.duplicate())).collect()
+    }
+
+    /// Another process takes connections from now on: those that are open here get what they have asked for, and are closed. Datagrams are
+    /// answered on. Waits a moment at most.
+    pub async fn end_connections(&self) {
+        self.shared.ends.send_replace(true);
+        self.open().values().for_each(|listening| listening.tcp.close());
+        let over = async {
+            while !self.shared.connections.is_empty() {
+                sleep(LOOK).await;
+            }
+        };
+        // A transfer that takes longer is asked for again.
+        let _ = timeout(CONNECTIONS_END_MAX, over).await;
     }
 
     /// Answers from these zones from now on; the secondaries of those that have another serial are told.
@@ -145,12 +190,16 @@ impl Shared {
 }
 
 impl Listening {
-    fn start(address: SocketAddr, shared: &Arc<Shared>) -> io::Result<Listening> {
+    fn start(address: SocketAddr, inherited: Inherited, shared: &Arc<Shared>) -> io::Result<Listening> {
         // TCP first: it says "in use" where another program has the address; UDP sockets that share a port do not.
-        let tcp = tcp::listen(address, shared)?;
-        Ok(Listening { _udp: UdpThreads::start(address, shared)?, _tcp: tcp })
+        let tcp = Door::open(address, inherited.tcp, shared)?;
+        Ok(Listening { udp: UdpThreads::start(address, inherited.udp, shared)?, tcp })
     }
 }
+
+const LOOK: Duration = Duration::from_millis(10);
+/// Longer than an ordinary transfer.
+const CONNECTIONS_END_MAX: Duration = Duration::from_secs(2);
 
 /// A socket of this kind for an address, that may be bound before the machine has the address.
 fn socket(address: SocketAddr, kind: socket2::Type) -> io::Result<socket2::Socket> {

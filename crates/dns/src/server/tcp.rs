@@ -6,9 +6,11 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use socket2::Socket;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -49,6 +51,11 @@ impl Connections {
         Connections { bounds, by_source: Mutex::default() }
     }
 
+    /// Nobody is.
+    pub fn is_empty(&self) -> bool {
+        self.by_source.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     fn enter(shared: &Arc<Shared>, from: IpAddr) -> Option<Connected> {
         let Connections { bounds, by_source } = &shared.connections;
         let mut by_source = by_source.lock().unwrap_or_else(PoisonError::into_inner);
@@ -74,25 +81,49 @@ impl Drop for Connected {
     }
 }
 
-/// Takes connections until the sender is dropped.
-pub(super) fn listen(address: SocketAddr, shared: &Arc<Shared>) -> io::Result<watch::Sender<()>> {
+/// Where connections to one address come in. Dropped, it closes.
+pub(super) struct Door {
+    listener: Arc<TcpListener>,
+    /// Dropped or true: no further connection is taken.
+    stop: watch::Sender<bool>,
+}
+
+impl Door {
+    /// Takes connections from now on. Call it inside a tokio runtime.
+    pub fn open(address: SocketAddr, inherited: Option<OwnedFd>, shared: &Arc<Shared>) -> io::Result<Door> {
+        let socket = inherited.map(|socket| Ok(Socket::from(socket))).unwrap_or_else(|| bind(address))?;
+        socket.set_nonblocking(true)?;
+        let listener = Arc::new(TcpListener::from_std(socket.into())?);
+        let (stop, mut stopped) = watch::channel(false);
+        let (shared, of_task) = (shared.clone(), listener.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = accept(&of_task, &shared) => {}
+                _ = stopped.wait_for(|stop| *stop) => {}
+            }
+        });
+        Ok(Door { listener, stop })
+    }
+
+    /// Takes no further connection; they wait in the socket.
+    pub fn close(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// A duplicate of the socket.
+    pub fn duplicate(&self) -> Option<OwnedFd> {
+        self.listener.as_fd().try_clone_to_owned().ok()
+    }
+}
+
+fn bind(address: SocketAddr) -> io::Result<Socket> {
     let socket = socket(address, socket2::Type::STREAM)?;
     socket.set_reuse_address(true)?;
     // The process that takes this one's place listens there before this one ends. Another program is refused all the same.
     socket.set_reuse_port(true)?;
-    socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    let listener = TcpListener::from_std(socket.into())?;
-    let (stop, mut stopped) = watch::channel(());
-    let shared = shared.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            () = accept(&listener, &shared) => {}
-            _ = stopped.changed() => {}
-        }
-    });
-    Ok(stop)
+    Ok(socket)
 }
 
 async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
@@ -120,8 +151,8 @@ async fn serve(mut stream: TcpStream, connected: Connected) {
     let patience = Duration::from_millis(shared.settings.tcp.idle_timeout_ms);
     // Whoever goes away in the middle of something comes again.
     let _ = stream.set_nodelay(true);
-    let mut message = Vec::new();
-    while let Ok(Ok(true)) = timeout(patience, read_message(&mut stream, &mut message)).await {
+    let (mut message, mut ends) = (Vec::new(), shared.ends.subscribe());
+    while next_question(&mut stream, &mut message, patience, &mut ends).await {
         let zones = shared.zones();
         let mut out = vec![0, 0];
         let is_well = match answer(&zones, &message, connected.from, Via::Tcp, || shared.now_s(), &mut out) {
@@ -137,6 +168,22 @@ async fn serve(mut stream: TcpStream, connected: Connected) {
         }
     }
     tally.flush(shared.world.clock.mono_us());
+}
+
+/// Waits for a whole question. `false`: none comes in time. When connections end, one that is on its way is waited for.
+async fn next_question(
+    stream: &mut TcpStream,
+    message: &mut Vec<u8>,
+    patience: Duration,
+    ends: &mut watch::Receiver<bool>,
+) -> bool {
+    let mut read = std::pin::pin!(read_message(stream, message));
+    let read_all = tokio::select! {
+        biased;
+        done = timeout(patience, &mut read) => done,
+        () = async { let _ = ends.wait_for(|ends| *ends).await; } => timeout(ON_ITS_WAY, &mut read).await,
+    };
+    matches!(read_all, Ok(Ok(true)))
 }
 
 /// Reads one whole message. `false`: it is none that we read.
@@ -195,4 +242,6 @@ async fn transfer(
 }
 
 const BACKLOG: i32 = 128;
+/// Who has connected asks within this time.
+const ON_ITS_WAY: Duration = Duration::from_millis(200);
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);

@@ -1,9 +1,11 @@
 //! Answers over UDP: some threads for each address, each with a socket of its own, between which the kernel spreads the askers.
 //!
-//! Always holds: a thread waits for nothing but its socket; it keeps no more than one message.
+//! Always holds: a thread waits for nothing but its socket; it keeps no more than one message; of sockets that another process has had,
+//! each has a thread, however many threads there should be.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -21,18 +23,27 @@ use crate::wire::Rcode;
 pub(super) struct UdpThreads {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
+    sockets: Vec<Arc<UdpSocket>>,
 }
 
 impl UdpThreads {
-    pub fn start(address: SocketAddr, shared: &Arc<Shared>) -> io::Result<UdpThreads> {
-        let sockets = (0..shared.settings.threads.max(1)).map(|_| bind(address)).collect::<io::Result<Vec<_>>>()?;
-        let mut started = UdpThreads { stop: Arc::default(), threads: Vec::new() };
-        for socket in sockets {
+    pub fn start(address: SocketAddr, inherited: Vec<OwnedFd>, shared: &Arc<Shared>) -> io::Result<UdpThreads> {
+        let mut sockets = inherited.into_iter().map(adopt).collect::<io::Result<Vec<_>>>()?;
+        while sockets.len() < shared.settings.threads.max(1) {
+            sockets.push(Arc::new(bind(address)?));
+        }
+        let mut started = UdpThreads { stop: Arc::default(), threads: Vec::new(), sockets };
+        for socket in started.sockets.clone() {
             let (shared, stop) = (shared.clone(), started.stop.clone());
             let thread = thread::Builder::new().name("dns".into());
             started.threads.push(thread.spawn(move || Asked::new(&shared).serve(&socket, &stop))?);
         }
         Ok(started)
+    }
+
+    /// Duplicates of its sockets.
+    pub fn duplicates(&self) -> impl Iterator<Item = OwnedFd> {
+        self.sockets.iter().filter_map(|socket| socket.try_clone().ok()).map(OwnedFd::from)
     }
 }
 
@@ -45,6 +56,14 @@ impl Drop for UdpThreads {
             let _ = thread.join();
         }
     }
+}
+
+/// A socket of another process, which may still read there for a moment: each datagram comes to one of the two.
+fn adopt(socket: OwnedFd) -> io::Result<Arc<UdpSocket>> {
+    let socket = UdpSocket::from(socket);
+    socket.set_nonblocking(false)?;
+    socket.set_read_timeout(Some(LOOK))?;
+    Ok(Arc::new(socket))
 }
 
 fn bind(address: SocketAddr) -> io::Result<UdpSocket> {

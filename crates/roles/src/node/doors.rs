@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use balancer::probe::Probers;
 use directory::Loaded;
@@ -11,7 +12,7 @@ use super::{Node, StartError};
 use crate::cluster::{ClusterError, etcd_access};
 use crate::probers;
 use crate::services::{Around, Services};
-use crate::succession;
+use crate::succession::{self, Successor};
 use crate::virtual_address::{OwnServices, Parts as AddressParts, VirtualAddresses};
 use crate::zones::Zones;
 
@@ -37,13 +38,24 @@ fn services(node: &Node, probers: Probers) -> Services {
     })
 }
 
-/// Does the services of the document, has its addresses, and knows its zones.
-pub(super) fn open(node: &mut Node, loaded: &Loaded) -> Result<(), StartError> {
+/// Does the services of the document, answers for its zones, and has its addresses: those that the process before this one has are taken
+/// last, when there is somebody behind them.
+pub(super) async fn open(node: &mut Node, loaded: &Loaded, successor: Option<&Successor>) -> Result<(), StartError> {
     let probers = probers_of(node)?;
-    node.zones = Some(Arc::new(zones(node, probers.clone())));
-    node.services = Some(Arc::new(services(node, probers)));
-    tokio::task::block_in_place(|| node.follow_services());
-    start_virtual_addresses(node, loaded)
+    let zones = Arc::new(zones(node, probers.clone()));
+    let services = Arc::new(services(node, probers.clone()));
+    if successor.is_some() {
+        // The process before this one knows whom clients may be sent to, and serves meanwhile: this one is to know it as well.
+        zones.watch(&node.org());
+        let _watched = services.watch(&node.org());
+        probers.settled(PROBES_MAX).await;
+    }
+    (node.zones, node.services) = (Some(zones.clone()), Some(services));
+    tokio::task::block_in_place(|| {
+        node.follow_services();
+        zones.open(&node.org());
+    });
+    start_virtual_addresses(node, loaded, successor)
 }
 
 /// Another process may take the place of this one from now on.
@@ -57,10 +69,10 @@ pub(super) fn answer_successors(node: &Arc<Node>) -> io::Result<()> {
 }
 
 /// From now on this node may have addresses of its services.
-fn start_virtual_addresses(node: &mut Node, loaded: &Loaded) -> Result<(), StartError> {
+fn start_virtual_addresses(node: &mut Node, loaded: &Loaded, successor: Option<&Successor>) -> Result<(), StartError> {
     if let (Some(place), Some(written)) = (&node.cluster, &loaded.node.cluster) {
         let access = etcd_access(&node.world, written).map_err(|ClusterError(what)| StartError::Cluster(what))?;
-        node.virtual_addresses = VirtualAddresses::start(Some(AddressParts {
+        let addresses = VirtualAddresses::start(Some(AddressParts {
             world: node.world.clone(),
             health: node.health.clone(),
             services: Arc::new(OwnServices {
@@ -71,7 +83,16 @@ fn start_virtual_addresses(node: &mut Node, loaded: &Loaded) -> Result<(), Start
             cluster: place.cluster.clone(),
             access,
         }));
+        node.virtual_addresses = Arc::new(addresses);
+    }
+    if let Some(before) = successor {
+        let asked_ms = node.world.clock.mono_ms();
+        let bequest = tokio::task::block_in_place(|| before.addresses());
+        node.virtual_addresses.inherit(&loaded.org, bequest, asked_ms);
     }
     node.virtual_addresses.follow(&loaded.org);
     Ok(())
 }
+
+/// Longest wait of a successor for the first probes.
+const PROBES_MAX: Duration = Duration::from_secs(2);

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use super::Node;
 use super::run::{GRACE, GRACE_OVER, Signals};
 use crate::services::Services;
-use crate::succession::{Left, Succession};
+use crate::succession::{Left, Rest, Succession};
 
 /// Listening sockets that somebody else accepts from, for a successor.
 #[derive(Default)]
@@ -39,6 +39,7 @@ impl Node {
     pub(super) fn sockets(&self) -> Vec<OwnedFd> {
         let mut sockets = self.listeners.duplicates();
         sockets.extend(self.services.iter().flat_map(|services| services.duplicates()));
+        sockets.extend(self.zones.iter().flat_map(|zones| zones.duplicates()));
         sockets.extend(self.kept.all().iter().filter_map(|socket| socket.try_clone().ok()));
         sockets
     }
@@ -49,8 +50,25 @@ impl Node {
 pub(super) async fn end_sessions(node: &Node) {
     node.listeners.stop();
     node.receiver.finish(GRACE);
-    if timeout(GRACE + GRACE_OVER, node.receiver.stopped()).await.is_err() {
+    let sessions = timeout(GRACE + GRACE_OVER, node.receiver.stopped());
+    let (sessions, (), ()) = tokio::join!(sessions, end_calls(node), end_questions(node));
+    if sessions.is_err() {
         warn!("some sessions did not end in time; what they were about was not accepted");
+    }
+}
+
+/// Voice reads nothing more: datagrams wait in the sockets, which the successor has.
+async fn end_calls(node: &Node) {
+    if let Some(services) = &node.services {
+        services.end_calls().await;
+    }
+}
+
+/// Questions over TCP that have come are answered; further ones wait in the sockets, which the successor has. Those over UDP are answered
+/// until it serves.
+async fn end_questions(node: &Node) {
+    if let Some(zones) = &node.zones {
+        zones.end_connections().await;
     }
 }
 
@@ -89,16 +107,19 @@ impl Leaving {
         let succession: Arc<Succession> = node.succession.clone();
         node.data.release();
         let linger_ms = node.config.loaded().node.limits.linger_ms;
-        let services = node.services.clone();
+        let (services, zones, addresses) = (node.services.clone(), node.zones.clone(), node.virtual_addresses.clone());
         drop(node);
         end_when_told();
         let of_services = services.clone();
         let relayed = move |drained: &[(String, String)]| {
             of_services.as_ref().map(|services| services.relayed(drained)).unwrap_or_default()
         };
-        match succession.leave(relayed) {
+        let rest = Rest { relayed: Box::new(relayed), give_addresses: Box::new(move || addresses.give()) };
+        match succession.leave(rest) {
             Left::To(process) => {
                 info!("process {process} has taken the place of this one");
+                // Its threads have answered questions until now.
+                drop(zones);
                 if let Some(services) = services {
                     linger(&services, linger_ms);
                 }

@@ -33,7 +33,7 @@ use crate::counted::Counted;
 use crate::data::DataDir;
 use crate::directories::Directories;
 use crate::dispatch::Kit;
-use crate::health::{Health, NotReady};
+use crate::health::{Health, NotReady, Phase};
 use crate::listeners::Listeners;
 use crate::org::Standing;
 use crate::peers::Peers;
@@ -41,7 +41,7 @@ use crate::pressure::{self, Pressure};
 use crate::pushes::Pushes;
 use crate::services::Services;
 use crate::spools::Spools;
-use crate::succession::Succession;
+use crate::succession::{Succession, manager};
 use crate::timers::Alarm;
 use crate::trace::Trace;
 use crate::virtual_address::VirtualAddresses;
@@ -92,7 +92,7 @@ pub struct Node {
     /// The services that this node does.
     pub(crate) services: Option<Arc<Services>>,
     /// Addresses that this node has, or may have.
-    pub(crate) virtual_addresses: VirtualAddresses,
+    pub(crate) virtual_addresses: Arc<VirtualAddresses>,
     /// The wish to hand them over, and what became of it.
     pub(crate) hand_over: HandOver,
     /// What is known of the organization document's versions; of use in a cluster only.
@@ -145,8 +145,11 @@ impl Node {
         rules.any(|protection| self.spool.can_protect(protection).is_ok())
     }
 
-    /// Shows the others of its cluster whether this node takes mail.
+    /// Shows the others of its cluster whether this node takes mail, and gateways whether it takes calls.
     pub(crate) fn announce_health(&self) {
+        if let Some(services) = &self.services {
+            services.take_calls(!matches!(self.health.phase(), Phase::Draining | Phase::Stopping));
+        }
         if let Some(place) = &self.cluster {
             place.cluster.announce(|record| record.health = self.health.word().into());
         }
@@ -164,8 +167,11 @@ impl Node {
     /// Looks at the certificate, and takes the organization document as it is written now: the file, or in a cluster the version that
     /// counts, with the files that it names. The error says what is wrong; nothing was changed then. Blocks.
     pub(crate) fn reload(&self) -> Result<(), String> {
+        manager::reloading();
         self.renew_certificates();
-        self.changes.ask()
+        let changed = self.changes.ask();
+        manager::ready();
+        changed
     }
 
     /// Does the services of the document that runs. Blocks.

@@ -113,6 +113,8 @@ impl Running {
         changes.abort();
         if let Reason::Succession = reason {
             info!("another process takes the place of this one: mail in flight is finished, what is relayed goes on");
+            // First, while the node still counts as one that serves.
+            node.virtual_addresses.keep();
             end_sessions(&node).await;
         } else {
             info!("stopping: no new mail, what is in flight is finished");
@@ -123,11 +125,8 @@ impl Running {
         relief.abort();
         // What a pause keeps back may go while there is time.
         node.kit.shaping.pause(false);
-        let wish = if let Reason::HandOver(wish) = &reason { Some(wish) } else { None };
-        // A successor takes the services as they run.
-        let services_end = if let Reason::Succession = reason { None } else { node.services.clone() };
         let handed_over = tokio::select! {
-            handed_over = stop(node.clone(), timers, wish, services_end) => handed_over,
+            handed_over = stop(node.clone(), timers, &reason) => handed_over,
             () = signals.end() => return Ended::AtOnce,
         };
         housekeeping.abort();
@@ -161,11 +160,18 @@ async fn deposed(node: &Node) {
 
 /// The orderly end: first no new mail, then what is in flight, then the disk, and the journals if they shall go elsewhere: says whether
 /// they went.
-async fn stop(node: Arc<Node>, timers: Timers, wish: Option<&Wish>, services: Option<Arc<Services>>) -> Option<bool> {
+async fn stop(node: Arc<Node>, timers: Timers, reason: &Reason) -> Option<bool> {
     node.health.enter(Phase::Stopping);
     node.announce_health();
-    // Before anybody is refused: new connections shall find another node.
-    node.virtual_addresses.leave().await;
+    // A successor takes services and addresses as they are.
+    let services = match reason {
+        Reason::Succession => None,
+        // Before anybody is refused: new connections shall find another node.
+        _ => {
+            node.virtual_addresses.leave().await;
+            node.services.clone()
+        }
+    };
     node.listeners.stop();
     node.kept.close();
     let relayed = tokio::spawn(end_services(services));
@@ -189,7 +195,7 @@ async fn stop(node: Arc<Node>, timers: Timers, wish: Option<&Wish>, services: Op
     })
     .await;
     let mut handed_over = None;
-    if let Some(wish) = wish {
+    if let Reason::HandOver(wish) = reason {
         handed_over = Some(node.give_journals(wish).await);
     }
     let peers = node.peers.clone();

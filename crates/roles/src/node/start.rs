@@ -157,7 +157,7 @@ pub async fn start(start: Start, succeed: bool, launcher: Launcher) -> Result<Ru
     }
     links_socket.iter().for_each(|socket| node.kept.keep(socket));
     node.listeners.listen(bound).map_err(StartError::Bind)?;
-    doors::open(&mut node, &loaded)?;
+    doors::open(&mut node, &loaded, successor.as_ref()).await?;
     let node = Arc::new(node);
     doors::answer_successors(&node).map_err(|error| StartError::Io("succession", error))?;
     Ok(Running { node, timers, http: Some(http), signals, changes, successor })
@@ -362,7 +362,7 @@ fn assemble(world: World, config: config::Running, loaded: &Loaded, given: Given
         copies: None,
         cluster: None,
         services: None,
-        virtual_addresses: VirtualAddresses::start(None),
+        virtual_addresses: Arc::new(VirtualAddresses::start(None)),
         hand_over: HandOver::default(),
         standing: Standing::default(),
         changes: Changes::new().0,

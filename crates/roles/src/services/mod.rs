@@ -11,12 +11,13 @@ mod serving;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use balancer::pool::{self, Pool, Shown, Wanted};
 use balancer::probe::{Probers, Target};
 use balancer::relay::{Relay, RelaySettings};
-use directory::{Host, Org, Service, ServiceProtocol};
+use directory::{Host, Org, Service};
 use tokio::sync::watch;
 use tracing::{error, info};
 use transport::dns::Resolver;
@@ -54,6 +55,8 @@ struct Shared {
     own_servers: Mutex<Vec<Host>>,
     /// Whether new calls are taken: a node that ends says no.
     ready: watch::Sender<bool>,
+    /// Another process takes calls.
+    calls_ended: AtomicBool,
 }
 
 impl Services {
@@ -67,6 +70,7 @@ impl Services {
             names: Names::default(),
             own_servers: Mutex::default(),
             ready: watch::Sender::new(true),
+            calls_ended: AtomicBool::new(false),
         });
         Services { shared }
     }
@@ -106,6 +110,12 @@ impl Services {
         }
     }
 
+    /// Has the members of these services looked after before they are done; as long as what is returned lives.
+    pub fn watch(&self, org: &Org) -> Vec<Wanted> {
+        let wanted = org.services.iter().filter(|service| service.enabled && service.is_for(org.server()));
+        wanted.flat_map(|service| self.shared.members(service)).collect()
+    }
+
     /// Some address could not be had.
     pub fn is_short(&self) -> bool {
         self.shared.running().values().any(|serving| serving.wrong.is_some())
@@ -114,6 +124,11 @@ impl Services {
     /// Tries again to have the addresses that could not be had. Call it inside a runtime; blocks for sockets.
     pub fn try_again(&self) {
         self.shared.again(|serving| serving.wrong.is_some());
+    }
+
+    /// Whether new calls are taken: a node that drains says no, to gateways that ask (OPTIONS) too, and they go to another one.
+    pub fn take_calls(&self, takes: bool) {
+        self.shared.ready.send_if_modified(|now| std::mem::replace(now, takes) != takes);
     }
 
     /// Nothing new is taken from now on; what is under way has so long to end. Who comes after this process has the sockets before.
@@ -158,10 +173,21 @@ impl Services {
     /// Duplicates of the sockets that listen here, for the process that comes after this one.
     pub fn duplicates(&self) -> Vec<OwnedFd> {
         let sockets = self.shared.relay.get().map(Relay::sockets);
-        match sockets {
+        let mut all: Vec<OwnedFd> = match sockets {
             Some(Ok(sockets)) => sockets.into_iter().map(|(_, inherited)| inherited.socket).collect(),
             // Out of descriptors: a successor makes its own.
             Some(Err(_)) | None => Vec::new(),
+        };
+        all.extend(self.shared.running().values().flat_map(Serving::duplicates));
+        all
+    }
+
+    /// Another process takes calls from now on: what was read of them is done with, and nothing more is read here.
+    pub async fn end_calls(&self) {
+        self.shared.calls_ended.store(true, Ordering::Release);
+        let calls: Vec<_> = self.shared.running().values_mut().filter_map(Serving::take_calls).collect();
+        for service in calls {
+            service.end().await;
         }
     }
 
@@ -191,10 +217,10 @@ impl Shared {
             }
             None => Serving::new(service.clone(), Pool::new(now_ms, service, members)),
         };
-        let wrong = match (service.protocol, self.relay()) {
-            (ServiceProtocol::Sip, _) => serving.call(self),
-            (_, Some(relay)) => serving.relay(self, relay),
-            (_, None) => Some("the data path cannot start; the log says why".into()),
+        let wrong = match (service.protocol.is_sip(), self.relay()) {
+            (true, _) => serving.call(self),
+            (false, Some(relay)) => serving.relay(self, relay),
+            (false, None) => Some("the data path cannot start; the log says why".into()),
         };
         serving.tell(wrong);
         serving

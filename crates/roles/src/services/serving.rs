@@ -1,11 +1,14 @@
 //! One service that runs here.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use balancer::pool::Pool;
 use balancer::relay::{Inherited, Relay, ServiceSetup};
+use balancer::sip::Transport;
 use balancer::voice;
-use directory::{Service, ServiceProtocol};
+use directory::Service;
 use tracing::{info, warn};
 
 use super::Shared;
@@ -31,10 +34,15 @@ impl Serving {
 
     /// What it is can go on as `other`.
     pub fn may_become(&self, other: &Service) -> bool {
-        let is_sip = |service: &Service| service.protocol == ServiceProtocol::Sip;
-        is_sip(&self.service) == is_sip(other)
-            && (!is_sip(other)
-                || (self.service.listen == other.listen && self.service.sip.transports == other.sip.transports))
+        let now = &*self.service;
+        match now.protocol.is_sip() || other.protocol.is_sip() {
+            false => true,
+            true => {
+                now.protocol == other.protocol
+                    && now.listen == other.listen
+                    && now.sip.transports == other.sip.transports
+            }
+        }
     }
 
     /// Has the data path serve it at every address that can be had; says what is wrong with the others.
@@ -73,14 +81,22 @@ impl Serving {
 
     /// Has its calls taken; says what is wrong with its addresses.
     pub fn call(&mut self, shared: &Shared) -> Option<String> {
+        let tls = shared.around.certificates.server_config();
         if let Some(calls) = &self.calls {
-            calls.change(&self.service);
+            calls.change(&self.service, tls);
+            return None;
+        }
+        if shared.calls_ended.load(Ordering::Acquire) {
             return None;
         }
         let world = &shared.around.world;
-        let around =
-            voice::Around { clock: world.clock.clone(), chance: world.chance.clone(), ready: shared.ready.subscribe() };
-        match voice::Serving::start(&self.service, self.pool.clone(), around) {
+        let (clock, chance, ready) = (world.clock.clone(), world.chance.clone(), shared.ready.subscribe());
+        let around = voice::Around { clock, chance, ready, tls };
+        let inherited = |transport: Transport, address| match transport {
+            Transport::Udp => succession::udp(address).pop(),
+            Transport::Tcp | Transport::Tls => succession::tcp(address).pop(),
+        };
+        match voice::Serving::start(&self.service, self.pool.clone(), around, inherited) {
             Ok(calls) => {
                 self.calls = Some(calls);
                 None
@@ -91,6 +107,16 @@ impl Serving {
                 self.service.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
             )),
         }
+    }
+
+    /// Duplicates of the sockets on which calls come.
+    pub fn duplicates(&self) -> Vec<OwnedFd> {
+        self.calls.as_ref().map(voice::Serving::duplicates).unwrap_or_default()
+    }
+
+    /// Takes no calls any more: who ends them gets them.
+    pub fn take_calls(&mut self) -> Option<voice::Serving> {
+        self.calls.take()
     }
 
     /// Remembers what is wrong, and says it once.

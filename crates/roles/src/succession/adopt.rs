@@ -1,6 +1,6 @@
 //! Owns the descriptors that are in this process by number only: those of the service manager (`LISTEN_FDS`), and those that our own
 //! program kept over an `exec`. Unsafe because a number says nothing of whose descriptor it is; once for the process, before it takes
-//! anything else from there, and only what is a listening socket.
+//! anything else from there, and only what listens or takes datagrams at an address.
 #![allow(unsafe_code)]
 
 use std::ffi::OsString;
@@ -8,7 +8,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
-use socket2::SockRef;
+
+use super::inherited::of_use;
 
 /// What our own program calls the sockets that it keeps over an `exec`: `PID:N,N,...`.
 const KEPT: &str = "POSTHOUSE_SOCKETS";
@@ -35,13 +36,10 @@ fn kept(text: Option<&str>, process: u32) -> Vec<RawFd> {
 fn owned(number: RawFd) -> Option<OwnedFd> {
     // SAFETY: it is borrowed for questions only; the kernel answers EBADF or ENOTSOCK where it is no socket.
     let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
-    let socket = SockRef::from(&borrowed);
-    if !socket.is_listener().ok()? || socket.local_addr().ok()?.as_socket().is_none() {
-        return None;
-    }
+    of_use(&borrowed)?;
     // It is not for children.
     fcntl_setfd(borrowed, FdFlags::CLOEXEC).ok()?;
-    // SAFETY: whoever started this process put it there for it, nobody in it has made a listening socket yet, and this is asked once.
+    // SAFETY: whoever started this process put it there for it, nobody in it has made a socket yet, and this is asked once.
     Some(unsafe { OwnedFd::from_raw_fd(number) })
 }
 

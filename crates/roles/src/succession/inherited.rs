@@ -1,15 +1,17 @@
-//! Owns the listening sockets that came with this process or were given to it, until whoever wants an address asks for it.
+//! Owns the sockets that came with this process or were given to it (those that listen, and those of datagrams), until whoever wants an
+//! address asks for it.
 //! One for the process, as its environment is. Always holds: a socket is given out once; what nobody wanted is closed by [`leave`].
 
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use socket2::{SockRef, Type};
+use socket2::{Protocol, SockRef, Type};
 
 struct Inherited {
     socket: OwnedFd,
     address: SocketAddr,
+    kind: Type,
 }
 
 static INHERITED: Mutex<Vec<Inherited>> = Mutex::new(Vec::new());
@@ -19,8 +21,8 @@ pub fn take_in(sockets: Vec<OwnedFd>) -> usize {
     let mut all = inherited();
     let before = all.len();
     let known = sockets.into_iter().filter_map(|socket| {
-        let address = of_use(&socket)?;
-        Some(Inherited { socket, address })
+        let (address, kind) = of_use(&socket)?;
+        Some(Inherited { socket, address, kind })
     });
     all.extend(known);
     all.truncate(SOCKETS_MAX);
@@ -29,8 +31,17 @@ pub fn take_in(sockets: Vec<OwnedFd>) -> usize {
 
 /// The TCP sockets that listen on exactly this address: several where threads have one each.
 pub fn tcp(address: SocketAddr) -> Vec<OwnedFd> {
+    given(address, Type::STREAM)
+}
+
+/// The UDP sockets that are bound to exactly this address, with what waits in them. Each of them must be read: the kernel spreads over all.
+pub fn udp(address: SocketAddr) -> Vec<OwnedFd> {
+    given(address, Type::DGRAM)
+}
+
+fn given(address: SocketAddr, kind: Type) -> Vec<OwnedFd> {
     let mut all = inherited();
-    let (wanted, rest) = all.drain(..).partition(|one| one.address == address);
+    let (wanted, rest) = all.drain(..).partition(|one| one.address == address && one.kind == kind);
     *all = rest;
     let wanted: Vec<Inherited> = wanted;
     wanted.into_iter().map(|one| one.socket).collect()
@@ -41,11 +52,16 @@ pub fn leave() -> Vec<SocketAddr> {
     inherited().drain(..).map(|one| one.address).collect()
 }
 
-/// The address of a TCP socket that listens.
-fn of_use(socket: &OwnedFd) -> Option<SocketAddr> {
+/// The address of a TCP socket that listens, or of a UDP socket that has one.
+pub(super) fn of_use(socket: &impl AsFd) -> Option<(SocketAddr, Type)> {
     let socket = SockRef::from(socket);
-    let listens = socket.r#type().ok()? == Type::STREAM && socket.is_listener().ok()?;
-    listens.then_some(socket.local_addr().ok()?.as_socket()?)
+    let (kind, address) = (socket.r#type().ok()?, socket.local_addr().ok()?.as_socket()?);
+    let serves = match kind {
+        Type::STREAM => socket.is_listener().ok()?,
+        Type::DGRAM => socket.protocol().ok()? == Some(Protocol::UDP) && address.port() != 0,
+        _ => false,
+    };
+    serves.then_some((address, kind))
 }
 
 fn inherited() -> MutexGuard<'static, Vec<Inherited>> {
@@ -59,7 +75,7 @@ pub const SOCKETS_MAX: usize = 4096;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::{TcpListener, TcpStream};
+    use std::net::{TcpListener, TcpStream, UdpSocket};
 
     #[test]
     fn a_socket_is_given_out_once_and_what_does_not_listen_not_at_all() {
@@ -72,5 +88,18 @@ mod tests {
         assert_eq!((mine.len(), tcp(address).len()), (2, 0));
         // The connection that was made before is still in the queue.
         TcpListener::from(mine.into_iter().next().unwrap()).accept().unwrap();
+    }
+
+    #[test]
+    fn datagrams_wait_for_whoever_takes_the_socket_on() {
+        let before = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = before.local_addr().unwrap();
+        UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"asked", address).unwrap();
+        let unbound = socket2::Socket::new(socket2::Domain::IPV4, Type::DGRAM, None).unwrap();
+        assert_eq!(take_in(vec![before.into(), unbound.into()]), 1);
+        assert!(tcp(address).is_empty(), "the same number, another protocol");
+        let mine = udp(address).pop().map(UdpSocket::from).unwrap();
+        let mut buffer = [0; 16];
+        assert_eq!(mine.recv(&mut buffer).unwrap(), 5);
     }
 }

@@ -26,6 +26,17 @@ pub fn i_am_the_service() {
     let _ = sd_notify::notify(&[NotifyState::MainPid(std::process::id()), NotifyState::Ready]);
 }
 
+/// The documents are taken anew; [`ready`] says when that is over.
+pub fn reloading() {
+    let Ok(now) = NotifyState::monotonic_usec_now() else { return };
+    let _ = sd_notify::notify(&[NotifyState::Reloading, now]);
+}
+
+/// Everything is as it should be.
+pub fn ready() {
+    let _ = sd_notify::notify(&[NotifyState::Ready]);
+}
+
 /// The service is alive.
 pub fn alive() {
     let _ = sd_notify::notify(&[NotifyState::Watchdog]);

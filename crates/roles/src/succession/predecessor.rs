@@ -4,7 +4,6 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::process::Child;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -15,8 +14,9 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 use world::World;
 
+use super::launcher::Started;
 use super::wire::{SOCKETS_AT_ONCE, Wire};
-use super::{Answer, Ask, Launcher, Lingering, PROTOCOL, Relayed, manager, meeting_place};
+use super::{Answer, Ask, Bequest, Launcher, Lingering, PROTOCOL, Relayed, manager, meeting_place};
 use crate::view;
 
 /// The place of this process, and who wants it.
@@ -28,18 +28,29 @@ pub struct Succession {
     wanted: watch::Sender<bool>,
     /// The one that this process has succeeded.
     pub before: Lingering,
-    /// What this process relays, once it only lingers.
-    relayed: OnceLock<Look>,
+    /// What is left of this process, once its mail has ended.
+    rest: OnceLock<Rest>,
 }
 
-/// What is relayed still; members that are named are drained.
+/// What is left of a process whose mail has ended.
+pub struct Rest {
+    /// What is relayed still; members that are named are drained.
+    pub relayed: Look,
+    /// Gives the virtual addresses away.
+    pub give_addresses: Box<dyn Fn() -> Bequest + Send + Sync>,
+}
+
 type Look = Box<dyn Fn(&[(String, String)]) -> Vec<Relayed> + Send + Sync>;
+/// Duplicates all sockets that listen now.
+type Sockets = dyn Fn() -> Vec<OwnedFd> + Send + Sync;
 
 #[derive(Default)]
 struct State {
     stage: Stage,
     /// The successor that was started from here.
-    child: Option<Child>,
+    child: Option<Started>,
+    /// Somebody is being met.
+    is_met: bool,
     /// What a successor was given: open here too until it serves.
     held: Vec<OwnedFd>,
     /// The mail has ended, the data directory is free.
@@ -77,7 +88,7 @@ impl Succession {
     /// Nobody wants the place yet.
     pub fn new(launcher: Launcher) -> Succession {
         let (state, changed, wanted) = (Mutex::default(), Condvar::new(), watch::Sender::new(false));
-        Succession { launcher, state, changed, wanted, before: Lingering::default(), relayed: OnceLock::new() }
+        Succession { launcher, state, changed, wanted, before: Lingering::default(), rest: OnceLock::new() }
     }
 
     /// Begins to answer successors; `sockets` duplicates those that listen now. The data directory must be ours.
@@ -85,7 +96,7 @@ impl Succession {
         self: &Arc<Self>,
         world: &World,
         data: &Path,
-        sockets: impl Fn() -> Vec<OwnedFd> + Send + 'static,
+        sockets: impl Fn() -> Vec<OwnedFd> + Send + Sync + 'static,
     ) -> io::Result<()> {
         let place = meeting_place(data);
         if world.disk.exists(&place)? {
@@ -95,18 +106,18 @@ impl Succession {
         let listener = at(&place, |path| UnixListener::bind(path))?;
         let answering = self.clone();
         let thread = thread::Builder::new().name("succession".into());
-        thread.spawn(move || answering.meet_all(&listener, sockets)).map(drop)
+        thread.spawn(move || answering.meet_all(&listener, &(Arc::new(sockets) as Arc<Sockets>))).map(drop)
     }
 
     /// Starts a successor; how it goes on is in [`shown`](Self::shown). The error is for people.
     pub fn start_one(&self) -> Result<u32, String> {
         let mut state = self.state();
-        match state.stage {
-            Stage::Alone => {}
-            _ => return Err(String::from("a restart is under way")),
+        state.look_at_child();
+        if state.is_met || state.stage != Stage::Alone {
+            return Err(String::from("a restart is under way"));
         }
         let child = self.launcher.successor().map_err(|error| format!("the program cannot be started: {error}"))?;
-        let process = child.id();
+        let process = child.process();
         (state.child, state.failed, state.stage) = (Some(child), None, Stage::Started);
         Ok(process)
     }
@@ -137,9 +148,8 @@ impl Succession {
     }
 
     /// The mail has ended and the data directory is free. Blocks until a successor serves; one that dies is followed by others, a few.
-    /// `relayed` says what this process relays still, and drains the members that it is given.
-    pub fn leave(&self, relayed: impl Fn(&[(String, String)]) -> Vec<Relayed> + Send + Sync + 'static) -> Left {
-        self.relayed.get_or_init(|| Box::new(relayed));
+    pub fn leave(&self, rest: Rest) -> Left {
+        self.rest.get_or_init(|| rest);
         let mut state = self.state();
         state.is_free = true;
         self.changed.notify_all();
@@ -178,32 +188,78 @@ impl Succession {
         self.launcher.exec(true, sockets)
     }
 
-    fn meet_all(&self, listener: &UnixListener, sockets: impl Fn() -> Vec<OwnedFd>) {
+    /// Meets one successor at a time, and tells others that there is one.
+    fn meet_all(self: &Arc<Self>, listener: &UnixListener, sockets: &Arc<Sockets>) {
         loop {
-            let met = listener.accept().and_then(|(stream, _)| self.meet(stream, &sockets));
-            let mut state = self.state();
-            match (met, state.stage) {
-                (_, Stage::Over(_)) => break,
-                (Err(error), Stage::Yielding(process)) => {
-                    warn!("process {process}, which wanted this process's place, is gone: {error}");
-                    state.stage = Stage::Lost;
-                }
-                (Err(error), Stage::Met(process)) => {
-                    info!("process {process} did not take this process's place: {error}");
-                    state.failed = Some("the new process cannot run; the log says why, and the old one goes on".into());
-                    state.stage = if state.is_free { Stage::Lost } else { Stage::Alone };
-                }
-                // Out of descriptors, or somebody who said nothing: not quicker than it can be borne.
-                (Err(_), _) => drop(self.changed.wait_timeout(state, LOOK)),
-                (Ok(()), _) => {}
+            let Ok((stream, _)) = listener.accept() else {
+                // Out of descriptors: not quicker than it can be borne.
+                drop(self.changed.wait_timeout(self.state(), LOOK));
+                continue;
+            };
+            if let Err(why) = self.admit() {
+                // Whoever does not listen is told nothing.
+                let _ = refuse(stream, why);
+                continue;
             }
-            self.changed.notify_all();
+            let (meeting, sockets) = (self.clone(), sockets.clone());
+            let thread = thread::Builder::new().name("succession".into());
+            let met = thread.spawn(move || {
+                let met = meeting.meet(stream, &*sockets);
+                meeting.after(met);
+            });
+            if let Err(error) = met {
+                self.after(Err(error));
+            }
+        }
+    }
+
+    /// Whether somebody may be met now; the error is for the people of who may not.
+    fn admit(&self) -> Result<(), String> {
+        let mut state = self.state();
+        let own = std::process::id();
+        match state.stage {
+            Stage::Over(process) => Err(format!("process {process} has taken the place of process {own}")),
+            Stage::Met(process) | Stage::Yielding(process) if state.is_met => {
+                Err(format!("process {process} is taking the place of process {own} just now"))
+            }
+            _ if state.is_met => Err(format!("another process is taking the place of process {own} just now")),
+            _ => {
+                state.is_met = true;
+                Ok(())
+            }
+        }
+    }
+
+    /// Nobody is met any more.
+    fn after(&self, met: io::Result<()>) {
+        let mut state = self.state();
+        state.is_met = false;
+        match (met, state.stage) {
+            (Err(error), Stage::Yielding(process)) => {
+                warn!("process {process}, which wanted this process's place, is gone: {error}");
+                state.stage = Stage::Lost;
+            }
+            (Err(error), Stage::Met(process)) => {
+                info!("process {process} did not take this process's place: {error}");
+                let is_child = state.child.as_ref().is_some_and(|child| child.process() == process);
+                state.stage = match state.is_free {
+                    true => Stage::Lost,
+                    // Its end says why.
+                    false if is_child => Stage::Started,
+                    false => {
+                        state.failed = Some("the new process cannot run; it says why, and the old one goes on".into());
+                        Stage::Alone
+                    }
+                };
+            }
+            // It was somebody who said nothing, or it has lingered long enough.
+            (Ok(()) | Err(_), _) => {}
         }
         self.changed.notify_all();
     }
 
     /// One successor, from its first word to its last.
-    fn meet(&self, stream: UnixStream, sockets: impl Fn() -> Vec<OwnedFd>) -> io::Result<()> {
+    fn meet(&self, stream: UnixStream, sockets: &Sockets) -> io::Result<()> {
         let wire = Wire::new(stream)?;
         if wire.peer_user()? != getuid() {
             return wire.send(&Answer::Refused("another user's process runs on this data directory".into()), &[]);
@@ -222,17 +278,30 @@ impl Succession {
         let (Ask::Yield, _) = wire.receive(CHECK_MAX)? else { return Err(out_of_turn()) };
         self.end_mail(process, given);
         wire.send(&Answer::Yielded, &[])?;
-        let (Ask::Serving, _) = wire.receive(START_MAX)? else { return Err(out_of_turn()) };
+        loop {
+            match wire.receive(START_MAX)? {
+                (Ask::Addresses, _) => self.give_addresses(&wire)?,
+                (Ask::Serving, _) => break,
+                _ => return Err(out_of_turn()),
+            }
+        }
         self.state().stage = Stage::Over(process);
         self.changed.notify_all();
         self.answer_looks(&wire);
         Ok(())
     }
 
+    /// The virtual addresses go over. If the successor dies before it has them, their guard's pipe is closed with the frame that it lies in.
+    fn give_addresses(&self, wire: &Wire) -> io::Result<()> {
+        let Bequest { addresses, guard } = self.rest.get().map(|rest| (rest.give_addresses)()).unwrap_or_default();
+        let guard: Vec<BorrowedFd<'_>> = guard.iter().map(AsFd::as_fd).collect();
+        wire.send(&Answer::Addresses(addresses), &guard)
+    }
+
     /// Says what is left as often as it is asked, until the successor is gone.
     fn answer_looks(&self, wire: &Wire) {
         while let Ok((Ask::Look { drained }, _)) = wire.receive(LOOK_SILENCE_MAX) {
-            let mut left = self.relayed.get().map(|look| look(&drained)).unwrap_or_default();
+            let mut left = self.rest.get().map(|rest| (rest.relayed)(&drained)).unwrap_or_default();
             left.extend(self.before.look(&drained));
             left.truncate(RELAYED_MAX);
             if wire.send(&Answer::Left(left), &[]).is_err() {
@@ -242,7 +311,7 @@ impl Succession {
     }
 
     /// Duplicates of the sockets go over; ours stay as they are.
-    fn give(&self, wire: &Wire, process: u32, sockets: impl Fn() -> Vec<OwnedFd>) -> io::Result<Vec<OwnedFd>> {
+    fn give(&self, wire: &Wire, process: u32, sockets: &Sockets) -> io::Result<Vec<OwnedFd>> {
         let given = {
             let state = self.state();
             let held: io::Result<Vec<OwnedFd>> = state.held.iter().map(OwnedFd::try_clone).collect();
@@ -278,25 +347,32 @@ impl Succession {
 impl State {
     /// Notes a successor that ended before it came, and lets the system forget it.
     fn look_at_child(&mut self) {
-        let Some(child) = &mut self.child else { return };
-        let Ok(Some(status)) = child.try_wait() else { return };
+        let Some((status, why)) = self.child.as_mut().and_then(Started::ended) else { return };
         self.child = None;
         if self.stage == Stage::Started {
-            self.failed =
-                Some(format!("the new process cannot run ({status}); the log says why, and the old one goes on"));
+            self.failed = Some(match why.trim_end() {
+                "" => format!("the new process cannot run ({status}); the log says why, and the old one goes on"),
+                why => format!("the new process cannot run, and the old one goes on: {why}"),
+            });
             self.stage = if self.is_free { Stage::Lost } else { Stage::Alone };
         }
     }
 
     /// Whoever was started from here and did not come in time must not come later.
     fn end_child(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            // It may have ended by itself.
-            let _ = child.kill();
-            let _ = child.wait();
+        if let Some(child) = self.child.take() {
+            child.end();
         }
         self.stage = Stage::Lost;
     }
+}
+
+/// Tells a second successor that it is not needed.
+fn refuse(stream: UnixStream, why: String) -> io::Result<()> {
+    let wire = Wire::new(stream)?;
+    // Who is gone with something unread cannot be told anything.
+    wire.receive::<Ask>(REFUSAL_MAX)?;
+    wire.send(&Answer::Refused(format!("{why}; this one is not needed, and posthouse status shows who serves")), &[])
 }
 
 fn out_of_turn() -> io::Error {
@@ -316,6 +392,8 @@ pub(super) fn at<T>(place: &Path, act: impl FnOnce(&Path) -> io::Result<T>) -> i
 
 const SHORT_PATH_BYTES: usize = 100;
 const HELLO_MAX: Duration = Duration::from_secs(5);
+/// Others wait meanwhile.
+const REFUSAL_MAX: Duration = Duration::from_secs(1);
 /// Documents and certificates are read; in a cluster etcd is asked.
 const CHECK_MAX: Duration = Duration::from_secs(60);
 /// A spool with millions of messages takes a while.

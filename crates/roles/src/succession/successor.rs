@@ -9,7 +9,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::wire::Wire;
-use super::{Answer, Ask, Lingering, PROTOCOL, inherited, meeting_place};
+use super::{Answer, Ask, Bequest, Lingering, PROTOCOL, inherited, meeting_place};
 
 /// This process, once it has met its predecessor and has its sockets.
 pub struct Successor {
@@ -85,6 +85,20 @@ impl Successor {
         }
     }
 
+    /// Takes the virtual addresses that the predecessor has kept. If it does not give them, it keeps them or its guard ends them: nobody
+    /// may count on one that is not in here. Blocks.
+    pub fn addresses(&self) -> Bequest {
+        let asked = self.wire.send(&Ask::Addresses, &[]).and_then(|()| self.wire.receive(ADDRESSES_MAX));
+        match asked {
+            Ok((Answer::Addresses(addresses), sockets)) => Bequest { addresses, guard: sockets.into_iter().next() },
+            Ok(_) => Bequest::default(),
+            Err(error) => {
+                warn!("process {} does not say which virtual addresses it has: {error}; they may move", self.process);
+                Bequest::default()
+            }
+        }
+    }
+
     /// This process serves: the predecessor has nothing to do any more but to linger.
     pub fn serves(self, lingering: &Lingering) {
         if self.wire.send(&Ask::Serving, &[]).is_ok() {
@@ -103,5 +117,7 @@ fn silent(error: io::Error) -> NoSuccession {
 }
 
 const HELLO_MAX: Duration = Duration::from_secs(5);
+/// Longer than the predecessor waits for its own thread.
+const ADDRESSES_MAX: Duration = Duration::from_secs(5);
 /// What is in flight has 20 s to finish, and some more is needed to sync.
 const YIELD_MAX: Duration = Duration::from_secs(90);

@@ -94,7 +94,8 @@ impl Wire {
 
 /// Descriptors in one frame; the kernel takes 253.
 pub const SOCKETS_AT_ONCE: usize = 64;
-const FRAME_BYTES_MAX: usize = 64 << 10;
+/// Some hundred virtual addresses.
+const FRAME_BYTES_MAX: usize = 256 << 10;
 const WRITE_MAX: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

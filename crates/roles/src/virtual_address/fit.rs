@@ -67,8 +67,14 @@ impl Fitness {
         Fitness { health, services }
     }
 
-    /// Whether the node is fit now.
-    pub fn of(&self, spec: &VirtualAddress, link: &Result<Link, NetError>, fixed: Option<&Present>) -> Fit {
+    /// Whether the node is fit now. `is_kept`: for the process that comes after this one, so that it ends does not count.
+    pub fn of(
+        &self,
+        spec: &VirtualAddress,
+        link: &Result<Link, NetError>,
+        fixed: Option<&Present>,
+        is_kept: impl Fn() -> bool,
+    ) -> Fit {
         if let Some(lacking) = lacking_capability() {
             return Fit::Unable(lacking);
         }
@@ -87,7 +93,8 @@ impl Fitness {
             );
             return Fit::Unable(text);
         }
-        if self.health.phase() == Phase::Stopping {
+        // In this order: it is kept before the node stops.
+        if self.health.phase() == Phase::Stopping && !is_kept() {
             return Fit::Unable("the node is stopping".into());
         }
         match self.needs(spec).iter().try_for_each(|need| self.has(need)) {

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use ::cluster::etcd::{Access, Client, Endpoint, Trust};
-use balancer::address::Interfaces;
+use balancer::address::{Interfaces, end_connections};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -182,6 +182,8 @@ impl Guard {
     async fn remove(&self, held: &Held) -> bool {
         let mut all = true;
         for net in held.nets.iter().filter_map(|net| net.parse::<IpNet>().ok()) {
+            // Of a node that hangs: of one that is dead the kernel has ended them. Without it clients find out by themselves.
+            let _ = end_connections(net.addr());
             all &= self.interfaces.remove(held.index, net).await.is_ok();
         }
         all

@@ -1,5 +1,8 @@
 //! Owns the task of one virtual address: gathers the facts, asks the machine, and carries out what it says. Decides nothing.
-//! Always holds: effects are carried out one after the other in their order; a lease is ended only when the address is gone.
+//! Always holds: effects are carried out one after the other in their order; a lease is ended only when the address is gone; what was given
+//! to the next process is touched no more.
+
+mod passing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,13 +24,28 @@ use tracing::{error, info, warn};
 use super::guard::Held;
 use super::links::OnLink;
 use super::said::Said;
+use super::words::{reason, word, words_of};
 use super::{Fitness, Shared};
+use crate::succession::HeldAddress;
+
+/// What a task is to do.
+#[derive(Clone)]
+pub enum Will {
+    /// Have it whenever it should be ours, by this document.
+    Hold(Arc<VirtualAddress>),
+    /// Keep it for the process that comes after this one.
+    Keep,
+    /// Give it to that one, and end.
+    Give,
+    /// Drop it, and end.
+    Leave,
+}
 
 /// One virtual address on this node.
 pub struct Holder {
     shared: Arc<Shared>,
     spec: Arc<VirtualAddress>,
-    changes: watch::Receiver<Option<Arc<VirtualAddress>>>,
+    will: watch::Receiver<Will>,
     said: Said,
     fitness: Fitness,
     machine: Machine,
@@ -45,12 +63,7 @@ pub struct Holder {
 }
 
 impl Holder {
-    pub fn new(
-        shared: Arc<Shared>,
-        spec: Arc<VirtualAddress>,
-        changes: watch::Receiver<Option<Arc<VirtualAddress>>>,
-        said: Said,
-    ) -> Holder {
+    pub fn new(shared: Arc<Shared>, spec: Arc<VirtualAddress>, will: watch::Receiver<Will>, said: Said) -> Holder {
         let fitness = Fitness::new(shared.parts.health.clone(), shared.parts.services.clone());
         Holder {
             machine: Machine::new(rules(&shared, &spec)),
@@ -66,14 +79,15 @@ impl Holder {
             fitness,
             shared,
             spec,
-            changes,
+            will,
             said,
         }
     }
 
-    /// Runs until the document no longer has it.
-    pub async fn run(mut self) {
+    /// Runs until the document no longer has it, or the process ends. What is given to the next process comes back.
+    pub async fn run(mut self) -> Option<HeldAddress> {
         let mut view = self.shared.parts.cluster.view();
+        let mut is_followed = true;
         self.begin().await;
         loop {
             let known = view.borrow_and_update().clone();
@@ -84,15 +98,25 @@ impl Holder {
             let wait_ms = self.machine.next_ms(self.now_ms()).saturating_sub(self.now_ms());
             let mut lease = self.keeper.as_ref().map(Keeper::state);
             tokio::select! {
-                _ = view.changed() => {}
+                // A process that ends keeps an address longer than its view of the cluster.
+                changed = view.changed(), if is_followed => is_followed = changed.is_ok(),
                 () = lease_changed(&mut lease) => {}
                 (lease, claim) = answered(&mut self.claim) => self.claimed(lease, claim, &view).await,
                 () = ended(&mut self.end) => self.machine.left(),
-                changed = self.changes.changed() => {
-                    let spec = self.changes.borrow_and_update().clone().filter(|_| changed.is_ok());
-                    let Some(spec) = spec else { return self.leave().await };
-                    self.machine.set_rules(rules(&self.shared, &spec));
-                    self.spec = spec;
+                changed = self.will.changed() => {
+                    let will = self.will.borrow_and_update().clone();
+                    match if changed.is_ok() { will } else { Will::Leave } {
+                        Will::Hold(spec) => {
+                            self.machine.set_rules(rules(&self.shared, &spec));
+                            self.spec = spec;
+                        }
+                        Will::Keep => self.keep(&facts).await,
+                        Will::Give => return self.give().await,
+                        Will::Leave => {
+                            self.leave().await;
+                            return None;
+                        }
+                    }
                 }
                 () = sleep(Duration::from_millis(wait_ms)) => {}
             }
@@ -104,6 +128,9 @@ impl Holder {
     }
 
     async fn begin(&mut self) {
+        if self.machine.holds() {
+            return;
+        }
         self.link = self.on_link.link(&self.shared.interfaces).await;
         if let Ok(link) = &self.link
             && let Err(error) = self.on_link.clean(&self.shared.interfaces, link).await
@@ -138,7 +165,7 @@ impl Holder {
             order: seen.order.map(|order| OrderSeen { from: order.from, to: order.to }),
             candidates,
             lease: self.lease(),
-            fit: self.fitness.of(&self.spec, &self.link, fixed),
+            fit: self.fitness.of(&self.spec, &self.link, fixed, || self.shared.is_kept()),
         }
     }
 
@@ -415,41 +442,6 @@ async fn ended(end: &mut Option<JoinHandle<()>>) {
             *end = None;
         }
         None => std::future::pending().await,
-    }
-}
-
-fn words_of(taken: &Taken) -> String {
-    match taken {
-        Taken::Free => "nobody had it".into(),
-        Taken::From(node) => format!("{node} had it before"),
-        Taken::Ordered => "by order".into(),
-    }
-}
-
-fn word(why: &Why) -> &'static str {
-    match why {
-        Why::Lease => "lease",
-        Why::Late => "late",
-        Why::Key => "key",
-        Why::Unfit(_) => "not-ready",
-        Why::Ordered(_) => "order",
-        Why::Failback(_) => "failback",
-        Why::NotOurs => "document",
-        Why::Failed => "failed",
-    }
-}
-
-fn reason(why: &Why) -> String {
-    match why {
-        Why::Lease => "its lease is lost; etcd cannot be reached from here, or has ended it".into(),
-        Why::Late => "this process did not renew it in time: it was stopped, or the machine is overloaded".into(),
-        Why::Key => "etcd says that it is not this node's any more".into(),
-        Why::Unfit(what) => what.clone(),
-        Why::Ordered(Some(to)) => format!("by order, to {to}"),
-        Why::Ordered(None) => "by order".into(),
-        Why::Failback(to) => format!("{to} is ready, and stands before this node"),
-        Why::NotOurs => "the document no longer gives it to this node, or the node ends".into(),
-        Why::Failed => "it could not be put on the interface".into(),
     }
 }
 

@@ -4,11 +4,11 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use balancer::address::{Heard, Interfaces, Link, Neighbours, NetError, Present};
+use balancer::address::{Heard, Interfaces, Link, Neighbours, NetError, Present, end_connections};
 use directory::VirtualAddress;
 use ipnet::IpNet;
 use tokio::time::timeout;
-use tracing::warn;
+use tracing::{debug, warn};
 use world::Clock;
 
 /// The addresses on their interface.
@@ -59,10 +59,13 @@ impl OnLink {
         Ok(clock.mono_ms() < before_ms)
     }
 
-    /// Removes them; all are tried.
+    /// Removes them; all are tried. Connections to them end with a reset: nobody else can go on with them, and nobody else would tell.
     pub async fn remove(&self, interfaces: &Interfaces, link: &Link) -> Result<(), NetError> {
         let mut done = Ok(());
         for net in &self.nets {
+            if let Err(error) = end_connections(net.addr()) {
+                debug!("connections to {} cannot be ended: {error}; their clients find out by themselves", net.addr());
+            }
             let removed = bounded(interfaces.remove(link.index, *net)).await;
             done = done.and(removed);
         }

@@ -1,8 +1,10 @@
 //! Owns the node's end of the pipe to its guard: starts the process, tells it what it has to know, and starts another one when it is gone.
-//! Always holds: telling never waits; a guard that does not read is replaced.
+//! Always holds: telling never waits; a guard that does not read is replaced; a guard ends what it knows of when the last process that has
+//! its pipe is gone, so the pipe goes along when addresses go to another process.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
@@ -39,6 +41,31 @@ impl Watchman {
         } else {
             self.tell(&Line::Hold(held));
         }
+    }
+
+    /// The same with addresses that another process has held until now: from here on its guard, at the other end of `before`, has nothing
+    /// more to do with them. `false`: that one does not read. It would end their lease one day, so nobody may count on it.
+    pub fn take_on(&mut self, held: Held, before: Option<&OwnedFd>) -> bool {
+        let name = held.name.clone();
+        self.hold(held);
+        let Some(before) = before else { return true };
+        let line = written(&Line::Forget { name: name.clone() });
+        match rustix::io::write(before, &line) {
+            Ok(count) if count == line.len() => true,
+            // It is dead, and ends nothing any more.
+            Err(rustix::io::Errno::PIPE) => true,
+            _ => {
+                warn!(address = name, "the guard of the process before this one does not listen");
+                self.forget(&name);
+                false
+            }
+        }
+    }
+
+    /// The pipe of the guard: it goes on by itself, and is told nothing more from here.
+    pub fn give(&mut self) -> Option<OwnedFd> {
+        self.held.clear();
+        self.guard.take().map(|Running { pipe, .. }| pipe.into())
     }
 
     /// They live longer.
@@ -88,10 +115,8 @@ impl Watchman {
 
     fn tell(&mut self, line: &Line) {
         let Some(guard) = &mut self.guard else { return };
-        let mut text = serde_json::to_vec(line).unwrap_or_default();
-        text.push(b'\n');
         // A line is written whole or not at all, up to the size of a page; the first one, which may be longer, meets an empty pipe.
-        if let Err(error) = guard.pipe.write_all(&text) {
+        if let Err(error) = guard.pipe.write_all(&written(line)) {
             warn!("the guard of the virtual addresses does not listen ({error}); another one is started");
             // Ended with its pipe closed it would remove what is held: it must not see that.
             let _ = guard.child.kill();
@@ -99,6 +124,12 @@ impl Watchman {
             self.guard = None;
         }
     }
+}
+
+fn written(line: &Line) -> Vec<u8> {
+    let mut text = serde_json::to_vec(line).unwrap_or_default();
+    text.push(b'\n');
+    text
 }
 
 fn begin() -> io::Result<Running> {

@@ -10,6 +10,7 @@ mod version;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,7 +20,7 @@ use directory::zone::Naming;
 use directory::{DnsServer, Org};
 use dns::contents::Contents;
 use dns::octets;
-use dns::server::{Server, Settings, TcpBounds};
+use dns::server::{Inherited, Server, Settings, TcpBounds};
 use dns::zones::{Rules, Served};
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
@@ -28,6 +29,7 @@ use tracing::{info, warn};
 use world::World;
 
 use crate::health::Health;
+use crate::succession;
 use kept::Serials;
 use standings::Standings;
 use version::Version;
@@ -97,20 +99,43 @@ impl Zones {
         self.state().versions.get(name).map(|version| version.zone.serial())
     }
 
+    /// Has the servers looked after that names hang on.
+    pub fn watch(&self, org: &Org) {
+        self.state().standings.follow(org);
+    }
+
+    /// Begins to answer, with the sockets that came with this process. Call it inside a tokio runtime; blocks.
+    pub fn open(&self, org: &Org) {
+        self.look(org);
+    }
+
+    /// Duplicates of the sockets that are answered at, for the process that comes after this one.
+    pub fn duplicates(&self) -> Vec<OwnedFd> {
+        self.server.as_ref().map(Server::duplicates).unwrap_or_default()
+    }
+
+    /// That process takes connections from now on; datagrams are answered here until this is dropped.
+    pub async fn end_connections(&self) {
+        if let Some(server) = &self.server {
+            server.end_connections().await;
+        }
+    }
+
     /// Looks at health and document, and answers by them. Blocks for the disk.
     fn look(&self, org: &Org) {
         let mut state = self.state();
         state.standings.follow(org);
         let Some(server) = &self.server else { return };
-        if state.looks.is_multiple_of(BIND_LOOKS) {
-            self.bind(server, &mut state);
-        }
-        state.looks += 1;
         let is_changed = self.renew(&mut state, &org.naming);
         if is_changed {
             let served = state.versions.values().map(Version::served).collect::<Vec<Served>>();
             server.publish(Arc::new(dns::zones::Zones::new(served)));
         }
+        // Last: who asks first shall not hear that there is no such zone.
+        if state.looks.is_multiple_of(BIND_LOOKS) {
+            self.bind(server, &mut state);
+        }
+        state.looks += 1;
     }
 
     /// Gives each zone that has changed its next version. Says whether any has, or came, or went.
@@ -144,7 +169,10 @@ impl Zones {
     /// Tries to have all addresses of the document.
     fn bind(&self, server: &Server, state: &mut State) {
         let Some(written) = &self.written else { return };
-        let missing = server.listen(&written.listen);
+        let missing = server.listen_with(&written.listen, |address| Inherited {
+            tcp: succession::tcp(address).pop(),
+            udp: succession::udp(address),
+        });
         let unbound: Vec<(SocketAddr, String)> = missing.into_iter().map(|(at, why)| (at, unbound(&why))).collect();
         for (address, why) in unbound.iter().filter(|one| !state.unbound.contains(one)) {
             warn!("dns_server cannot listen on {address}: {why}; it is tried again until it can");

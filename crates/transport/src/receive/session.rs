@@ -161,6 +161,13 @@ impl<'s> Session<'s> {
                 Some(Moment::Mail(_)) if self.had_message && self.wire.is_stopping_softly() => {
                     self.machine.close(stopping());
                 }
+                Some(Moment::Mail(_)) if self.is_of_drained_member() => {
+                    self.machine.close(Reply::new(
+                        421,
+                        Enhanced::new(4, 3, 2),
+                        "the server goes out of service, connect again",
+                    ));
+                }
                 Some(Moment::Mail(command)) => self.mail(command),
                 Some(Moment::Rcpt(command)) => self.rcpt(command),
                 Some(Moment::Data(_)) => self.data(),
@@ -186,6 +193,13 @@ impl<'s> Session<'s> {
             }
             self.wire.consume(used);
         }
+    }
+
+    /// A balancer brought it here and cannot read it, and by the document of now it is to bring nobody more: the balancer ends sessions that it
+    /// can read by itself (`balancer::relay`), those under TLS are ours to end.
+    fn is_of_drained_member(&self) -> bool {
+        let visitor = &self.visitor;
+        visitor.behind_proxy && !visitor.tls.is_empty() && self.shared.org.load().is_drained_member(self.local)
     }
 
     /// Writes what the machine says, after the tarpit if there is one.

@@ -505,3 +505,43 @@ async fn a_connection_is_small_while_nothing_happens() {
     let bytes = size_of_val(&task);
     assert!(bytes <= 8 << 10, "a session's task takes {bytes} bytes");
 }
+
+/// A drained member's sessions that the balancer cannot read are ended by the member: at MAIL, and not before what was begun is over.
+#[tokio::test]
+async fn a_session_under_tls_goes_when_its_member_is_drained() {
+    let document = |address: &str, drain: bool| {
+        format!(
+            "{}[[service]]\nname = \"smtp\"\nlisten = [\"127.0.0.9:25\"]\n\
+             [[member]]\nname = \"m\"\nservice = \"smtp\"\naddress = \"{address}\"\ndrain = {drain}\n",
+            relay("trusted_proxies = [\"127.0.0.1\"]").replace("@LISTEN@", address)
+        )
+    };
+    let node = Node::start(&document("@LISTEN@", false)).await;
+    let address = node.address.to_string();
+    let mail = "MAIL FROM:<a@client.example>\r\n";
+    let (mut clear, mut begun, mut idle) = (node.connect().await, node.connect().await, node.connect().await);
+    for client in [&mut clear, &mut begun, &mut idle] {
+        client.says("PROXY TCP4 192.0.2.77 192.0.2.1 40000 25\r\n").await;
+        client.hears("220 ").await;
+        client.asks("EHLO client.example\r\n", "250").await;
+    }
+    begun.asks("STARTTLS\r\n", "220").await;
+    idle.asks("STARTTLS\r\n", "220").await;
+    let (mut begun, mut idle) = (node.tls(begun).await, node.tls(idle).await);
+    for client in [&mut begun, &mut idle] {
+        client.asks("EHLO client.example\r\n", "250").await;
+        client.asks(mail, "250").await;
+    }
+    idle.asks("RSET\r\n", "250").await;
+    assert!(node.reload(&document(&address, true)).is_some());
+    begun.asks("RCPT TO:<bob@posthouse.test>\r\n", "250").await;
+    begun.asks("DATA\r\n", "354").await;
+    begun.asks(&format!("{LETTER}.\r\n"), "250").await;
+    for mut client in [begun, idle] {
+        client.asks("NOOP\r\n", "250").await;
+        client.asks(mail, "421 4.3.2 the server goes out of service").await;
+        client.is_closed().await;
+    }
+    // What the balancer can read it ends itself; whoever comes directly came for this server.
+    clear.asks(mail, "250").await;
+}

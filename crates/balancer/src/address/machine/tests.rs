@@ -247,3 +247,98 @@ fn what_cannot_be_added_is_left_to_others() {
     let again = (10_200u64..30_000).step_by(100).find(|now_ms| machine.step(*now_ms, &free) == [Effect::Lease]);
     assert_eq!(again, Some(12_200), "not at once");
 }
+
+/// Each step of a restart, and what may come between.
+#[test]
+fn what_is_kept_for_the_next_process_stays_until_it_comes_or_the_lease_does_not_count() {
+    let unready = Fit::NotReady("stopping".into());
+    let elsewhere = |facts: &mut Facts| facts.candidates.push(candidate("a", 0));
+    type Change<'c> = &'c dyn Fn(&mut Facts);
+    let cases: [(&str, Change<'_>, u64, Option<Why>); 8] = [
+        ("nothing happens", &|_| {}, 10_500, None),
+        ("it is not ready, and another would have it", &|facts| facts.fit = unready.clone(), 12_000, None),
+        ("an order", &|facts| facts.order = Some(OrderSeen { from: "b".into(), to: Some("a".into()) }), 12_000, None),
+        ("the lease is gone", &|facts| facts.lease = None, 10_500, Some(Why::Lease)),
+        ("the key is another's", &|facts| facts.holder = held_by("a", 9), 10_500, Some(Why::Key)),
+        ("the cable", &|facts| facts.fit = Fit::Unable("cable".into()), 10_500, Some(Why::Unfit("cable".into()))),
+        ("this process looks too late", &|_| {}, 13_000, Some(Why::Late)),
+        ("nobody comes", &|facts| facts.lease = Some(Lease { id: 7, until_ms: 90_000 }), 40_000, Some(Why::NoHeir)),
+    ];
+    for (what, change, at_ms, why) in cases {
+        let (mut machine, mut facts) = holding(true, false);
+        elsewhere(&mut facts);
+        assert_eq!(machine.keep(40_000), []);
+        if why == Some(Why::NoHeir) {
+            for now_ms in (10_250..at_ms).step_by(250) {
+                facts.lease = Some(Lease { id: 7, until_ms: now_ms + TTL_MS });
+                machine.step(now_ms, &facts);
+            }
+        }
+        change(&mut facts);
+        match why {
+            Some(why) => assert_eq!(drops(&mut machine, at_ms, &facts), why, "{what}"),
+            None => {
+                let effects = machine.step(at_ms, &facts);
+                assert!(!effects.iter().any(|effect| matches!(effect, Effect::Drop(_))), "{what}: {effects:?}");
+                assert!(machine.give().is_some(), "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn whoever_has_given_does_nothing_any_more() {
+    let (mut machine, facts) = holding(false, false);
+    machine.keep(40_000);
+    let given = machine.give();
+    assert_eq!(given, Some(Inheritance { lease: 7, claimed_at: 11, pinned: false, lapses_ms: 13_000 }));
+    assert_eq!((machine.give(), machine.leave(), machine.holds()), (None, vec![], false));
+    for (what, facts) in [("as it was", facts.clone()), ("no lease", Facts { lease: None, ..facts })] {
+        for now_ms in (10_000..60_000).step_by(250) {
+            assert_eq!(machine.step(now_ms, &facts), [], "{what}");
+        }
+    }
+    // One that has nothing yet gives up what it was about to take, and takes nothing.
+    let mut machine = Machine::new(rules(false));
+    let free = Facts { candidates: vec![candidate("b", 1)], ..quiet() };
+    machine.step(0, &free);
+    assert_eq!(machine.step(500, &free), [Effect::Lease]);
+    assert_eq!((machine.keep(40_000), machine.give()), (vec![Effect::End], None));
+    machine.left();
+    assert!((1_000..10_000).step_by(250).all(|now_ms| machine.step(now_ms, &free).is_empty()));
+    let mut machine = Machine::new(rules(false));
+    assert_eq!(machine.keep(40_000), []);
+    assert!((0..10_000).step_by(250).all(|now_ms| machine.step(now_ms, &free).is_empty()));
+}
+
+#[test]
+fn the_next_process_goes_on_where_the_first_has_ended() {
+    let given = Inheritance { lease: 7, claimed_at: 11, pinned: false, lapses_ms: 3_000 };
+    let facts = Facts {
+        holder: held_by("b", 7),
+        seen_at: 0,
+        lease: Some(Lease { id: 7, until_ms: 4_500 }),
+        fit: Fit::NotReady("no copies yet".into()),
+        ..quiet()
+    };
+    let mut heir = Machine::heir(rules(false), 100, given);
+    assert!(heir.holds() && heir.would_hold() && heir.next_ms(100) <= 101, "it is looked at now");
+    assert_eq!(heir.step(100, &facts), [], "the kernel has it for longer already");
+    let kept = Facts { lease: Some(Lease { id: 7, until_ms: 5_150 }), ..facts.clone() };
+    assert_eq!(heir.step(350, &kept), [Effect::Put { lifetime_s: 3, before_ms: 3_350, again: true }]);
+    // It is given time to become ready, though another would have it, and no more.
+    let mut dropped = None;
+    for now_ms in (400..20_000).step_by(250) {
+        let facts = Facts { lease: Some(Lease { id: 7, until_ms: now_ms + TTL_MS }), ..facts.clone() };
+        if heir.step(now_ms, &facts).iter().any(|effect| matches!(effect, Effect::Drop(Why::Unfit(_)))) {
+            dropped = Some(now_ms);
+            break;
+        }
+    }
+    assert_eq!(dropped, Some(10_150));
+    // Too late, or without the lease, it drops what it was given and puts nothing.
+    for (now_ms, lease, why) in [(3_000, facts.lease, Why::Late), (200, None, Why::Lease)] {
+        let mut heir = Machine::heir(rules(false), now_ms, given);
+        assert_eq!(drops(&mut heir, now_ms, &Facts { lease, ..facts.clone() }), why);
+    }
+}

@@ -59,7 +59,7 @@ impl Dialog {
         let starttls = target.starttls;
         let machine = match target.kind {
             // SIP is no dialog on a stream: it is asked elsewhere.
-            Kind::Tcp | Kind::Sip => Machine::Tcp,
+            Kind::Tcp | Kind::Sip | Kind::Sips => Machine::Tcp,
             Kind::Smtp => Machine::Smtp(smtp::Smtp::new(hello, starttls)),
             Kind::Submissions => Machine::Smtp(smtp::Smtp::new(hello, false)),
             Kind::Imap => Machine::Imap(imap::Imap::new(starttls)),

@@ -1,5 +1,6 @@
 //! The data path against real sockets on loopback: clients and members are threads that read and write what they are told.
 
+mod change;
 mod drain;
 mod guards;
 mod path;

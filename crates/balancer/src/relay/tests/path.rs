@@ -113,12 +113,12 @@ fn a_member_that_closes_in_the_middle_is_heard_first() {
     let rude = member("rude", |mut client| {
         client.say("220 hub\r\n");
         client.line();
-        client.say("421 4.3.2 no more\r\n");
+        client.say("421 4.7.0 no more\r\n");
     });
     let fixture = plan(Smtp).serve(vec![rude]);
     let mut client = fixture.client();
     assert_eq!(client.line(), "220 hub");
-    assert_eq!((client.ask("EHLO x\r\n"), client.rest()), ("421 4.3.2 no more".into(), Vec::new()));
+    assert_eq!((client.ask("EHLO x\r\n"), client.rest()), ("421 4.7.0 no more".into(), Vec::new()));
 }
 
 /// The member that gets a header reads it and says who the client is.

@@ -44,9 +44,13 @@ impl Plan {
     }
 
     pub fn with(settings: &str, of_members: &str, count: usize) -> Plan {
+        Plan::of("sip", settings, of_members, count)
+    }
+
+    pub fn of(protocol: &str, settings: &str, of_members: &str, count: usize) -> Plan {
         let mut text = format!(
             "[[receive_connector]]\nname = \"in\"\nlisten = [\"127.0.0.1:25\"]\n\
-             [[service]]\nname = \"voice\"\nprotocol = \"sip\"\nlisten = [\"192.0.2.10:5060\"]\nslow_start = \"0s\"\n{settings}\n"
+             [[service]]\nname = \"voice\"\nprotocol = \"{protocol}\"\nlisten = [\"192.0.2.10:5060\"]\nslow_start = \"0s\"\n{settings}\n"
         );
         for number in 0..count {
             let address = host_address(number);
@@ -71,8 +75,8 @@ impl Plan {
     }
 
     pub fn machine(&self) -> Voice<DialPlan> {
-        let listener = |transport| Listener { transport, local: us(), own: us().ip() };
-        let listeners = vec![listener(Transport::Udp), listener(Transport::Tcp)];
+        let listener = |(transport, local): (Transport, SocketAddr)| Listener { transport, local, own: local.ip() };
+        let listeners = serve::wanted(&self.service).into_iter().map(listener).collect();
         Voice::new(serve::settings(&self.service), listeners, DialPlan::new(Arc::clone(&self.pool), 0), 7)
     }
 }

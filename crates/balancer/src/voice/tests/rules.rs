@@ -389,3 +389,43 @@ fn a_long_call_goes_over_a_stream_and_falls_back() {
     desk.voice.step(2, Input::Unreachable(again.ticket.unwrap()), &mut packets, &mut desk.notes);
     assert_ne!(packets.pop().unwrap().hop.address, sent.hop.address, "then the next host");
 }
+
+/// What came over TLS goes on over TLS, whatever a Contact or a Via calls it, and `sips:` is nothing unusual there.
+#[test]
+fn what_is_secured_stays_secured() {
+    let plan = Plan::of("sips", "sip_mode = \"forward\"", "", 2);
+    let voice = plan.machine();
+    let mut desk = Desk { plan, voice, now_ms: 0, notes: Vec::new() };
+    let mut over_tls = |bytes: &[u8], address: SocketAddr| {
+        let mut packets = Vec::new();
+        let from = Hop { transport: Transport::Tls, listener: 0, flow: 7, address };
+        desk.voice.step(0, Input::Packet { from, bytes }, &mut packets, &mut desk.notes);
+        packets
+    };
+    let gateway: SocketAddr = "198.51.100.1:40000".parse().unwrap();
+    let secured = |method: &str, call: &str, more: &str| {
+        String::from_utf8(request(method, call, more)).unwrap().replace("UDP 198.51.100.1:5060", "TCP gw.example")
+    };
+    for (scheme, goes_as) in [
+        ("sip", "INVITE sip:+1555@10.0.0.1:5060;user=phone;transport=tls SIP/2.0\r\n"),
+        ("sips", "INVITE sips:+1555@10.0.0.2:5060;user=phone SIP/2.0\r\n"),
+    ] {
+        let text = secured("INVITE", scheme, "").replace("INVITE sip:", &format!("INVITE {scheme}:"));
+        let sent = over_tls(text.as_bytes(), gateway);
+        let offered = sent.iter().find(|packet| packet.bytes.starts_with(b"INVITE")).unwrap();
+        assert!(offered.bytes.starts_with(goes_as.as_bytes()), "{}", String::from_utf8_lossy(&offered.bytes));
+        assert_eq!(offered.hop.transport, Transport::Tls);
+        let via = format!("Via: SIP/2.0/TLS {};branch=", us());
+        assert!(String::from_utf8_lossy(&offered.bytes).contains(&via));
+        let answer = Answer::new(&Message::parse(&offered.bytes).unwrap(), us(), 200).finish();
+        let back = over_tls(&answer, offered.hop.address);
+        assert_eq!((back[0].hop.transport, back[0].hop.flow), (Transport::Tls, 7), "on the stream that it came on");
+    }
+    let ack = secured("ACK", "x", "").replace("sip:+1555@voice.example;user=phone", "sip:um@10.0.0.2;transport=tcp");
+    let sent = over_tls(ack.as_bytes(), gateway);
+    assert_eq!((sent[0].hop.transport, sent[0].hop.address.to_string().as_str()), (Transport::Tls, "10.0.0.2:5061"));
+    // An answer to what had no record finds the Via of a gateway that calls its stream TCP.
+    let answer = Answer::new(&Message::parse(&sent[0].bytes).unwrap(), us(), 200).finish();
+    let back = over_tls(&answer, sent[0].hop.address);
+    assert_eq!((back[0].hop.transport, back[0].hop.flow), (Transport::Tls, 7));
+}

@@ -39,6 +39,7 @@ pub(super) const SERVICE: &[Setting] = &[
             "https",
             "ldap",
             "sip",
+            "sips",
             "tcp",
         ]),
         Is("\"smtp\""),
@@ -47,7 +48,7 @@ pub(super) const SERVICE: &[Setting] = &[
     row(
         "algorithm",
         Choice(&["least_connections", "round_robin", "source_hash"]),
-        Absent("`round_robin` for sip, `least_connections` for all others"),
+        Absent("`round_robin` for sip and sips, `least_connections` for all others"),
         "Who gets a connection, by weight: who has fewest; each in turn; or the same client the same member, on every balancer.",
     ),
     row(
@@ -111,7 +112,7 @@ pub(super) const SERVICE: &[Setting] = &[
         "idle_timeout",
         Duration(SECOND, 7 * DAY),
         Absent(
-            "by protocol: smtp and submission 15m, imap 35m, pop3 12m, http 5m, https 45m, sip 30m, ldap and tcp 1h",
+            "by protocol: smtp and submission 15m, imap 35m, pop3 12m, http 5m, https 45m, sip and sips 30m, ldap and tcp 1h",
         ),
         "Silence in both directions that ends a connection. It should be longer than what the members allow.",
     ),
@@ -131,7 +132,7 @@ pub(super) const SERVICE: &[Setting] = &[
     row(
         "retry_budget",
         Count(0, 100),
-        Absent("50, and 100 for sip, where a busy member is nothing unusual"),
+        Absent("50, and 100 for sip and sips, where a busy member is nothing unusual"),
         "Further tries in per cent of the connections of the last ten seconds, so that retries cannot drown a pool that is down. Ten are always free.",
     ),
     row(
@@ -180,19 +181,19 @@ pub(super) const SERVICE: &[Setting] = &[
         "sip_mode",
         Choice(&["redirect", "forward"]),
         Is("\"redirect\""),
-        "Of sip: callers are told where to go (302, members in the order in which to try them), or calls are offered to one member after the other here (docs/operating/voice.md).",
+        "Of sip and sips: callers are told where to go (302, members in the order in which to try them), or calls are offered to one member after the other here (docs/operating/voice.md).",
     ),
     row(
         "sip_transports",
         Choices(&["udp", "tcp"]),
         Is("[\"udp\", \"tcp\"]"),
-        "Of sip: over what it listens, at each address of `listen`.",
+        "Of sip: over what it listens, at each address of `listen`. TLS is a protocol of its own: `sips`.",
     ),
     row(
         "answer_timeout",
         Duration(SECOND, 10 * MINUTE),
         Is("\"3m\""),
-        "Of sip with `sip_mode = \"forward\"`: a member that rings for so long without an answer is called back, and the next one is asked. How long a member may say nothing at all is `greeting_timeout`.",
+        "Of sip and sips with `sip_mode = \"forward\"`: a member that rings for so long without an answer is called back, and the next one is asked. How long a member may say nothing at all is `greeting_timeout`.",
     ),
     row(
         "keepalive",
@@ -234,8 +235,8 @@ pub(super) const MEMBER: &[Setting] = &[
     row(
         "connections_max",
         Count(0, 1_000_000),
-        Absent("0, and 100 for sip"),
-        "Connections that it may have through one balancer; of sip: calls that are being set up. 0 is no bound.",
+        Absent("0, and 100 for sip and sips"),
+        "Connections that it may have through one balancer; of sip and sips: calls that are being set up. 0 is no bound.",
     ),
     row("proxy", Choice(&["none", "v1", "v2"]), Absent("as its service"), "The PROXY header that it gets."),
     row(

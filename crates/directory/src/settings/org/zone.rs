@@ -113,7 +113,7 @@ pub(super) const NAME: &[Setting] = &[
         "srv_for",
         Texts,
         Is("[]"),
-        "Domains whose users' programs find the `services` of this name by SRV (`_submission._tcp`, `_imaps._tcp`, `_sip._udp`, ...).",
+        "Domains whose users' programs find the `services` of this name by SRV (`_submission._tcp`, `_imaps._tcp`, `_sip._udp`, `_sips._tcp`, ...).",
     ),
     row(
         "ptr",
