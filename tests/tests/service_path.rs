@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tests::besieged::Besieged;
@@ -319,15 +320,18 @@ fn who_connects_and_is_silent_or_talks_nonsense_harms_nobody() {
 /// many hears why.
 #[test]
 fn idle_connections_cost_little_and_one_too_many_hears_why() {
-    // A test has one descriptor for each, the node that balances two; it takes three quarters of what it may have, and each is one of the hub's.
+    // Each has two descriptors here, the client's and the member's, and two in the node, which takes three quarters of what it may have.
     let hard = getrlimit(Resource::Nofile).maximum.unwrap_or(1 << 20);
     setrlimit(Resource::Nofile, Rlimit { current: Some(hard), maximum: Some(hard) }).unwrap();
     let greeter = Greeter::start("m");
-    let (few, many) = (at(9), at(9));
+    let (few, many, secret) = (at(9), at(9), at(9));
     let more = |max: usize| format!("probe = \"tcp\"\nconnections_max = {max}");
     let member = [("m", greeter.address.to_string(), "")];
-    let count = (hard as usize / 4 * 3 / 2 - 200).min(10_000).min(hard as usize / 2 - 500);
-    let org = service("many", "smtp", many, &more(count), &member) + &service("few", "smtp", few, &more(100), &member);
+    let count = (hard as usize / 4 * 3 / 2 - 1_200).min(10_000).min(hard as usize / 2 - 2_500);
+    let terminates = "probe = \"tcp\"\ntls = \"terminate\"";
+    let org = service("many", "smtp", many, &more(count), &member)
+        + &service("few", "smtp", few, &more(100), &member)
+        + &service("secret", "submissions", secret, terminates, &member);
     let mut front = Front::started("", &org);
     front.until("many", "m", "up");
     let before = front.memory_bytes();
@@ -349,7 +353,14 @@ fn idle_connections_cost_little_and_one_too_many_hears_why() {
     let mut other = Wire::over(TcpStream::connect(few).unwrap());
     assert_eq!(greeting(&mut other), "220 greets m", "another service is not concerned");
     assert_eq!(other.command("NOOP"), "250 yes");
-    drop(held);
+    // Under TLS that ends here each has a session's keys and buffers besides.
+    let before = front.memory_bytes();
+    let mut held_under_tls: Vec<Wire> = (0..1_000).map(|_| secured(secret, "secret.test").unwrap()).collect();
+    held_under_tls.iter_mut().for_each(|wire| assert_eq!(greeting(wire), "220 greets m"));
+    let each = (front.memory_bytes().saturating_sub(before)) / 1_000;
+    println!("{each} bytes of memory for one under TLS");
+    assert!(each < 64_000, "{each} bytes for an idle connection under TLS");
+    drop((held, held_under_tls));
     eventually("all is given back", PATIENCE, || front.node.counted("posthouse_service_active", "many") == 0.0);
     assert_eq!(greeting(&mut Wire::over(TcpStream::connect(many).unwrap())), "220 greets m");
 }
@@ -359,6 +370,29 @@ fn allow(pid: u32, descriptors: usize) {
     let status =
         Command::new("prlimit").arg("--pid").arg(pid.to_string()).arg(format!("--nofile={descriptors}:")).status();
     assert!(status.unwrap().success());
+}
+
+/// After STARTTLS the balancer can only close a session of a drained member. The hub behind it knows the document as well, and says 421.
+#[test]
+fn a_drained_member_ends_the_sessions_that_its_balancer_cannot_read() {
+    let besieged = Besieged::start();
+    let mut wire = Wire::over(TcpStream::connect(besieged.smtp).unwrap());
+    wire.reply();
+    assert!(wire.command("EHLO application.test").starts_with("250"));
+    assert!(wire.command("STARTTLS").starts_with("220"));
+    assert!(wire.start_tls_to("smtp.test"));
+    assert!(wire.command("EHLO application.test").starts_with("250"));
+    assert!(wire.command("MAIL FROM:<app@away.test>").starts_with("250"));
+    let (code, out, err) = besieged.front.node.verb(&["service", "drain", "hub-smtp", "--force"]);
+    assert_eq!(code, 0, "{out}{err}");
+    for (command, code) in
+        [("RCPT TO:<bob@home.test>", "250"), ("DATA", "354"), ("Subject: x\r\n\r\nx\r\n.", "250"), ("NOOP", "250")]
+    {
+        let answer = wire.command(command);
+        assert!(answer.starts_with(code), "what was begun is finished; {command}: {answer}");
+    }
+    assert!(wire.command("MAIL FROM:<app@away.test>").starts_with("421 4.3.2 "));
+    assert_eq!(wire.line().unwrap(), None);
 }
 
 #[test]
@@ -388,6 +422,11 @@ fn out_of_descriptors_accepting_pauses_and_goes_on() {
         assert!(answer.starts_with(code), "{command}: {answer}\n{}", besieged.front.node.log());
     }
     assert!(besieged.front.node.process().is_running());
+    // Long enough for many probes: that we cannot ask says nothing about members.
+    std::thread::sleep(Duration::from_secs(3));
+    let log = besieged.front.node.log();
+    let blamed = log.lines().find(|line| line.contains("is down") && line.contains("open files"));
+    assert_eq!(blamed, None);
     allow(pid, enough);
     drop(crowd);
     besieged.serves();

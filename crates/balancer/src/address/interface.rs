@@ -6,12 +6,14 @@
 
 use futures_util::TryStreamExt;
 use ipnet::IpNet;
+use rtnetlink::RouteMessageBuilder;
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, CacheInfo};
 use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags};
+use rtnetlink::packet_route::route::{RouteProtocol, RouteScope, RouteType};
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use tokio::task::JoinHandle;
 
 /// The way to the kernel's interfaces. Dropping it closes its socket.
@@ -75,6 +77,8 @@ impl From<rtnetlink::Error> for NetError {
     }
 }
 
+/// Where the kernel writes which addresses are its own.
+const LOCAL_TABLE: u32 = 255;
 const EPERM: i32 = 1;
 const ENODEV: i32 = 19;
 const EADDRNOTAVAIL: i32 = 99;
@@ -129,6 +133,29 @@ impl Interfaces {
         message.attributes.push(AddressAttribute::Flags(flags));
         message.attributes.push(AddressAttribute::CacheInfo(times));
         Ok(request.execute().await?)
+    }
+
+    /// From now on nothing comes in to an address, though it is still there and can be sent from: between the end of its connections and its
+    /// removal nobody connects who would then wait for ever. Silence is right: who asks asks again, and the next holder answers.
+    pub async fn shut(&self, index: u32, net: IpNet) -> Result<(), NetError> {
+        let message = match net.addr() {
+            IpAddr::V4(address) => RouteMessageBuilder::<Ipv4Addr>::new()
+                .destination_prefix(address, 32)
+                .scope(RouteScope::Host)
+                .output_interface(index)
+                .table_id(LOCAL_TABLE)
+                .kind(RouteType::Local)
+                .protocol(RouteProtocol::Kernel)
+                .build(),
+            IpAddr::V6(address) => RouteMessageBuilder::<Ipv6Addr>::new()
+                .destination_prefix(address, 128)
+                .output_interface(index)
+                .table_id(LOCAL_TABLE)
+                .kind(RouteType::Local)
+                .protocol(RouteProtocol::Kernel)
+                .build(),
+        };
+        Ok(self.handle.route().del(message).execute().await?)
     }
 
     /// Removes an address; one that is not there is fine.

@@ -7,32 +7,42 @@ use super::target::{Kind, Target};
 use super::tls::ProbeTls;
 use super::verdict::{Found, Verdict};
 use directory::ProxyHeader;
+use rustix::io::Errno;
 use smtp::proxy::{encode_v1, encode_v2_local};
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Probes `target` once; `hello` is our name, `id` this probe's number alone. Takes no longer than the target's timeout.
-pub async fn look(target: &Target, tls: &ProbeTls, hello: &str, id: u64) -> Found {
+/// Probes `target` once; `hello` is our name, `id` this probe's number alone. Takes no longer than the target's timeout. `None`: we could not
+/// ask, for want of descriptors or memory of our own, which says nothing about the target.
+pub async fn look(target: &Target, tls: &ProbeTls, hello: &str, id: u64) -> Option<Found> {
     let patience = Duration::from_millis(target.settings.timeout_ms);
     if matches!(target.kind, Kind::Sip | Kind::Sips) {
-        let found = tokio::time::timeout(patience, sip::look(target, tls, id)).await;
-        return found.unwrap_or_else(|_| {
-            let verdict = Verdict::failed(&format!("no answer to OPTIONS in {} ms", target.settings.timeout_ms));
-            Found { verdict, certificate: None }
-        });
+        let verdict = match tokio::time::timeout(patience, sip::look(target, tls, id)).await {
+            Ok(Ok(found)) => return Some(found),
+            Ok(Err(error)) if is_want(&error) => return None,
+            Ok(Err(error)) => Verdict::failed(&format!("no answer to OPTIONS: {}", cause(&error))),
+            Err(_) => Verdict::failed(&format!("no answer to OPTIONS in {} ms", target.settings.timeout_ms)),
+        };
+        return Some(Found { verdict, certificate: None });
     }
     let mut look = Look { target, tls, dialog: Dialog::new(target, hello), certificate: None };
     let verdict = match tokio::time::timeout(patience, look.run()).await {
         Ok(Ok(verdict)) => verdict,
+        Ok(Err(Broken::Connect(error))) if is_want(&error) => return None,
         Ok(Err(Broken::Connect(error))) => Verdict::failed(&format!("no connection: {}", cause(&error))),
         Ok(Err(Broken::Tls(error))) => Verdict::failed(&format!("TLS handshake: {}", cause(&error))),
         Ok(Err(Broken::Closed)) => look.dialog.end("the connection was closed"),
         Ok(Err(Broken::Lost(error))) => look.dialog.end(&cause(&error)),
         Err(_) => look.dialog.end(&format!("no answer in {} ms", target.settings.timeout_ms)),
     };
-    Found { verdict, certificate: look.certificate }
+    Some(Found { verdict, certificate: look.certificate })
+}
+
+/// We have no descriptor or no memory for a socket.
+fn is_want(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
 }
 
 struct Look<'t> {

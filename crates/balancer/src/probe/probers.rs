@@ -133,7 +133,10 @@ async fn probe(shared: Arc<Shared>, watched: Weak<Watch>) {
             (found, shared.world.clock.mono_us() - began_us)
         };
         let Some(watch) = watched.upgrade() else { return };
-        let soon = watch.probed(found, took_us);
+        let soon = match found {
+            Some(found) => watch.probed(found, took_us),
+            None => watch.not_asked(),
+        };
         drop(watch);
         let settings = &target.settings;
         let pause = shared.pause(if soon { settings.fast_interval_ms } else { settings.interval_ms });

@@ -17,20 +17,17 @@ use tokio::time::timeout;
 const T1: Duration = Duration::from_millis(500);
 
 /// Asks `target`; `id` is this probe's number alone. Does not end by itself where nobody answers: the caller is patient for so long only.
-pub async fn look(target: &Target, tls: &ProbeTls, id: u64) -> Found {
+/// Errors: what went wrong over the last that was tried.
+pub async fn look(target: &Target, tls: &ProbeTls, id: u64) -> io::Result<Found> {
     if target.kind == Kind::Sips {
-        let failed = |error: io::Error| Verdict::failed(&format!("no answer to OPTIONS over TLS: {error}"));
-        return by_tls(target, tls, id)
-            .await
-            .unwrap_or_else(|error| Found { verdict: failed(error), certificate: None });
+        return by_tls(target, tls, id).await;
     }
     let half = Duration::from_millis(target.settings.timeout_ms / 2);
     let verdict = match timeout(half, by_udp(target, id)).await {
-        Ok(Ok(verdict)) => Ok(verdict),
-        _ => by_tcp(target, id).await,
+        Ok(Ok(verdict)) => verdict,
+        _ => by_tcp(target, id).await?,
     };
-    let failed = |error| Verdict::failed(&format!("no answer to OPTIONS over UDP; over TCP: {error}"));
-    Found { verdict: verdict.unwrap_or_else(failed), certificate: None }
+    Ok(Found { verdict, certificate: None })
 }
 
 async fn by_udp(target: &Target, id: u64) -> io::Result<Verdict> {

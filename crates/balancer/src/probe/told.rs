@@ -13,7 +13,10 @@ pub fn describe() {
     describe_gauge!("posthouse_probe_up", "1 if a probed server would serve a client now.");
     describe_gauge!("posthouse_probe_seconds", "How long the last probe of a server took.");
     describe_gauge!("posthouse_probe_certificate_seconds", "How long a probed server's certificate is valid still.");
-    describe_counter!("posthouse_probes_total", "Probes of a server, by what they found: ready, failed, not_ready.");
+    describe_counter!(
+        "posthouse_probes_total",
+        "Probes of a server, by what they found: ready, failed, not_ready, not_asked (for want of our own descriptors or memory)."
+    );
 }
 
 /// The figures of one target. Targets are the document's: their number is bounded.
@@ -24,6 +27,7 @@ pub struct Figures {
     ready: Counter,
     failed: Counter,
     not_ready: Counter,
+    not_asked: Counter,
 }
 
 impl Figures {
@@ -35,6 +39,7 @@ impl Figures {
             ready: probes("ready"),
             failed: probes("failed"),
             not_ready: probes("not_ready"),
+            not_asked: probes("not_asked"),
             up: gauge!("posthouse_probe_up", "target" => label.clone()),
             seconds: gauge!("posthouse_probe_seconds", "target" => label.clone()),
             certificate: gauge!("posthouse_probe_certificate_seconds", "target" => label),
@@ -48,6 +53,10 @@ impl Figures {
             Verdict::Failed(_) => self.failed.increment(1),
             Verdict::NotReady(_) | Verdict::Draining(_) => self.not_ready.increment(1),
         }
+    }
+
+    pub fn not_asked(&self) {
+        self.not_asked.increment(1);
     }
 
     pub fn standing(&self, standing: &Standing) {

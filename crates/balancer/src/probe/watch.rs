@@ -113,6 +113,12 @@ impl Watch {
         inner.tally.is_changing()
     }
 
+    /// It could not be asked, which says nothing about it. True: it should be asked again soon.
+    pub(super) fn not_asked(&self) -> bool {
+        self.figures.not_asked();
+        true
+    }
+
     /// Makes what was found known. Called with the lock held, so that what is known last is what was found last.
     fn publish(&self, tally: &Tally, certificate: Option<Certificate>) {
         let standing = tally.standing();

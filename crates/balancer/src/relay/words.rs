@@ -125,6 +125,8 @@ impl Speech {
             (Speech::None, _) => return,
             (Speech::Smtp, Reason::OwnServer) => write!(line, "550 5.7.1 {name} {text}"),
             (Speech::Smtp, Reason::NotAllowed) => write!(line, "554 5.7.1 {name} {text}"),
+            // As a receive connector says it.
+            (Speech::Smtp, Reason::Source) => write!(line, "421 4.7.0 {name} {text}"),
             (Speech::Smtp, Reason::Idle) => write!(line, "421 4.4.2 {name} {text}"),
             (Speech::Smtp, _) => write!(line, "421 4.3.2 {name} {text}"),
             (Speech::Imap, _) => write!(line, "* BYE {name} {text}"),

@@ -182,6 +182,7 @@ impl Guard {
     async fn remove(&self, held: &Held) -> bool {
         let mut all = true;
         for net in held.nets.iter().filter_map(|net| net.parse::<IpNet>().ok()) {
+            let _ = self.interfaces.shut(held.index, net).await;
             // Of a node that hangs: of one that is dead the kernel has ended them. Without it clients find out by themselves.
             let _ = end_connections(net.addr());
             all &= self.interfaces.remove(held.index, net).await.is_ok();

@@ -63,6 +63,8 @@ impl OnLink {
     pub async fn remove(&self, interfaces: &Interfaces, link: &Link) -> Result<(), NetError> {
         let mut done = Ok(());
         for net in &self.nets {
+            // Without it a client may connect in the next millisecond, and wait; the address goes in any case.
+            let _ = bounded(interfaces.shut(link.index, *net)).await;
             if let Err(error) = end_connections(net.addr()) {
                 debug!("connections to {} cannot be ended: {error}; their clients find out by themselves", net.addr());
             }

@@ -16,7 +16,7 @@ fn who_has_enough_is_told() {
     let mut of_service = plan(Smtp);
     of_service.service.limits.connections_max = 1;
     for (plan, reason, is) in [
-        (of_source, Reason::Source, "421 4.3.2 mail.example too many connections from your address"),
+        (of_source, Reason::Source, "421 4.7.0 mail.example too many connections from your address"),
         (of_service, Reason::Connections, "421 4.3.2 mail.example no server can take mail now: too many connections"),
     ] {
         let fixture = plan.serve(vec![smtp("a")]);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::sip::{Answer, Message, Name, Start, top_via};
+use proptest::prelude::*;
 
 struct Desk {
     plan: Plan,
@@ -428,4 +429,40 @@ fn what_is_secured_stays_secured() {
     let answer = Answer::new(&Message::parse(&sent[0].bytes).unwrap(), us(), 200).finish();
     let back = over_tls(&answer, sent[0].hop.address);
     assert_eq!((back[0].hop.transport, back[0].hop.flow), (Transport::Tls, 7));
+}
+
+proptest! {
+    /// Whatever is said over TLS, by gateways and hosts: nothing of it leaves in clear.
+    #[test]
+    fn nothing_secured_leaves_in_clear(
+        method in prop::sample::select(vec!["INVITE", "ACK", "BYE", "OPTIONS", "CANCEL"]),
+        uri in prop::sample::select(vec![
+            "sips:x@voice.example", "sip:um@10.0.0.1;transport=tcp", "sip:um@10.0.0.2:5060;transport=udp", "sips:um@10.0.0.2;transport=tls",
+        ]),
+        via in prop::sample::select(vec!["UDP", "TCP", "TLS"]),
+        route in prop::sample::select(vec!["", "Route: <sip:192.0.2.10;transport=udp;lr>\r\n", "Route: <sip:10.0.0.1;transport=udp;lr>\r\n"]),
+        (changes, redirects) in (prop::collection::vec((0_usize..600, any::<u8>()), 0..4), any::<bool>()),
+    ) {
+        let mode = if redirects { "redirect" } else { "forward" };
+        let mut voice = Plan::of("sips", &format!("sip_mode = \"{mode}\""), "", 2).machine();
+        let text = String::from_utf8(request(method, "x", route)).unwrap();
+        let mut bytes = text.replace("sip:+1555@voice.example;user=phone", uri).replace("/UDP", &format!("/{via}")).into_bytes();
+        for (at, byte) in changes {
+            if let Some(place) = bytes.get_mut(at) {
+                *place = byte;
+            }
+        }
+        let (mut packets, mut notes) = (Vec::new(), Vec::new());
+        for address in [GATEWAY.parse().unwrap(), host_address(0)] {
+            let from = Hop { transport: Transport::Tls, listener: 0, flow: 3, address };
+            voice.step(0, Input::Packet { from, bytes: &bytes }, &mut packets, &mut notes);
+        }
+        for packet in packets.clone() {
+            let Ok(message) = Message::parse(&packet.bytes) else { continue };
+            let answer = Answer::new(&message, us(), 200).finish();
+            let from = Hop { transport: Transport::Tls, listener: 0, flow: 4, address: packet.hop.address };
+            voice.step(1, Input::Packet { from, bytes: &answer }, &mut packets, &mut notes);
+        }
+        prop_assert!(packets.iter().all(|packet| packet.hop.transport == Transport::Tls), "{packets:?}");
+    }
 }
