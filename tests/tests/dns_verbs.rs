@@ -314,6 +314,13 @@ fn what_the_world_sees_is_compared() {
     assert!(code == 1 && out.contains(&format!("problem: name server {dead}")), "{out}");
 }
 
+/// The octets of a secret, by the tool that comes with the system.
+fn base64_of(text: &str) -> Vec<u8> {
+    let mut child = Command::new("base64").arg("-d").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    child.wait_with_output().unwrap().stdout
+}
+
 /// A clock that is wrong.
 struct Shifted(u64);
 
@@ -331,10 +338,7 @@ impl Clock for Shifted {
 fn a_clock_that_is_wrong_is_told() {
     let mut primary = Primary::new();
     primary.start();
-    let secret = [
-        171, 91, 21, 38, 185, 202, 159, 64, 136, 102, 252, 208, 233, 244, 244, 38, 129, 205, 71, 21, 168, 29, 181, 1,
-        189, 73, 88, 93, 153, 55, 127, 65,
-    ];
+    let secret = base64_of(SECRET);
     let key = Key::new(Name::parse("push").unwrap(), Algorithm::Sha256, &secret);
     let at: SocketAddr = ([127, 0, 0, 1], primary.port).into();
     let wanted = [RecordSet {
@@ -357,4 +361,34 @@ fn a_clock_that_is_wrong_is_told() {
     assert!(push_at(0).unwrap().is_sent);
     assert_eq!(primary.ask("late.example.org", "A"), ["192.0.2.3"]);
     assert!(Path::new(&primary.dir.path().join("zone.jnl")).exists());
+}
+
+/// More names than a message holds: several messages, of which each is done whole, and a second push has nothing to do.
+#[test]
+fn a_zone_of_many_names_is_pushed_in_pieces() {
+    let mut primary = Primary::new();
+    primary.start();
+    let secret = base64_of(SECRET);
+    let key = Key::new(Name::parse("push").unwrap(), Algorithm::Sha256, &secret);
+    let server = Server::new(&World::real(), ([127, 0, 0, 1], primary.port).into(), Some(key));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let zone = Name::parse("example.org").unwrap();
+    let set = |n: u16, last: u8| {
+        let [high, low] = n.to_be_bytes();
+        let owner = Name::parse(&format!("host-{n}.a-department-with-a-long-name.example.org")).unwrap();
+        RecordSet { owner, kind: Kind::A, ttl_s: 300, data: vec![Data::address([10, high, low, last].into())] }
+    };
+    let pushed = |wanted: &[RecordSet]| runtime.block_on(push(&server, &zone, wanted, false, false)).unwrap();
+    let first: Vec<RecordSet> = (0..1_500).map(|n| set(n, 1)).collect();
+    let done = pushed(&first);
+    assert_eq!((done.plan.changes().count(), done.not_taken.len(), done.is_sent), (1_500, 0, true));
+    assert!(!pushed(&first).is_sent, "there is nothing to change");
+    // Some of each part change, some go.
+    let second: Vec<RecordSet> = (0..1_400).map(|n| set(n, if n % 100 == 0 { 2 } else { 1 })).collect();
+    let done = pushed(&second);
+    assert_eq!((done.plan.changes().count(), done.not_taken.len()), (14 + 100, 0));
+    let at = |n: u16| primary.ask(&format!("host-{n}.a-department-with-a-long-name.example.org"), "A");
+    assert_eq!((at(1), at(100), at(1_450)), (vec!["10.0.1.1".into()], vec!["10.0.100.2".into()], Vec::<String>::new()));
+    assert_eq!(pushed(&[]).plan.changes().count(), 1_400);
+    assert_eq!((at(1), primary.ask("www.example.org", "A")), (Vec::<String>::new(), vec!["198.51.100.80".into()]));
 }

@@ -162,6 +162,44 @@ fn clients_know_one_name_and_the_hubs_know_the_clients() {
     assert!(own.reply().join("\n").starts_with("220 hub1.test"));
 }
 
+/// Issue 5, 6: connections, bytes, refused, retries hidden from clients, probe state, time to greeting, each by service and member.
+fn figures_of_each_member(stage: &Stage) {
+    let page = stage.balancer.get("/metrics").1;
+    let figure = |name: &str, member: &str, more: &str| -> f64 {
+        let is_meant = |line: &&str| {
+            let labels = [format!("service=\"relay\""), format!("member=\"{member}\""), more.to_string()];
+            line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{'))
+                && labels.iter().all(|label| line.contains(label))
+        };
+        let values = page.lines().filter(is_meant).map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap());
+        values.reduce(|sum, value| sum + value).unwrap_or_else(|| panic!("no {name} of {member} {more}:\n{page}"))
+    };
+    for member in ["hub1", "hub2"] {
+        assert!(figure("posthouse_service_connections_total", member, "") > 0.0);
+        assert!(figure("posthouse_service_bytes_total", member, "direction=\"up\"") > 100.0);
+        assert!(figure("posthouse_service_bytes_total", member, "direction=\"down\"") > 100.0);
+        assert!(figure("posthouse_service_greeting_seconds_count", member, "") > 0.0);
+        assert!(figure("posthouse_service_greeting_seconds_sum", member, "") > 0.0);
+        assert_eq!(figure("posthouse_member_up", member, ""), 1.0);
+        figure("posthouse_member_connections", member, "");
+    }
+    // What the dead one refused was another one's to serve, each time; it is said once, and of that member.
+    let refused = figure("posthouse_service_refused_total", "hub1", "");
+    assert!(refused > 0.0);
+    assert_eq!(figure("posthouse_service_retries_hidden_total", "hub1", ""), refused);
+    assert_eq!(figure("posthouse_service_retries_hidden_total", "hub2", ""), 0.0);
+    let shown = stage.balancer.json(&["service", "show", "relay"]);
+    assert_eq!(shown["retries_hidden"].as_f64(), Some(refused), "{shown}");
+    for address in ["127.0.0.21", "127.0.0.22"] {
+        let target = format!(
+            "posthouse_probe_up{{target=\"smtp {address}:{}\",name=\"relay.test\",how=\"proxy-v2\"}} 1",
+            stage.port
+        );
+        assert!(page.contains(&target), "{target}\n{page}");
+    }
+    assert!(!page.contains("hidden_retries") && !page.contains("rescued"), "counted in one place");
+}
+
 #[test]
 fn no_client_notices_when_a_member_dies() {
     let mut stage = Stage::start();
@@ -174,6 +212,7 @@ fn no_client_notices_when_a_member_dies() {
     stage.hubs[0].start();
     stage.until_up(&["hub1", "hub2"]);
     eventually("hub1 gets clients again", Duration::from_secs(60), || stage.greeted("127.0.0.70").1 == "hub1");
+    figures_of_each_member(&stage);
     // Its journal was there all the time: nothing is lost.
     let arrived = || stage.hubs.iter().map(|hub| hub.mailbox("bob@home.test").len()).sum::<usize>();
     eventually("all fifty messages arrive", Duration::from_secs(60), || arrived() == 50);

@@ -2,7 +2,9 @@
 //! Always holds: they are JSON that a person can read with `etcdctl`; fields that a newer version adds are ignored by an older one.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 
 /// A journal's name: the node that it was made on, and which of its journals.
 ///
@@ -229,6 +231,10 @@ pub struct NodeRecord {
     /// Virtual addresses that it would have now, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub would_hold: Vec<String>,
+    /// Services whose clients would find a member here now, each with the addresses of this machine where it listens. `None`: an older
+    /// program, which says nothing of services.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serves: Option<BTreeMap<String, Vec<IpAddr>>>,
 }
 
 /// The health of a node that takes no new mail because a person said so.

@@ -31,7 +31,7 @@ pub struct Org {
     pub postmaster: Mailbox,
     /// In order of the document.
     pub accepted_domains: Vec<Arc<AcceptedDomain>>,
-    /// In order of the document.
+    /// In order of the document, those of this node.
     pub receive_connectors: Vec<Arc<ReceiveConnector>>,
     /// In order of the document.
     pub send_connectors: Vec<Arc<SendConnector>>,
@@ -51,6 +51,8 @@ pub struct Org {
     pub virtual_addresses: Vec<Arc<VirtualAddress>>,
     /// Zones, and what may stand in them.
     pub naming: Arc<Naming>,
+    /// Receive connectors that are for other nodes and not for this one.
+    connectors_elsewhere: Vec<Arc<ReceiveConnector>>,
     /// Everybody whom the document itself names.
     own_recipients: Recipients,
     recipients: Recipients,
@@ -66,6 +68,7 @@ pub struct Org {
 pub struct Parts {
     pub postmaster: Mailbox,
     pub accepted_domains: Vec<Arc<AcceptedDomain>>,
+    /// Those of every node.
     pub receive_connectors: Vec<Arc<ReceiveConnector>>,
     pub send_connectors: Vec<Arc<SendConnector>>,
     pub users: Vec<Arc<User>>,
@@ -143,15 +146,18 @@ impl Org {
         for domain in &parts.accepted_domains {
             domains.insert(&domain.name, Arc::clone(domain));
         }
+        let (receive_connectors, connectors_elsewhere): (Vec<_>, Vec<_>) =
+            parts.receive_connectors.into_iter().partition(|connector| connector.is_for(&parts.server));
         let routing = Routing::new(parts.topology, &parts.server, &parts.accepted_domains, &parts.send_connectors);
         Org {
-            choices: choices(&parts.receive_connectors),
+            choices: choices(&receive_connectors),
             domains,
             routing: Arc::new(routing),
             user_names: parts.users.iter().map(|user| (user.name.to_lowercase().into(), Arc::clone(user))).collect(),
             postmaster: parts.postmaster,
             accepted_domains: parts.accepted_domains,
-            receive_connectors: parts.receive_connectors,
+            receive_connectors,
+            connectors_elsewhere,
             send_connectors: parts.send_connectors,
             users: parts.users,
             services: parts.services,
@@ -168,6 +174,12 @@ impl Org {
             own_recipients: parts.recipients,
             dynamic: Arc::default(),
         }
+    }
+
+    /// The receive connectors of a server, this one or another one.
+    pub fn connectors_of(&self, server: &str) -> impl Iterator<Item = &Arc<ReceiveConnector>> {
+        let all = self.receive_connectors.iter().chain(&self.connectors_elsewhere);
+        all.filter(move |connector| connector.is_for(server))
     }
 
     /// The sockets to listen on: every binding once; an address that a wildcard of its family and port includes is left out.

@@ -205,8 +205,16 @@ pub struct ProbeSettings {
     pub rise: u32,
     /// Bad answers in a row that make it down.
     pub fall: u32,
-    /// STARTTLS and the certificate belong to the probe.
+    /// STARTTLS belongs to the probe.
     pub starttls: bool,
+    /// A member whose certificate has expired is down; otherwise that is only told.
+    pub expired_is_down: bool,
+    /// Days before the end of a certificate at which it is told.
+    pub certificate_days: Arc<[u32]>,
+    /// What is asked for by HTTP: path and query.
+    pub path: Arc<str>,
+    /// Lowest and highest status that is a good answer to it.
+    pub status: (u16, u16),
 }
 
 /// What only services of SIP have.

@@ -180,6 +180,32 @@ fn what_cannot_be_is_a_problem_with_its_line_and_what_to_do() {
             ("listen = [\"10.0.0.9:25\"]", "listen = [\"10.0.0.9:25\"]\nejection_time = \"10m\""),
             "ejection_time_max is shorter than ejection_time",
         ),
+        (
+            ("listen = [\"10.0.0.9:25\"]", "listen = [\"10.0.0.9:25\"]\nprobe_path = \"/health\""),
+            "probe_path is for protocol = \"http\" and \"https\"; remove it",
+        ),
+        (
+            (
+                "listen = [\"10.0.0.9:25\"]",
+                "listen = [\"10.0.0.9:25\"]\nprotocol = \"http\"\nprobe = \"tcp\"\nprobe_status = \"204\"",
+            ),
+            "probe = \"tcp\" asks for nothing; remove it, or remove probe_status",
+        ),
+        (
+            ("listen = [\"10.0.0.9:25\"]", "listen = [\"10.0.0.9:25\"]\nprotocol = \"http\"\nprobe_path = \"/a b\""),
+            "\"/a b\" is no path; write it like /health or /check?quick=1",
+        ),
+        (
+            (
+                "listen = [\"10.0.0.9:25\"]",
+                "listen = [\"10.0.0.9:25\"]\nprotocol = \"https\"\nprobe_status = \"299-200\"",
+            ),
+            "\"299-200\" is no status of HTTP; write 204, or 200-299",
+        ),
+        (
+            ("listen = [\"10.0.0.9:25\"]", "listen = [\"10.0.0.9:25\"]\nprobe_certificate_days = [0]"),
+            "probe_certificate_days = [.. 0 ..] is out of range",
+        ),
     ] {
         let found = problems(&layout(&[change]));
         assert!(found.contains(told), "{change:?}\n{found}");
@@ -254,4 +280,36 @@ fn what_is_hardly_meant_is_a_warning_that_says_the_line_to_add() {
     }
     let drained = layout(&[("service = \"relay\"", "service = \"relay\"\ndrain = true")]);
     assert!(warnings(&drained).iter().any(|text| text.contains("all members of service \"relay\" are drained")));
+}
+
+/// What is asked of members says the same to a prober as in the document.
+#[test]
+fn probes_are_as_they_are_written() {
+    let of = |more: &str| {
+        let text = format!("listen = [\"10.0.0.9:25\"]\n{more}");
+        service(&layout(&[("listen = [\"10.0.0.9:25\"]", &text)]), "relay").probe.clone()
+    };
+    let plain = of("");
+    assert_eq!((&*plain.certificate_days, &*plain.path, plain.status), (&[60, 30, 7][..], "/", (200, 399)));
+    assert!(
+        !plain.expired_is_down && !plain.starttls,
+        "a certificate that ends on all members must not end the service"
+    );
+    let other = of(
+        "protocol = \"https\"\nprobe_path = \"/health?quick=1\"\nprobe_status = \"204\"\nprobe_certificate_days = [90]\nprobe_expired = \"down\"",
+    );
+    assert_eq!((&*other.certificate_days, &*other.path, other.status), (&[90][..], "/health?quick=1", (204, 204)));
+    assert!(other.expired_is_down);
+}
+
+/// What another server's own connectors say is known here as well: a probe of it depends on them.
+#[test]
+fn connectors_of_other_servers_are_known_and_not_ours() {
+    let org = good(LAYOUT).org;
+    let of = |server: &str| -> Vec<String> { org.connectors_of(server).map(|one| one.name.to_string()).collect() };
+    assert_eq!(
+        (of("hub1.example"), of("hub2.example")),
+        (vec!["in".into(), "one".into()], vec!["in".into(), "two".into()])
+    );
+    assert_eq!(org.receive_connectors.len(), 1, "this node is none of the two");
 }

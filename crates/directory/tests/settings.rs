@@ -378,6 +378,18 @@ fn document_with_everything() -> String {
         port = 2993
         sni = ["imap.ours.example", "*.Ours.example"]
         [[service]]
+        name = "web"
+        listen = ["10.0.0.9:443"]
+        protocol = "https"
+        probe_expired = "down"
+        probe_certificate_days = [90, 10]
+        probe_path = "/health?quick=1"
+        probe_status = "204"
+        [[member]]
+        name = "m4"
+        service = "web"
+        address = "10.0.0.1:443"
+        [[service]]
         name = "voice"
         listen = ["10.0.0.9:5060"]
         protocol = "sip"
@@ -402,7 +414,7 @@ fn the_dump_loads_again_to_the_same() {
     assert_eq!(first.org.accepted_domains, again.org.accepted_domains);
     assert_eq!(first.org.receive_connectors, again.org.receive_connectors);
     assert_eq!(first.org.send_connectors, again.org.send_connectors);
-    assert_eq!(first.org.services.len(), 3);
+    assert_eq!(first.org.services.len(), 4);
     assert_eq!(first.org.services, again.org.services);
     let map = |loaded: &Loaded| {
         let map = loaded.org.topology();

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)] // a test says so by failing
 
 use dns::name::Name;
-use dns::push::{Change, Key, Mark, Plan, There, What, plan, update};
+use dns::push::{Bounds, Change, Key, Mark, Plan, There, What, plan, updates};
 use dns::record::{Data, Kind, RecordSet};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,12 +79,16 @@ fn there(sets: &Sets) -> (There, Mark) {
         there.sets.insert(key.clone(), data.clone());
         there.ttls_s.insert(key.clone(), *ttl_s);
     }
-    let mark = sets.get(&mark_key()).map(|(_, data)| Mark::read(data)).unwrap_or_default();
+    let mark = Mark::of(&zone(), &there);
     (there, mark)
 }
 
-fn mark_key() -> Key {
-    Key::new(&Mark::owner(&zone()).unwrap(), Kind::TXT)
+/// The only message that a plan makes.
+fn message(plan: &Plan, there: &There) -> Vec<u8> {
+    let [message] = &updates(&zone(), plan, there, Bounds::default(), || 1).unwrap()[..] else {
+        panic!("not one message")
+    };
+    message.clone()
 }
 
 fn set(name: &str, ttl_s: u32, addresses: &[u8]) -> RecordSet {
@@ -106,7 +110,7 @@ fn push(sets: &mut Sets, wanted: &[RecordSet], overwrite: bool) -> Plan {
     let (there, mark) = there(sets);
     let plan = plan(&zone(), wanted, &there, &mark, overwrite);
     if !plan.is_done() {
-        assert!(server(sets, &update(&zone(), &plan, &there, 1).unwrap()));
+        assert!(server(sets, &message(&plan, &there)));
     }
     plan
 }
@@ -148,7 +152,7 @@ fn a_change_in_between_undoes_it_all() {
     push(&mut sets, &[set("smtp", 300, &[1])], false);
     let wanted = [set("smtp", 300, &[2]), set("imap", 300, &[2])];
     let (seen, mark) = there(&sets);
-    let message = update(&zone(), &plan(&zone(), &wanted, &seen, &mark, false), &seen, 1).unwrap();
+    let message = message(&plan(&zone(), &wanted, &seen, &mark, false), &seen);
     sets.extend([held(&set("smtp", 300, &[5]))]);
     let before = sets.clone();
     assert!(!server(&mut sets, &message));
@@ -156,7 +160,7 @@ fn a_change_in_between_undoes_it_all() {
     // Two pushes of ours at once: the second one finds another mark.
     let mut sets = Sets::new();
     let (seen, mark) = there(&sets);
-    let late = update(&zone(), &plan(&zone(), &[set("imap", 300, &[1])], &seen, &mark, false), &seen, 1).unwrap();
+    let late = self::message(&plan(&zone(), &[set("imap", 300, &[1])], &seen, &mark, false), &seen);
     push(&mut sets, &[set("smtp", 300, &[1])], false);
     assert!(!server(&mut sets, &late));
 }
@@ -176,11 +180,39 @@ fn an_alias_of_others_is_no_place_for_addresses_and_one_of_ours_makes_room() {
 }
 
 #[test]
-fn what_does_not_fit_is_said() {
-    let many: Vec<RecordSet> = (0..900).map(|n| set(&format!("{}-{n}", "long".repeat(12)), 300, &[1])).collect();
-    let there = There::default();
-    let plan = plan(&zone(), &many, &there, &Mark::default(), false);
-    assert!(update(&zone(), &plan, &there, 1).is_err());
+fn many_names_are_several_messages_and_one_that_is_too_large_is_said() {
+    let many: Vec<RecordSet> = (0..2_000).map(|n| set(&format!("{}-{n}", "long".repeat(12)), 300, &[1])).collect();
+    let mut sets = Sets::new();
+    let (seen, mark) = there(&sets);
+    let first = plan(&zone(), &many, &seen, &mark, false);
+    let messages = updates(&zone(), &first, &seen, Bounds::default(), || 1).unwrap();
+    assert!(messages.len() > 3 && messages.iter().all(|message| message.len() < 65_000), "{}", messages.len());
+    // Somebody meddles half-way: what was done is marked as done, and the rest is not touched.
+    let (done, rest) = messages.split_at(messages.len() / 2);
+    assert!(done.iter().all(|message| server(&mut sets, message)));
+    let meddled = many.iter().find(|set| !sets.contains_key(&Key::of(set))).unwrap();
+    sets.extend([held(&RecordSet { ttl_s: 7, ..meddled.clone() })]);
+    assert!(rest.iter().any(|message| !server(&mut sets, message)));
+    let (seen, mark) = there(&sets);
+    assert!(
+        many.iter().all(|set| mark.0.contains_key(&Key::of(set))
+            == (sets.contains_key(&Key::of(set)) && set.owner != meddled.owner))
+    );
+    let again = plan(&zone(), &many, &seen, &mark, false);
+    assert_eq!(again.kept().count(), 1);
+    for message in updates(&zone(), &again, &seen, Bounds::default(), || 1).unwrap() {
+        assert!(server(&mut sets, &message));
+    }
+    let (seen, mark) = there(&sets);
+    assert_eq!((mark.0.len(), plan(&zone(), &many, &seen, &mark, false).is_done()), (many.len() - 1, true));
+
+    let huge = RecordSet {
+        data: (0..5_000).map(|n: u32| Data::address(std::net::IpAddr::from(n.to_be_bytes()))).collect(),
+        ..set("huge", 300, &[])
+    };
+    let (seen, mark) = there(&Sets::new());
+    let huge = plan(&zone(), &[huge], &seen, &mark, false);
+    assert!(updates(&zone(), &huge, &seen, Bounds::default(), || 1).is_err());
 }
 
 fn some_sets() -> impl Strategy<Value = Vec<RecordSet>> {
@@ -212,8 +244,44 @@ proptest! {
                 prop_assert!(sets[&key] == want || theirs.is_some_and(|(_, theirs)| sets[&key] == theirs));
             }
             let is_marked = |key: &Key| mark.0.contains_key(key);
-            for key in sets.keys().filter(|key| **key != mark_key() && is_marked(key)) {
+            for key in sets.keys().filter(|key| is_marked(key)) {
                 prop_assert!(wanted.iter().any(|set| Key::of(set) == *key), "{key:?} is ours and not wanted");
+            }
+        }
+    }
+
+    /// The same in small pieces, of which any may be the last that arrives: each push goes on where the one before ended.
+    #[test]
+    fn pieces_of_pushes_come_to_what_is_wanted(
+        foreign in some_sets(),
+        turns in proptest::collection::vec((some_sets(), 0_usize..4), 1..8),
+        message in 900_usize..1_200,
+        part in 1_usize..4,
+    ) {
+        let bounds = Bounds { message, part };
+        let mut sets: Sets = foreign.iter().map(held).collect();
+        for (wanted, arrive) in &turns {
+            for arrive in [*arrive, usize::MAX] {
+                let (seen, mark) = there(&sets);
+                let plan = plan(&zone(), wanted, &seen, &mark, false);
+                if plan.is_done() {
+                    continue;
+                }
+                for message in updates(&zone(), &plan, &seen, bounds, || 1).unwrap().into_iter().take(arrive) {
+                    prop_assert!(message.len() <= bounds.message);
+                    prop_assert!(server(&mut sets, &message));
+                }
+            }
+            let (seen, mark) = there(&sets);
+            prop_assert!(plan(&zone(), wanted, &seen, &mark, false).is_done());
+            for set in wanted {
+                let (key, want) = held(set);
+                let theirs = foreign.iter().map(held).find(|(other, _)| *other == key);
+                prop_assert!(sets[&key] == want || theirs.is_some_and(|(_, theirs)| sets[&key] == theirs));
+            }
+            for theirs in foreign.iter().map(held) {
+                let adopted = mark.0.contains_key(&theirs.0) || wanted.iter().any(|set| held(set) == theirs);
+                prop_assert!(adopted || sets.get(&theirs.0).is_none_or(|now| *now == theirs.1));
             }
         }
     }

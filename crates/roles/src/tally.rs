@@ -16,7 +16,7 @@ pub type MemberRates = Rates<(String, String), 3>;
 pub struct Counted {
     /// Its members.
     pub members: Vec<Shown>,
-    /// Connections for which a member failed and another one served.
+    /// Connections that a member failed and another one then served: each failure is one.
     pub retries_hidden: u64,
     /// Connections that nobody served.
     pub unserved: u64,

@@ -19,7 +19,7 @@ pub use cluster::{
     Cluster, ClusterJournal, ClusterNode, Etcd, EtcdEndpoint, HandOver, JournalCopy, Nodes, Report, ReportedJournal,
 };
 pub use directory::{Directory, DirectoryHeld};
-pub use naming::{Zone, ZoneCheck, ZoneFile, ZoneFinding, ZonePush, ZonePushed, ZoneStep};
+pub use naming::{Zone, ZoneCheck, ZoneFile, ZoneFinding, ZoneName, ZonePush, ZonePushed, ZoneRecord, ZoneStep};
 pub use objects::{Field, Finding, Kind, Object, ObjectChanged, Tested};
 pub use org::{Org, OrgApplied, OrgChecked, OrgDifference, OrgNode, OrgText, OrgVersion};
 pub use pressure::{Pressure, PressureOf};

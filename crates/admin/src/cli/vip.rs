@@ -73,7 +73,7 @@ async fn status(client: &Client, json: bool) -> Result<(), Trouble> {
 
 fn troubles(one: &VirtualAddress) {
     if one.etcd_silent {
-        println!("! {}: etcd does not answer this node; what is shown is what was known last", one.name);
+        println!("! {}: this node hears nothing from etcd; what is shown is what was known last", one.name);
     }
     if let Some(why) = &one.unfit {
         println!("! {}: this node would not have it: {why}", one.name);

@@ -12,7 +12,9 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{self, Stream};
 use roles::control::Control;
 use roles::trace::TraceEvent;
-use roles::view::{Cluster, HeldCopy, Org, OwnCopy, Peer, Pressure, Queue, Services, Spool, TakenJournal};
+use roles::view::{
+    Cluster, HeldCopy, Org, OwnCopy, Peer, Pressure, Queue, Services, Spool, TakenJournal, VirtualAddress, Zones,
+};
 use serde::Serialize;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -38,6 +40,8 @@ struct Pulse {
     org: Option<Org>,
     cluster: Option<Cluster>,
     services: Services,
+    addresses: Vec<VirtualAddress>,
+    zones: Zones,
 }
 
 /// `GET /api/v1/events`
@@ -94,6 +98,8 @@ impl Reader {
             org: pulse.org,
             cluster,
             services,
+            addresses: self.control.virtual_addresses(),
+            zones: super::page::in_short(self.control.zones()),
             queues: super::page::largest(self.control.queues()),
         }
     }

@@ -59,6 +59,7 @@ pub(super) struct Totals {
     pub connections: AtomicU64,
     pub greeted: AtomicU64,
     pub refused: AtomicU64,
+    pub hidden: AtomicU64,
     pub up_bytes: AtomicU64,
     pub down_bytes: AtomicU64,
     pub greetings: Times,
@@ -68,6 +69,7 @@ pub(super) struct Totals {
 struct Meters {
     connections: Counter,
     refused: [Counter; Refused::WORDS.len()],
+    hidden: Counter,
     ejected: Counter,
     up_bytes: Counter,
     down_bytes: Counter,
@@ -200,6 +202,12 @@ impl Live {
         self.meters.refused[why.number()].increment(1);
     }
 
+    /// Another member served what this one failed.
+    pub fn hidden(&self) {
+        self.totals.hidden.fetch_add(1, Ordering::Relaxed);
+        self.meters.hidden.increment(1);
+    }
+
     pub fn moved(&self, up_bytes: u64, down_bytes: u64) {
         self.totals.up_bytes.fetch_add(up_bytes, Ordering::Relaxed);
         self.totals.down_bytes.fetch_add(down_bytes, Ordering::Relaxed);
@@ -226,6 +234,7 @@ impl Meters {
             refused: Refused::WORDS.map(
                 |why| counter!("posthouse_service_refused_total", "service" => s(), "member" => m(), "reason" => why),
             ),
+            hidden: counter!("posthouse_service_retries_hidden_total", "service" => s(), "member" => m()),
             ejected: counter!("posthouse_service_ejected_total", "service" => s(), "member" => m()),
             up_bytes: counter!("posthouse_service_bytes_total", "service" => s(), "member" => m(), "direction" => "up"),
             down_bytes: counter!("posthouse_service_bytes_total", "service" => s(), "member" => m(), "direction" => "down"),

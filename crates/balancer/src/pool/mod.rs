@@ -45,10 +45,10 @@ pub struct Pool {
     /// The latest time that anybody told, in milliseconds.
     latest_ms: AtomicU64,
     nobody: [Counter; Nobody::ALL.len()],
-    rescued: Counter,
-    /// The same two since the pool is there.
+    /// The same since the pool is there.
     unserved_count: AtomicU64,
-    rescued_count: AtomicU64,
+    /// Failures of members that clients did not notice, those of members that are gone included.
+    hidden_count: AtomicU64,
 }
 
 /// Why there is no place.
@@ -82,8 +82,8 @@ pub fn describe() {
         "Connections that a member failed before the client heard anything, by reason."
     );
     describe_counter!(
-        "posthouse_service_rescued_total",
-        "Connections that another member took after the first one failed: clients noticed nothing."
+        "posthouse_service_retries_hidden_total",
+        "Connections that a member failed, or that left it, and another one then served: clients noticed nothing."
     );
     describe_counter!(
         "posthouse_service_nobody_total",
@@ -134,15 +134,13 @@ impl Pool {
         let nobody = Nobody::ALL.map(
             |why| counter!("posthouse_service_nobody_total", "service" => name.to_string(), "reason" => why.word()),
         );
-        let rescued = counter!("posthouse_service_rescued_total", "service" => name.to_string());
         let pool = Pool {
             service: Arc::clone(name),
             state: Mutex::new(state),
             latest_ms: AtomicU64::new(0),
             nobody,
-            rescued,
             unserved_count: AtomicU64::new(0),
-            rescued_count: AtomicU64::new(0),
+            hidden_count: AtomicU64::new(0),
         };
         pool.exchange(now_ms, service, wanted);
         Arc::new(pool)
@@ -220,7 +218,7 @@ impl Pool {
         member.live.begin();
         let client = state.table.is_some().then_some(client);
         drop(state);
-        Ok(Place::new(Arc::clone(self), member, client, !tried.is_empty()))
+        Ok(Place::new(Arc::clone(self), member, client, tried))
     }
 
     /// Members of this name get no new connections any more, and those that they have may look; where nobody says what the document is.
@@ -243,9 +241,19 @@ impl Pool {
         self.unserved_count.load(Ordering::Relaxed)
     }
 
-    /// Connections that another member took after the first one failed.
-    pub fn rescued(&self) -> u64 {
-        self.rescued_count.load(Ordering::Relaxed)
+    /// Connections that a member failed and another one then served: each failure is one.
+    pub fn retries_hidden(&self) -> u64 {
+        self.hidden_count.load(Ordering::Relaxed)
+    }
+
+    /// Another member has served a connection that these failed.
+    fn hidden(&self, tried: &Tried) {
+        let state = self.lock();
+        for slot in state.slots.iter().filter(|slot| tried.has(&slot.member)) {
+            slot.member.live.hidden();
+        }
+        drop(state);
+        self.hidden_count.fetch_add(tried.failures() as u64, Ordering::Relaxed);
     }
 
     /// Its members, in order of the document.

@@ -1,6 +1,6 @@
 //! A connection's place at a member.
 
-use super::{Member, Pool};
+use super::{Member, Pool, Tried};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,8 +11,8 @@ pub struct Place {
     member: Arc<Member>,
     /// Whom to remember, with affinity.
     client: Option<IpAddr>,
-    /// Another member failed this connection before.
-    is_further: bool,
+    /// Those that failed this connection before; most often nobody.
+    failed: Option<Box<Tried>>,
     /// In the middle of a mail transaction.
     is_busy: AtomicBool,
 }
@@ -33,8 +33,9 @@ pub enum Refused {
 }
 
 impl Place {
-    pub(super) fn new(pool: Arc<Pool>, member: Arc<Member>, client: Option<IpAddr>, is_further: bool) -> Place {
-        Place { pool, member, client, is_further, is_busy: AtomicBool::new(false) }
+    pub(super) fn new(pool: Arc<Pool>, member: Arc<Member>, client: Option<IpAddr>, tried: &Tried) -> Place {
+        let failed = (tried.failures() > 0).then(|| Box::new(tried.clone()));
+        Place { pool, member, client, failed, is_busy: AtomicBool::new(false) }
     }
 
     /// Where.
@@ -46,9 +47,8 @@ impl Place {
     pub fn greeted(&self, now_ms: u64, took_us: u64) {
         self.member.live.greeted(now_ms, took_us);
         self.member.watched().worked();
-        if self.is_further {
-            self.pool.rescued.increment(1);
-            self.pool.rescued_count.fetch_add(1, Ordering::Relaxed);
+        if let Some(failed) = &self.failed {
+            self.pool.hidden(failed);
         }
     }
 

@@ -30,6 +30,8 @@ pub struct Shown {
     pub greeted: u64,
     /// Connections that it refused; the client met another member instead, or 421.
     pub refused: u64,
+    /// Of these, connections that another member served: clients noticed nothing.
+    pub retries_hidden: u64,
     /// Bytes from clients.
     pub up_bytes: u64,
     /// Bytes to clients.
@@ -61,6 +63,7 @@ impl Pool {
                 connections: totals.connections.load(Ordering::Relaxed),
                 greeted: totals.greeted.load(Ordering::Relaxed),
                 refused: totals.refused.load(Ordering::Relaxed),
+                retries_hidden: totals.hidden.load(Ordering::Relaxed),
                 up_bytes: totals.up_bytes.load(Ordering::Relaxed),
                 down_bytes: totals.down_bytes.load(Ordering::Relaxed),
                 in_transaction: member.live.in_transaction(),

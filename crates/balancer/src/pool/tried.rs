@@ -41,6 +41,11 @@ impl Tried {
         self.count
     }
 
+    /// Members that failed the connection, the one that it has left included.
+    pub fn failures(&self) -> usize {
+        self.count + usize::from(self.left.is_some())
+    }
+
     /// Nobody was tried.
     pub fn is_empty(&self) -> bool {
         self.count == 0

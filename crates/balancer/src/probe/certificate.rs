@@ -1,5 +1,5 @@
-//! The certificate that a probed server shows: whose it is, and when it ends. It is not judged: who is expired for one client may be
-//! good enough for another, and a service whose members all end on one day must not vanish with them.
+//! The certificate that a probed server shows: whose it is, and when it ends. It is not judged here: who is expired for one client may be
+//! good enough for another, and a service whose members all end on one day must not vanish with them, unless the document says so.
 
 use rustls::pki_types::CertificateDer;
 use std::collections::BTreeSet;
@@ -35,6 +35,11 @@ impl Certificate {
         Some(Certificate { not_after_ms: not_after_s.saturating_mul(1000), names })
     }
 
+    /// It is not valid any more.
+    pub fn has_ended(&self, wall_ms: u64) -> bool {
+        self.not_after_ms < wall_ms
+    }
+
     /// Whole days that it is valid still; below 0 since it ended.
     pub fn days_left(&self, wall_ms: u64) -> i64 {
         let ms = i64::try_from(self.not_after_ms).unwrap_or(i64::MAX) - i64::try_from(wall_ms).unwrap_or(i64::MAX);
@@ -65,7 +70,8 @@ impl Warned {
             *self = Warned { not_after_ms: certificate.not_after_ms, marks: BTreeSet::new() };
         }
         let left = certificate.days_left(wall_ms);
-        let reached = days.iter().copied().filter(|mark| left < i64::from(*mark));
+        // Its end is a mark of its own, whatever days are named.
+        let reached = days.iter().copied().chain([0]).filter(|mark| left < i64::from(*mark));
         let new: Vec<u32> = reached.filter(|mark| self.marks.insert(*mark)).collect();
         new.into_iter().min()
     }
@@ -84,7 +90,7 @@ mod tests {
         let mut warned = Warned::default();
         let told: Vec<_> = (0..=110).map(|day| (day, warned.due(&old, day * DAY, &marks))).collect();
         let told: Vec<_> = told.into_iter().filter_map(|(day, mark)| Some((day, mark?))).collect();
-        assert_eq!(told, [(41, 60), (71, 30), (94, 7)]);
+        assert_eq!(told, [(41, 60), (71, 30), (94, 7), (101, 0)]);
         assert_eq!(warned.due(&new, 108 * DAY, &marks), Some(7), "one word, not three");
         assert_eq!(warned.due(&new, 109 * DAY, &marks), None);
         assert_eq!((new.days_left(110 * DAY + 1), new.days_left(109 * DAY)), (-1, 1));

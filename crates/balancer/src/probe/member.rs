@@ -21,14 +21,15 @@ impl Target {
             timeout_ms: probe.timeout_ms,
             rise: probe.rise,
             fall: probe.fall,
-            ..Settings::default()
+            certificate_days: Arc::clone(&probe.certificate_days),
+            expired_is_down: probe.expired_is_down,
         };
         Target {
             starttls: probe.starttls && kind.has_starttls(),
             server_name: name_of(service, member),
             proxy: member.proxy,
             server: member.server.clone(),
-            http: HttpCheck::default(),
+            http: HttpCheck { path: Arc::clone(&probe.path), host: None, status: probe.status },
             settings,
             ..Target::new(address, kind)
         }

@@ -81,6 +81,8 @@ pub struct Settings {
     pub fall: u32,
     /// A certificate that ends within one of these many days is warned of, once for each. Any order.
     pub certificate_days: Arc<[u32]>,
+    /// A server whose certificate has ended is not ready; otherwise that is warned of like the days.
+    pub expired_is_down: bool,
 }
 
 impl Kind {
@@ -124,6 +126,30 @@ impl Target {
     }
 }
 
+impl Target {
+    /// What sets it apart from other probes of the same kind and address, beside the name: for metrics. Empty for most.
+    pub fn how(&self) -> String {
+        let proxy = match self.proxy {
+            ProxyHeader::None => "",
+            ProxyHeader::V1 => "proxy-v1",
+            ProxyHeader::V2 => "proxy-v2",
+        };
+        let is_http = matches!(self.kind, Kind::Http | Kind::Https);
+        let http = if is_http && self.http != HttpCheck::default() { self.http.to_string() } else { String::new() };
+        let words = [if self.starttls { "starttls" } else { "" }, proxy, &http];
+        words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<&str>>().join(" ")
+    }
+}
+
+impl fmt::Display for HttpCheck {
+    /// `/health 200-399`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (lowest, highest) = self.status;
+        write!(f, "{} {lowest}", self.path)?;
+        if highest != lowest { write!(f, "-{highest}") } else { Ok(()) }
+    }
+}
+
 impl fmt::Display for Target {
     /// `smtp 192.0.2.1:25`: in logs and as a label.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -146,6 +172,7 @@ impl Default for Settings {
             rise: 2,
             fall: 3,
             certificate_days: [60, 30, 7].into(),
+            expired_is_down: false,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Probers against servers on loopback that change their mind.
 
 use super::*;
+use directory::ProxyHeader;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -147,16 +148,19 @@ async fn whoever_says_nothing_or_nobody_there_is_down_with_a_reason() {
     until(&tcp, Word::Up).await;
 }
 
-#[tokio::test]
-async fn the_certificate_of_a_server_is_noted() {
-    let made = rcgen::generate_simple_self_signed(["mx.example.net".to_string()]).unwrap();
-    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+/// A server of POP3 under TLS, with a certificate for mx.example.net that ends in this year.
+async fn pop3s(last_year: i32) -> SocketAddr {
+    let mut params = rcgen::CertificateParams::new(["mx.example.net".to_string()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(last_year, 1, 1);
+    let own_key = rcgen::KeyPair::generate().unwrap();
+    let made = params.self_signed(&own_key).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(own_key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
+        .with_single_cert(vec![made.der().clone()], key)
         .unwrap();
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -171,11 +175,46 @@ async fn the_certificate_of_a_server_is_noted() {
             }
         }
     });
+    address
+}
+
+#[tokio::test]
+async fn the_certificate_of_a_server_is_noted_and_takes_it_out_only_where_the_document_says_so() {
     let probers = probers(Arc::new(()));
-    let named = Target { server_name: Some("mx.example.net".into()), ..Target::new(address, Kind::Pop3s) };
-    let certificate = until(&probers.watch(named), Word::Up).await.certificate.unwrap();
-    assert_eq!(certificate.names, ["mx.example.net"]);
-    assert!(certificate.is_for("mx.example.net") && certificate.not_after_ms > 0);
+    let strict = |address| {
+        let settings = Settings { expired_is_down: true, ..Settings::default() };
+        Target { server_name: Some("mx.example.net".into()), settings, ..Target::new(address, Kind::Pop3s) }
+    };
+    let good = until(&probers.watch(strict(pop3s(2999).await)), Word::Up).await.certificate.unwrap();
+    assert_eq!(good.names, ["mx.example.net"]);
+    assert!(good.is_for("mx.example.net") && good.not_after_ms > 0);
+    let expired = strict(pop3s(2001).await);
+    let down = until(&probers.watch(expired.clone()), Word::Down).await;
+    assert_eq!(down.standing.reason(), "its certificate for mx.example.net has ended");
+    assert!(down.certificate.is_some(), "what was seen is noted all the same");
+    let mild = Target { settings: Settings::default(), ..expired };
+    until(&probers.watch(mild), Word::Up).await;
+}
+
+/// Two probes of one address that differ in anything but their times have series of their own.
+#[test]
+fn no_two_probes_share_their_figures() {
+    let plain = Target::new("192.0.2.1:443".parse().unwrap(), Kind::Https);
+    let name = |name: &str| Target { server_name: Some(name.into()), ..plain.clone() };
+    let http = HttpCheck { path: "/health".into(), status: (204, 204), ..HttpCheck::default() };
+    let all = [
+        plain.clone(),
+        name("a.example"),
+        name("b.example"),
+        Target { kind: Kind::Tcp, ..plain.clone() },
+        Target { http, ..plain.clone() },
+        Target { starttls: true, ..plain.clone() },
+        Target { proxy: ProxyHeader::V2, ..plain.clone() },
+    ];
+    let labels = |of: &Target| (of.to_string(), of.server_name.clone(), of.how());
+    let distinct: std::collections::HashSet<_> = all.iter().map(labels).collect();
+    assert_eq!(distinct.len(), all.len());
+    assert_eq!(all[4].how(), "/health 204");
 }
 
 #[tokio::test]

@@ -19,7 +19,8 @@ pub fn describe() {
     );
 }
 
-/// The figures of one target. Targets are the document's: their number is bounded.
+/// The figures of one target. Targets are the document's: their number is bounded. Their labels are all that a probe of one address can
+/// differ in, its times apart.
 pub struct Figures {
     up: Gauge,
     seconds: Gauge,
@@ -33,16 +34,21 @@ pub struct Figures {
 impl Figures {
     pub fn new(target: &Target) -> Figures {
         let label = target.to_string();
-        let probes =
-            |found: &'static str| counter!("posthouse_probes_total", "target" => label.clone(), "found" => found);
+        let name = target.server_name.as_deref().unwrap_or_default().to_string();
+        let how = target.how();
+        let labels = || [("target", label.clone()), ("name", name.clone()), ("how", how.clone())];
+        let probes = |found: &'static str| {
+            let [target, name, how] = labels();
+            counter!("posthouse_probes_total", &[target, name, how, ("found", found.to_string())])
+        };
         Figures {
             ready: probes("ready"),
             failed: probes("failed"),
             not_ready: probes("not_ready"),
             not_asked: probes("not_asked"),
-            up: gauge!("posthouse_probe_up", "target" => label.clone()),
-            seconds: gauge!("posthouse_probe_seconds", "target" => label.clone()),
-            certificate: gauge!("posthouse_probe_certificate_seconds", "target" => label),
+            up: gauge!("posthouse_probe_up", &labels()),
+            seconds: gauge!("posthouse_probe_seconds", &labels()),
+            certificate: gauge!("posthouse_probe_certificate_seconds", &labels()),
         }
     }
 

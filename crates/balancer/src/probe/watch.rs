@@ -5,7 +5,7 @@ use super::standing::{Report, Standing, Word};
 use super::tally::Tally;
 use super::target::Target;
 use super::told::{self, Figures};
-use super::verdict::Found;
+use super::verdict::{Found, Verdict};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
@@ -98,8 +98,14 @@ impl Watch {
     }
 
     /// A probe has ended and took so long. True: the next one should come soon.
-    pub(super) fn probed(&self, found: Found, took_us: u64) -> bool {
+    pub(super) fn probed(&self, mut found: Found, took_us: u64) -> bool {
         let wall_ms = self.clock.wall_ms();
+        if self.target.settings.expired_is_down
+            && let Some(ended) = found.certificate.as_ref().filter(|certificate| certificate.has_ended(wall_ms))
+            && found.verdict == Verdict::Ready
+        {
+            found.verdict = Verdict::failed(&format!("its certificate for {} has ended", ended.names.join(" ")));
+        }
         self.figures.probed(&found.verdict, took_us);
         let mut inner = self.inner();
         inner.tally.probed(found.verdict);

@@ -120,7 +120,6 @@ fn answers(said: &[u8], owed: usize) -> Option<bool> {
 /// The other member stands where the first one stood: it gets the commands that wait for an answer.
 pub(super) fn go_on(conn: &mut Conn, hand: &mut Hand) {
     conn.down.release(&mut hand.tools);
-    conn.here.counts.changed();
     let asked = conn.replay.asked(conn.dialog.pending());
     let mut dialog = Dialog::new(conn.here.speech);
     dialog.up(asked.before);

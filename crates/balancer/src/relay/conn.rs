@@ -122,7 +122,6 @@ impl Conn {
             return;
         }
         self.told = now;
-        self.here.counts.moved(up, down);
         if let Some(place) = &self.place {
             place.moved(up, down);
         }

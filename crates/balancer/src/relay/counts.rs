@@ -1,4 +1,4 @@
-//! What is counted of a service.
+//! What is counted of a service. What concerns single members (bytes, failures, failures that no client noticed) is counted by the pool alone.
 //!
 //! Each thread counts for itself: a counter has one writer, so counting is an ordinary store and nobody waits for a cache line.
 //! Whoever wants to know adds the threads up.
@@ -6,6 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::words::{REASONS, Reason};
+use metrics::{describe_counter, describe_gauge};
 
 /// Upper bounds of the buckets of [`Totals::greeting`], in microseconds; one more bucket holds what is above.
 pub const GREETING_BOUNDS_US: [u64; 16] = [
@@ -21,9 +22,6 @@ pub(super) struct Counts {
     accepted: AtomicU64,
     ended: AtomicU64,
     relayed: AtomicU64,
-    hidden_retries: AtomicU64,
-    up_bytes: AtomicU64,
-    down_bytes: AtomicU64,
     refused: [AtomicU64; REASONS.len()],
     greeting: [AtomicU64; BUCKETS],
     greeting_sum_us: AtomicU64,
@@ -38,12 +36,6 @@ pub struct Totals {
     pub active: u64,
     /// Connections that a member served.
     pub relayed: u64,
-    /// Members that failed connections, or were left, and another member then served: no client noticed.
-    pub hidden_retries: u64,
-    /// Bytes from clients to members.
-    pub up_bytes: u64,
-    /// Bytes from members to clients.
-    pub down_bytes: u64,
     /// Connections that were refused or ended by the balancer, by [`Reason::index`].
     pub refused: [u64; REASONS.len()],
     /// From accepting to the greeting that the client gets: connections by [`GREETING_BOUNDS_US`].
@@ -66,28 +58,15 @@ impl Counts {
         add(&self.ended, 1);
     }
 
-    pub(super) fn relayed(&self, retried: u8, greeting_us: u64) {
+    pub(super) fn relayed(&self, greeting_us: u64) {
         add(&self.relayed, 1);
-        if retried > 0 {
-            add(&self.hidden_retries, u64::from(retried));
-        }
         let bucket = GREETING_BOUNDS_US.partition_point(|bound| *bound < greeting_us);
         add(&self.greeting[bucket], 1);
         add(&self.greeting_sum_us, greeting_us);
     }
 
-    /// A session went on with another member.
-    pub(super) fn changed(&self) {
-        add(&self.hidden_retries, 1);
-    }
-
     pub(super) fn refused(&self, reason: Reason) {
         add(&self.refused[reason.index()], 1);
-    }
-
-    pub(super) fn moved(&self, up: u64, down: u64) {
-        add(&self.up_bytes, up);
-        add(&self.down_bytes, down);
     }
 
     pub(super) fn add_to(&self, totals: &mut Totals) {
@@ -98,9 +77,6 @@ impl Counts {
         totals.accepted += accepted;
         totals.active += accepted.saturating_sub(ended);
         totals.relayed += read(&self.relayed);
-        totals.hidden_retries += read(&self.hidden_retries);
-        totals.up_bytes += read(&self.up_bytes);
-        totals.down_bytes += read(&self.down_bytes);
         totals.greeting_sum_us += read(&self.greeting_sum_us);
         for (total, counter) in totals.refused.iter_mut().zip(&self.refused) {
             *total += read(counter);
@@ -111,12 +87,25 @@ impl Counts {
     }
 }
 
-/// Writes the totals of a service to the metrics. What concerns single members is counted by the pool.
+/// Says what the metrics mean. Once, after the recorder was installed.
+pub(super) fn describe() {
+    describe_counter!("posthouse_service_accepted_total", "Connections of clients that a service took.");
+    describe_gauge!("posthouse_service_active", "Connections of clients that a service has now.");
+    describe_counter!(
+        "posthouse_service_turned_away_total",
+        "Connections that the balancer refused or ended, by reason."
+    );
+    describe_counter!(
+        "posthouse_service_client_greeting_seconds_bucket",
+        "Clients by how long they waited for their greeting, with all that was tried meanwhile."
+    );
+}
+
+/// Writes the totals of a service to the metrics.
 pub(super) fn publish(service: &str, totals: &Totals) {
     let s = || service.to_string();
     metrics::counter!("posthouse_service_accepted_total", "service" => s()).absolute(totals.accepted);
     metrics::gauge!("posthouse_service_active", "service" => s()).set(totals.active as f64);
-    metrics::counter!("posthouse_service_hidden_retries_total", "service" => s()).absolute(totals.hidden_retries);
     for reason in REASONS {
         let count = totals.refused[reason.index()];
         if count > 0 {
@@ -156,17 +145,16 @@ mod tests {
         let (a, b) = (Counts::default(), Counts::default());
         for counts in [&a, &b] {
             counts.accepted();
-            counts.relayed(2, 100);
-            counts.moved(3, 4);
+            counts.relayed(100);
             counts.refused(Reason::Draining);
         }
         b.ended();
-        b.relayed(0, 20_000_000);
+        b.relayed(20_000_000);
         let mut totals = Totals::default();
         a.add_to(&mut totals);
         b.add_to(&mut totals);
-        assert_eq!((totals.accepted, totals.active, totals.relayed, totals.hidden_retries), (2, 1, 3, 4));
-        assert_eq!((totals.up_bytes, totals.down_bytes, totals.refused[Reason::Draining.index()]), (6, 8, 2));
+        assert_eq!((totals.accepted, totals.active, totals.relayed), (2, 1, 3));
+        assert_eq!(totals.refused[Reason::Draining.index()], 2);
         assert_eq!((totals.greeting_us(0.5), totals.greeting_us(1.0)), (Some(100), Some(u64::MAX)));
         assert_eq!(Totals::default().greeting_us(0.5), None);
     }

@@ -134,7 +134,7 @@ fn begin(conn: &mut Conn, hand: &mut Hand) {
     if let Some(place) = &conn.place {
         place.greeted(hand.now_ms, hand.now_us.saturating_sub(conn.dialed_us));
     }
-    conn.here.counts.relayed(conn.life.retried(), hand.now_us.saturating_sub(conn.accepted_us));
+    conn.here.counts.relayed(hand.now_us.saturating_sub(conn.accepted_us));
     hand.wake_by(hand.now_ms + conn.here.setup.service.limits.idle_timeout_ms);
     if conn.secure.is_none() && conn.dialog.is_opaque() && conn.up.is_readable() && !conn.up.waiting().is_empty() {
         // The PROXY header and the client's first bytes go in one packet. What is wrong with the client is told by the next read.

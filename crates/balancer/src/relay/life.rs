@@ -111,11 +111,6 @@ impl Life {
         self.phase
     }
 
-    /// Members that failed before the present one.
-    pub(super) fn retried(&self) -> u8 {
-        self.retried
-    }
-
     /// The client's end has not been passed to the member.
     pub(super) fn up_is_open(&self) -> bool {
         !self.up_ended

@@ -118,6 +118,7 @@ impl Relay {
         let most = if settings.connections_max == 0 { connections_max() } else { settings.connections_max };
         let mut relay =
             Relay { inboxes: Vec::new(), threads: Vec::new(), all: All::new(most), services: Mutex::default() };
+        counts::describe();
         let mut run = [0; 8];
         world.chance.fill(&mut run);
         for number in 0..count {

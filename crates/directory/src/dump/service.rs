@@ -6,6 +6,7 @@ use crate::unit::duration_text;
 
 pub(super) fn service_value(of: &Service, key: &str) -> Option<String> {
     let (limits, ejection, probe) = (&of.limits, &of.ejection, &of.probe);
+    let is_asked = matches!(of.protocol, ServiceProtocol::Http | ServiceProtocol::Https) && !probe.tcp_only;
     let is_sip = of.protocol.is_sip();
     match key {
         "name" => text(&of.name),
@@ -46,6 +47,10 @@ pub(super) fn service_value(of: &Service, key: &str) -> Option<String> {
         "probe_rise" => plain(probe.rise),
         "probe_fall" => plain(probe.fall),
         "probe_starttls" => plain(probe.starttls),
+        "probe_expired" => text(if probe.expired_is_down { "down" } else { "warn" }),
+        "probe_certificate_days" => plain(format!("{:?}", probe.certificate_days)),
+        "probe_path" if is_asked => text(&probe.path),
+        "probe_status" if is_asked => text(format!("{}-{}", probe.status.0, probe.status.1)),
         "sip_mode" if is_sip => text(of.sip.mode.word()),
         "sip_transports" if of.protocol == ServiceProtocol::Sip => {
             texts(&of.sip.transports.iter().map(|of| of.word()).collect::<Vec<_>>())

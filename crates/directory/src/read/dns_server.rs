@@ -36,7 +36,9 @@ fn address(section: &Section<'_, '_>, text: &At<String>) -> Option<SocketAddr> {
         ),
         Some(address) if address.ip().is_unspecified() => {
             format!(
-                "{address} means all addresses, and an answer must leave from the one that was asked; write each address"
+                "{address} means every address of the machine: an answer must leave from the one that was asked, and a stub resolver \
+                 (systemd-resolved) has port 53 of some; write those that your name servers have, for example [\"192.0.2.53\", \
+                 \"2001:db8::53\"]; the machine need not have them yet"
             )
         }
         Some(address) => return Some(address),

@@ -19,6 +19,7 @@ mod org;
 mod peers;
 mod pem;
 mod people;
+mod probe;
 mod receive;
 mod recipient;
 mod rule;

@@ -87,7 +87,7 @@ pub fn org(document: &Document<'_>, context: &Context<'_>) -> Option<Org> {
     let org = Org::compile(Parts {
         postmaster,
         accepted_domains: arcs(read.domains.iter().map(|d| d.value.clone())),
-        receive_connectors: arcs(read.receive.iter().map(|c| c.connector.value.clone()).filter(|c| c.is_for(name))),
+        receive_connectors: arcs(read.receive.iter().map(|c| c.connector.value.clone())),
         send_connectors: arcs(read.send.iter().map(|c| c.value.clone())),
         users: arcs(read.users.iter().map(|u| u.value.clone())),
         services: arcs(read.services.iter().map(|s| s.service.value.clone())),

@@ -1,13 +1,14 @@
 //! Reads `[[service]]` and `[[member]]`.
 
 use super::document::{Document, did_you_mean};
+use super::probe;
 use super::receive::{Placed, Spaces, connector_name, host_name, listen, ranges, servers, trusted};
 use super::section::{At, Section};
 use super::topology::{Map, site_named};
 use crate::range::Ranges;
 use crate::service::{
-    Affinity, Algorithm, Ejection, PoolOf, ProbeSettings, ProxyHeader, Service, ServiceLimits, ServiceMember,
-    ServiceProtocol, SipMode, SipSettings, SipTransport,
+    Affinity, Algorithm, Ejection, PoolOf, ProxyHeader, Service, ServiceLimits, ServiceMember, ServiceProtocol,
+    SipMode, SipSettings, SipTransport,
 };
 use crate::target::{Host, HostPort};
 use crate::topology::Server;
@@ -89,7 +90,7 @@ fn service(section: &Section<'_, '_>, map: &Map) -> Option<PlacedService> {
         trusted_proxies: trusted(section, "trusted_proxies"),
         limits: limits(section, protocol),
         ejection: ejection(section),
-        probe: probe(section),
+        probe: probe::read(section, protocol),
         sip: sip(section, protocol),
         terminates_tls,
         pool: pool(section, protocol, map),
@@ -134,17 +135,6 @@ fn ejection(section: &Section<'_, '_>) -> Ejection {
         section.problem(key, "ejection_time_max is shorter than ejection_time; make it longer");
     }
     ejection
-}
-
-fn probe(section: &Section<'_, '_>) -> ProbeSettings {
-    ProbeSettings {
-        tcp_only: section.choice("probe", &[("protocol", false), ("tcp", true)]),
-        interval_ms: section.duration_ms("probe_interval"),
-        timeout_ms: section.duration_ms("probe_timeout"),
-        rise: section.count("probe_rise"),
-        fall: section.count("probe_fall"),
-        starttls: section.flag("probe_starttls"),
-    }
 }
 
 fn sip(section: &Section<'_, '_>, protocol: ServiceProtocol) -> SipSettings {

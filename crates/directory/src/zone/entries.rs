@@ -30,8 +30,8 @@ pub struct Entry {
 pub enum Subject {
     /// A node, by its name.
     Node(Arc<str>),
-    /// A service.
-    Service(Arc<str>),
+    /// A service at one of the addresses that it listens on.
+    Service(Arc<str>, IpAddr),
     /// A virtual address.
     VirtualAddress(Arc<str>),
 }
@@ -75,7 +75,7 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Subject::Node(name) => write!(f, "node {name}"),
-            Subject::Service(name) => write!(f, "service {name}"),
+            Subject::Service(name, at) => write!(f, "service {name} at {at}"),
             Subject::VirtualAddress(name) => write!(f, "virtual address {name}"),
         }
     }
@@ -174,7 +174,7 @@ fn service_addresses(service: &ServiceAt, parts: &Parts, map: &Topology) -> Vec<
                 }
             }
             Some(held) => found.push((ip, Subject::VirtualAddress(Arc::clone(&held.name)))),
-            None => found.push((ip, Subject::Service(Arc::clone(&service.name)))),
+            None => found.push((ip, Subject::Service(Arc::clone(&service.name), ip))),
         }
     }
     found.sort();

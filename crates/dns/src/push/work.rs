@@ -1,8 +1,8 @@
 //! One push: look at what is there, plan, send, look again.
 
-use super::mark::Mark;
+use super::mark::{self, Mark};
 use super::plan::{Key, Plan, There, plan};
-use super::update::update;
+use super::update::{Bounds, updates};
 use crate::ask::{Conversation, Failed, Question, Server};
 use crate::name::Name;
 use crate::record::{Kind, RecordSet};
@@ -31,7 +31,7 @@ pub enum Undone {
     NotThere(&'static str),
     /// Somebody else changes the zone all the time.
     Changing,
-    /// More than goes into one message.
+    /// One name has more than goes into one message, or the zone more names than the mark holds.
     TooLarge,
 }
 
@@ -42,7 +42,9 @@ impl fmt::Display for Undone {
             Undone::Refused(word) => write!(f, "the server refuses the update: {word}"),
             Undone::NotThere(word) => write!(f, "the server does not answer for the zone: {word}"),
             Undone::Changing => write!(f, "somebody else changes the same records all the time"),
-            Undone::TooLarge => write!(f, "the change does not fit into one message"),
+            Undone::TooLarge => {
+                write!(f, "one name has more records than fit into a message, or there are too many names")
+            }
         }
     }
 }
@@ -79,10 +81,14 @@ impl Undone {
 /// Reads what is there of the sets that are wanted or marked, and the mark.
 pub async fn look(there: &mut Conversation, zone: &Name, wanted: &[RecordSet]) -> Result<(There, Mark), Undone> {
     let mut seen = There::default();
-    let owner = Mark::owner(zone).ok_or(Undone::TooLarge)?;
-    let mark_key = Key::new(&owner, Kind::TXT);
-    look_at(there, &mark_key, &mut seen).await?;
-    let mark = seen.sets.get(&mark_key).map(Mark::read).unwrap_or_default();
+    for part in 0..mark::PARTS_MAX {
+        let key = Mark::key(zone, part).ok_or(Undone::TooLarge)?;
+        look_at(there, &key, &mut seen).await?;
+        if !seen.sets.get(&key).is_some_and(mark::has_more) {
+            break;
+        }
+    }
+    let mark = Mark::of(zone, &seen);
     let keys: BTreeSet<Key> = wanted.iter().map(Key::of).chain(mark.0.keys().cloned()).collect();
     for key in &keys {
         look_at(there, key, &mut seen).await?;
@@ -124,23 +130,31 @@ pub async fn push(
         if plan.is_done() || dry_run {
             return Ok(Outcome { plan, is_sent: false, not_taken: Vec::new() });
         }
-        let message = update(zone, &plan, &there, server.number()).map_err(|_| Undone::TooLarge)?;
+        let messages = updates(zone, &plan, &there, Bounds::default(), || server.number());
+        if !say(&mut conversation, messages.map_err(|_| Undone::TooLarge)?).await? {
+            continue;
+        }
+        let (after, _) = look(&mut conversation, zone, wanted).await?;
+        let is_taken =
+            |key: &Key, data: &BTreeSet<_>| after.sets.get(key).map_or(data.is_empty(), |there| there == data);
+        let not_taken = plan.changes().filter(|(step, _)| !is_taken(&step.key, &step.after));
+        let not_taken = not_taken.map(|(step, _)| step.key.clone()).collect();
+        return Ok(Outcome { plan, is_sent: true, not_taken });
+    }
+    Err(Undone::Changing)
+}
+
+/// Sends them one after the other. False: what one was planned for is not there any more (RFC 2136 3.2), so those after it must be planned anew.
+async fn say(conversation: &mut Conversation, messages: Vec<Vec<u8>>) -> Result<bool, Undone> {
+    for message in messages {
         let answer = conversation.say(message).await?;
         match answer.rcode {
-            0 => {
-                let (after, _) = look(&mut conversation, zone, wanted).await?;
-                let is_taken =
-                    |key: &Key, data: &BTreeSet<_>| after.sets.get(key).map_or(data.is_empty(), |there| there == data);
-                let not_taken = plan.changes().filter(|(step, _)| !is_taken(&step.key, &step.after));
-                let not_taken = not_taken.map(|(step, _)| step.key.clone()).collect();
-                return Ok(Outcome { plan, is_sent: true, not_taken });
-            }
-            // What we planned for is not what is there any more (RFC 2136 3.2).
-            NX_DOMAIN | YX_DOMAIN | YX_RRSET | NX_RRSET => {}
+            0 => {}
+            NX_DOMAIN | YX_DOMAIN | YX_RRSET | NX_RRSET => return Ok(false),
             _ => return Err(Undone::Refused(answer.word())),
         }
     }
-    Err(Undone::Changing)
+    Ok(true)
 }
 
 const NX_DOMAIN: u8 = 3;

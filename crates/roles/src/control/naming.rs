@@ -6,7 +6,7 @@ use std::sync::Arc;
 use directory::Org;
 use directory::zone::{Push, Zone, is_within};
 use dns::check::{Ask, Identity, Wanted, Wish, judge, look, shown_data};
-use dns::contents::Contents;
+use dns::contents::{Contents, Record, Set, Why};
 use dns::file::zone_file;
 use dns::octets;
 use dns::push::{Change, Outcome, Step, What};
@@ -133,6 +133,7 @@ impl Control {
             records: records().filter(|(_, record)| record.stands).count() as u64,
             withheld: withheld.collect(),
             all_down: contents.all_down().map(|set| format!("{} {}", set.name, set.kind.word())).collect(),
+            names: contents.sets.iter().filter_map(hanging).collect(),
             name_servers: zone.name_servers.iter().map(ToString::to_string).collect(),
             secondaries: zone.secondaries.iter().map(ToString::to_string).collect(),
             push: zone.push.as_ref().map(|push| self.pushed(org, zone, push)),
@@ -165,6 +166,22 @@ impl Control {
     }
 }
 
+/// A set as it is shown, if it hangs on health.
+fn hanging(set: &Set) -> Option<view::ZoneName> {
+    let record = |record: &Record| view::ZoneRecord {
+        data: record.data.to_string(),
+        stands: record.stands,
+        why: record.why.to_string(),
+    };
+    let hangs = set.records.iter().any(|record| record.why != Why::Always);
+    hangs.then(|| view::ZoneName {
+        name: set.name.to_string(),
+        kind: set.kind.word().into(),
+        all_down: set.all_down,
+        records: set.records.iter().map(record).collect(),
+    })
+}
+
 fn named(org: &Org, name: &str) -> Result<Arc<Zone>, Refusal> {
     org.naming.zone(name).cloned().ok_or_else(|| no_zone(name))
 }
@@ -189,7 +206,7 @@ fn addresses(texts: &[String]) -> Result<Vec<SocketAddr>, Refusal> {
 /// What we want the world to see.
 fn wish(org: &Org, contents: &Contents) -> Wish {
     let zone = &contents.zone;
-    let wanted = |set: &dns::contents::Set| Wanted {
+    let wanted = |set: &Set| Wanted {
         key: dns::push::Key::of(&octets::record_set(set)),
         now: set.standing().map(octets::data).collect(),
         ever: set.records.iter().map(|record| octets::data(&record.data)).collect(),

@@ -14,7 +14,7 @@ use crate::probers;
 use crate::services::{Around, Services};
 use crate::succession::{self, Successor};
 use crate::virtual_address::{OwnServices, Parts as AddressParts, VirtualAddresses};
-use crate::zones::Zones;
+use crate::zones::{Sources, Zones};
 
 /// Who asks servers whether they serve.
 fn probers_of(node: &Node) -> Result<Probers, StartError> {
@@ -23,9 +23,15 @@ fn probers_of(node: &Node) -> Result<Probers, StartError> {
 }
 
 /// The zones of the organization; nothing is answered yet.
-fn zones(node: &Node, probers: Probers) -> Zones {
-    let loaded = node.config.loaded();
-    Zones::new(&node.world, &loaded.node, node.data.dns_serials(), probers, node.health.clone())
+fn zones(node: &Node, probers: Probers, services: Arc<Services>) -> Zones {
+    let sources = Sources {
+        probers,
+        health: node.health.clone(),
+        pressure: node.pressure.clone(),
+        services,
+        view: node.cluster.as_ref().map(|place| place.cluster.view()),
+    };
+    Zones::new(&node.world, &node.config.loaded().node, node.data.dns_serials(), sources)
 }
 
 /// What does the services of the organization; none of them yet.
@@ -42,8 +48,8 @@ fn services(node: &Node, probers: Probers) -> Services {
 /// last, when there is somebody behind them.
 pub(super) async fn open(node: &mut Node, loaded: &Loaded, successor: Option<&Successor>) -> Result<(), StartError> {
     let probers = probers_of(node)?;
-    let zones = Arc::new(zones(node, probers.clone()));
     let services = Arc::new(services(node, probers.clone()));
+    let zones = Arc::new(zones(node, probers.clone(), services.clone()));
     if successor.is_some() {
         // The process before this one knows whom clients may be sent to, and serves meanwhile: this one is to know it as well.
         zones.watch(&node.org());

@@ -12,6 +12,7 @@ mod services;
 mod settings;
 mod start;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -145,14 +146,21 @@ impl Node {
         rules.any(|protection| self.spool.can_protect(protection).is_ok())
     }
 
-    /// Shows the others of its cluster whether this node takes mail, and gateways whether it takes calls.
+    /// Shows the others of its cluster whether this node takes mail and whose clients it would find a member for, and gateways whether it
+    /// takes calls.
     pub(crate) fn announce_health(&self) {
         if let Some(services) = &self.services {
             services.take_calls(!matches!(self.health.phase(), Phase::Draining | Phase::Stopping));
         }
-        if let Some(place) = &self.cluster {
-            place.cluster.announce(|record| record.health = self.health.word().into());
-        }
+        let Some(place) = &self.cluster else { return };
+        let serving = match (&self.services, self.health.phase()) {
+            (None, _) | (_, Phase::Stopping) => BTreeMap::new(),
+            (Some(services), _) => services.serving(),
+        };
+        place.cluster.announce(|record| {
+            record.health = self.health.word().into();
+            record.serves = Some(serving);
+        });
     }
 
     /// Where mail for this recipient would go now.

@@ -25,7 +25,7 @@ impl Node {
         let counted = |(pool, wrong): (Arc<Pool>, Option<String>)| {
             let counted = Counted {
                 members: pool.shown(now_ms),
-                retries_hidden: pool.rescued(),
+                retries_hidden: pool.retries_hidden(),
                 unserved: pool.unserved(),
                 wrong,
             };

@@ -6,6 +6,7 @@
 //! from the others, is told of, and is tried again ([`Services::try_again`]).
 
 mod names;
+mod ready;
 mod serving;
 
 use std::collections::BTreeMap;

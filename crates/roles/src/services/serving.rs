@@ -1,5 +1,6 @@
 //! One service that runs here.
 
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,6 +23,8 @@ pub struct Serving {
     pub pool: Arc<Pool>,
     /// What is wrong with its addresses, and what to do.
     pub wrong: Option<String>,
+    /// Those that are had; the machine need not have them yet.
+    pub open: Vec<SocketAddr>,
     /// SIP is spoken by a task of its own.
     calls: Option<voice::Serving>,
 }
@@ -29,7 +32,7 @@ pub struct Serving {
 impl Serving {
     /// Nothing is open yet.
     pub fn new(service: Arc<Service>, pool: Arc<Pool>) -> Serving {
-        Serving { service, pool, wrong: None, calls: None }
+        Serving { service, pool, wrong: None, open: Vec::new(), calls: None }
     }
 
     /// What it is can go on as `other`.
@@ -46,18 +49,19 @@ impl Serving {
     }
 
     /// Has the data path serve it at every address that can be had; says what is wrong with the others.
-    pub fn relay(&self, shared: &Shared, relay: &Relay) -> Option<String> {
+    pub fn relay(&mut self, shared: &Shared, relay: &Relay) -> Option<String> {
         let mut service = Service::clone(&self.service);
         let own_servers = shared.own_servers();
         let tls = self.service.terminates_tls.then(|| shared.around.certificates.server_config());
         let inherited = |service: &Service| -> Vec<Inherited> {
-            let of = |address: &std::net::SocketAddr| {
+            let of = |address: &SocketAddr| {
                 let address = *address;
                 succession::tcp(address).into_iter().map(move |socket| Inherited { address, socket })
             };
             service.listen.iter().flat_map(of).collect()
         };
         let mut wrong = Vec::new();
+        self.open.clear();
         loop {
             let setup = ServiceSetup {
                 service: Arc::new(service.clone()),
@@ -66,7 +70,10 @@ impl Serving {
                 trusted_proxies: Arc::new(service.trusted_proxies.clone()),
                 tls: tls.clone(),
             };
-            let Err(error) = relay.serve(setup, inherited(&service)) else { break };
+            let Err(error) = relay.serve(setup, inherited(&service)) else {
+                self.open = service.listen;
+                break;
+            };
             wrong.push(error.to_string());
             let before = service.listen.len();
             service.listen.retain(|address| *address != error.address);
@@ -98,6 +105,7 @@ impl Serving {
         };
         match voice::Serving::start(&self.service, self.pool.clone(), around, inherited) {
             Ok(calls) => {
+                self.open.clone_from(&self.service.listen);
                 self.calls = Some(calls);
                 None
             }

@@ -17,12 +17,39 @@ pub struct Zone {
     pub withheld: Vec<String>,
     /// Names and types that hang on nothing that is up: all of theirs are given.
     pub all_down: Vec<String>,
+    /// Names whose records hang on health, each with the records of one type.
+    #[serde(default)]
+    pub names: Vec<ZoneName>,
     /// Its name servers.
     pub name_servers: Vec<String>,
     /// Who copies it.
     pub secondaries: Vec<String>,
     /// Where it is pushed to.
     pub push: Option<ZonePushed>,
+}
+
+/// Records of one name and type of which some hang on how servers, services or virtual addresses stand.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ZoneName {
+    /// The name.
+    pub name: String,
+    /// The type, for example `A`.
+    pub kind: String,
+    /// Nothing behind it is up, so all of them are answered.
+    pub all_down: bool,
+    /// What the document gives, answered or not.
+    pub records: Vec<ZoneRecord>,
+}
+
+/// One record of those.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ZoneRecord {
+    /// What it says.
+    pub data: String,
+    /// It is answered.
+    pub stands: bool,
+    /// Why, or why not.
+    pub why: String,
 }
 
 /// Where a zone is pushed to, and how that goes.

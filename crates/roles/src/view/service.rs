@@ -31,7 +31,8 @@ pub struct Service {
     /// All balancers together.
     #[serde(flatten)]
     pub flow: Flow,
-    /// Connections for which a member failed and another one served, so that the client knows nothing of it, since the start.
+    /// Connections that a member failed and another one then served, so that the client knows nothing of it, since the start: each failure
+    /// is one.
     pub retries_hidden: u64,
     /// Connections that no member could be found for (421), since the start.
     pub unserved: u64,

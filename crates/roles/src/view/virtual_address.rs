@@ -33,7 +33,7 @@ pub struct VirtualAddress {
     pub conflict: Option<VirtualAddressEvent>,
     /// How often that node took it since its start.
     pub taken: u64,
-    /// etcd does not answer that node: who has it is what was known last.
+    /// etcd does not answer that node, or it is in no cluster: who has it is what was known last, or not known.
     pub etcd_silent: bool,
 }
 

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use balancer::address::{Fit, Link, NetError, Present};
-use balancer::pool::{Health as MemberHealth, Member};
 use directory::{NEEDS_NODE, Org, Service, VirtualAddress};
 use rustix::thread::CapabilitySet;
 use transport::swap::Swap;
@@ -42,15 +41,11 @@ impl ServicesReady for OwnServices {
         org.services.iter().filter(is_here).map(|service| service.name.to_string()).collect()
     }
 
-    /// One member would do: a service whose members are all full still says so to its clients.
     fn ready(&self, service: &str) -> Result<(), String> {
-        let pools = self.services.as_ref().map(|services| services.pools()).unwrap_or_default();
-        let (pool, _) =
-            pools.into_iter().find(|(pool, _)| **pool.service() == *service).ok_or("does not run on this node")?;
-        let serves = |member: &Arc<Member>| {
-            !member.is_drained() && matches!(member.health(), MemberHealth::Up | MemberHealth::Unknown)
-        };
-        if pool.members().iter().any(serves) { Ok(()) } else { Err("no member takes connections".into()) }
+        match &self.services {
+            Some(services) => services.ready(service),
+            None => Err("does not run on this node".into()),
+        }
     }
 }
 

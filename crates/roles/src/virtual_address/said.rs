@@ -69,7 +69,7 @@ impl Said {
             last: one.last.map(|(at_ms, what)| view::VirtualAddressEvent { at: time(at_ms), what }),
             conflict: one.conflict.map(|(at_ms, what)| view::VirtualAddressEvent { at: time(at_ms), what }),
             taken: one.taken,
-            etcd_silent: one.silent,
+            etcd_silent: one.silent || without_cluster,
         }
     }
 

@@ -1,9 +1,11 @@
-//! The zones of the organization on this node: what they contain by the health of servers, and the server that answers for them.
+//! The zones of the organization on this node: what they contain by how servers, services and virtual addresses stand, and the server that
+//! answers for them.
 //!
 //! Owns when a zone gets a new version: as soon as its contents change, not more often than once a second. Knows no wire and no probe.
 //! Always holds: what is answered follows the document and health; the serial only grows, and is kept on disk before it is answered.
 
 mod kept;
+mod nodes;
 mod shown;
 mod standings;
 mod version;
@@ -15,7 +17,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use balancer::probe::Probers;
 use directory::zone::Naming;
 use directory::{DnsServer, Org};
 use dns::contents::Contents;
@@ -28,9 +29,9 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 use world::World;
 
-use crate::health::Health;
 use crate::succession;
 use kept::Serials;
+pub use standings::Sources;
 use standings::Standings;
 use version::Version;
 
@@ -57,19 +58,13 @@ struct State {
 
 impl Zones {
     /// Begins; nothing is answered before the first look. `serials` is the file that serials are kept in. Call it inside a tokio runtime.
-    pub fn new(
-        world: &World,
-        node: &directory::Node,
-        serials: PathBuf,
-        probers: Probers,
-        health: Arc<Health>,
-    ) -> Zones {
+    pub fn new(world: &World, node: &directory::Node, serials: PathBuf, sources: Sources) -> Zones {
         let (me, written) = (node.name.to_ascii_lowercase(), node.dns_server.clone());
         dns::server::describe();
         let server = written.as_ref().map(|written| Server::new(world.clone(), settings(written)));
         let state = State {
             serials: Serials::read(world, serials),
-            standings: Standings::new(&me, probers, health),
+            standings: Standings::new(&me, sources),
             versions: HashMap::new(),
             unbound: Vec::new(),
             looks: 0,

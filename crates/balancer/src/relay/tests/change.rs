@@ -68,7 +68,12 @@ fn the_client_does_not_notice() {
         assert_eq!([client.line(), client.line()], ["250 other", "250 other"]);
         assert_eq!(client.ask("RSET\r\n"), "250 other");
         assert_eq!(*heard.lock().unwrap(), ["EHLO app", "MAIL FROM:<a@x>", "RCPT TO:<b@y>", "RSET"]);
-        fixture.until(|totals| totals.hidden_retries == 1);
+        assert_eq!(fixture.setup.pool.retries_hidden(), 1);
+        let shown = fixture.setup.pool.shown(0);
+        assert_eq!(
+            shown.iter().map(|of| (&*of.name, of.retries_hidden)).collect::<Vec<_>>(),
+            [("first", 1), ("other", 0)]
+        );
     }
 }
 

@@ -1,7 +1,7 @@
 //! The rows of `[[service]]` and `[[member]]`.
 
 use crate::settings::Default::{Absent, Is, Needed};
-use crate::settings::Kind::{Choice, Choices, Count, Duration, Flag, Text, Texts};
+use crate::settings::Kind::{Choice, Choices, Count, Counts, Duration, Flag, Text, Texts};
 use crate::settings::{DAY, HOUR, MINUTE, SECOND, Setting, row};
 
 pub(super) const SERVICE_WHAT: &str = "One name and address for clients, with several members behind it: the balancer (docs/operating/one-name-for-many-hubs.md). \
@@ -170,7 +170,37 @@ pub(super) const SERVICE: &[Setting] = &[
     row("probe_timeout", Duration(100, 5 * MINUTE), Is("\"5s\""), "How long a probe may take."),
     row("probe_rise", Count(1, 100), Is("2"), "Good answers in a row that make a member up."),
     row("probe_fall", Count(1, 100), Is("2"), "Bad answers in a row that make it down."),
-    row("probe_starttls", Flag, Is("false"), "STARTTLS and a certificate that is not expired belong to the probe."),
+    row(
+        "probe_starttls",
+        Flag,
+        Is("false"),
+        "STARTTLS belongs to the probe: a member where it fails is down. Of a certificate `probe_expired` speaks.",
+    ),
+    row(
+        "probe_expired",
+        Choice(&["warn", "down"]),
+        Is("\"warn\""),
+        "What an expired certificate, seen by a probe under TLS, does to its member. `warn`: a line in the log; most clients of smtp do not mind, and members that share a certificate would all go at once. \
+         `down`: the member counts as down; for services whose clients refuse such a certificate anyway.",
+    ),
+    row(
+        "probe_certificate_days",
+        Counts(1, 3_650),
+        Is("[60, 30, 7]"),
+        "So many days before the end of a member's certificate it is warned of in the log, once for each.",
+    ),
+    row(
+        "probe_path",
+        Text,
+        Is("\"/\""),
+        "Of http and https: the path, with its query if it has one, that the probe asks for (GET).",
+    ),
+    row(
+        "probe_status",
+        Text,
+        Is("\"200-399\""),
+        "Of http and https: the status that is a good answer to that, one (`204`) or from one to another (`200-299`).",
+    ),
     row(
         "tls",
         Choice(&["pass", "terminate"]),

@@ -1,11 +1,13 @@
 //! The zones of an organization, asked by kdig, copied by bind and knot, with servers that die: real processes on loopback.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used)] // a test of real processes
 
+mod cluster;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -24,11 +26,21 @@ struct Lab {
     ns: Node,
     port: u16,
     zone: String,
+    /// What connectors say besides.
+    connector: String,
 }
 
 impl Lab {
     /// So many hubs, started; `zone` is what [[zone]] says besides, `server` what [dns_server] does, `more` the rest.
     fn new(count: usize, zone: &str, server: &str, more: &str) -> Lab {
+        let mut lab = Lab::unstarted(count, zone, server);
+        lab.write(more);
+        lab.start_all();
+        lab
+    }
+
+    /// The folders of it; nothing is written and started yet.
+    fn unstarted(count: usize, zone: &str, server: &str) -> Lab {
         let keep = tempfile::tempdir().unwrap();
         let (port, links) = (free_port(), (0..count).map(|_| free_port()).collect());
         let folder = |name: &str| {
@@ -46,16 +58,21 @@ impl Lab {
         };
         let hubs = (1..=count).map(|n| folder(&format!("hub{n}"))).collect();
         let ns = folder("ns");
-        let mut lab = Lab { hubs, links, ns, port, zone: zone.into(), keep };
-        lab.write(more);
-        for n in 1..=count {
-            lab.start(n);
+        let mut lab = Lab { hubs, links, ns, port, zone: zone.into(), connector: String::new(), keep };
+        for (hub, port) in lab.hubs.iter_mut().zip(&lab.links) {
+            hub.smtp = *port;
         }
-        lab.ns.start();
         lab
     }
 
-    /// Writes the document of each node; they differ in where SMTP listens only. `more` is added.
+    fn start_all(&mut self) {
+        for n in 1..=self.hubs.len() {
+            self.start(n);
+        }
+        self.ns.start();
+    }
+
+    /// Writes the document, one for all nodes. `more` is added.
     fn write(&mut self, more: &str) {
         let server = |(n, port): (usize, &u16)| {
             format!(
@@ -74,16 +91,17 @@ impl Lab {
             self.zone,
             names.join(", ")
         );
-        let own = |port: u16| {
+        let connector = |name: &str, port: u16| {
             format!(
-                "[[receive_connector]]\nname = \"in\"\nlisten = [\"127.0.0.1:{port}\"]\nusage = \"internet\"\n{rest}"
+                "[[receive_connector]]\nname = \"in {name}\"\nservers = [\"{name}.example.org\"]\nlisten = [\"127.0.0.1:{port}\"]\nusage = \"internet\"\n{}\n",
+                self.connector
             )
         };
-        for (hub, port) in self.hubs.iter_mut().zip(&self.links) {
-            hub.smtp = *port;
-            fs::write(hub.dir.join("org.toml"), own(*port)).unwrap();
+        let hubs: String = (1..).zip(&self.links).map(|(n, port)| connector(&format!("hub{n}"), *port)).collect();
+        let text = format!("{hubs}{}{rest}", connector("ns", self.ns.smtp));
+        for node in self.hubs.iter().chain([&self.ns]) {
+            fs::write(node.dir.join("org.toml"), &text).unwrap();
         }
-        fs::write(self.ns.dir.join("org.toml"), own(self.ns.smtp)).unwrap();
     }
 
     fn start(&mut self, hub: usize) {
@@ -165,6 +183,138 @@ fn the_kill_matrix() {
     };
     assert_eq!(firsts(&["+short", "smtp.example.org", "A"]).len(), 3);
     assert_eq!(firsts(&["+short", "example.org", "MX"]).len(), 3);
+}
+
+/// 64 MB in all, of which some are wanted free: with 10 MB left strangers are refused (tests/pressure.rs has the sums).
+const SMALL_DISK: &str =
+    "[journal]\nsegment_size = \"1MB\"\nkeep_free = \"1MB\"\n[back_pressure]\npoll_interval = \"100ms\"\n";
+
+/// A disk of a hub, that can be filled.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(hub: &Node) -> SmallDisk {
+        fs::create_dir_all(hub.data()).unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=64m,mode=0700", "posthouse-dns"]).arg(hub.data());
+        assert!(mount.status().unwrap().success(), "this test mounts a tmpfs; run it as root");
+        SmallDisk(hub.data())
+    }
+
+    fn fill(&self, is_full: bool) {
+        let filler = self.0.join("filler");
+        let _ = fs::remove_file(&filler);
+        let found = rustix::fs::statvfs(&self.0).unwrap();
+        let free = found.f_bavail * found.f_frsize;
+        fs::write(&filler, vec![1; if is_full { (free - (10 << 20)) as usize } else { 0 }]).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+/// Row 56 with back pressure: each of two hubs well, short of disk (alive and ready, and strangers are refused), or dead: nine
+/// combinations, each one step from the last. The document gives each hub a connector of its own, which trusts the name server's node.
+#[test]
+fn the_kill_matrix_with_back_pressure() {
+    let mut lab = Lab::unstarted(2, "", "");
+    lab.connector = "trusted_proxies = [\"127.0.0.1\"]".into();
+    lab.write("");
+    for hub in &lab.hubs {
+        let mut node = fs::read_to_string(hub.dir.join("posthouse.toml")).unwrap();
+        node.push_str(SMALL_DISK);
+        fs::write(hub.dir.join("posthouse.toml"), node).unwrap();
+    }
+    let disks: Vec<SmallDisk> = lab.hubs.iter().map(SmallDisk::mount).collect();
+    lab.start_all();
+    let (mut is_alive, mut is_full) = ([true; 2], [false; 2]);
+    for (hub, state) in [
+        (1, "well"),
+        (1, "short"),
+        (2, "short"),
+        (1, "well"),
+        (2, "dead"),
+        (1, "short"),
+        (1, "dead"),
+        (2, "short"),
+        (2, "well"),
+    ] {
+        let at = hub - 1;
+        is_full[at] = state == "short";
+        disks[at].fill(is_full[at]);
+        if state == "dead" {
+            lab.hubs[at].kill();
+        } else if !is_alive[at] {
+            lab.start(hub);
+        }
+        is_alive[at] = state != "dead";
+        let well: BTreeSet<usize> = [1, 2].into_iter().filter(|hub| is_alive[hub - 1] && !is_full[hub - 1]).collect();
+        let wanted = if well.is_empty() { [1, 2].into() } else { well.clone() };
+        eventually(&format!("{wanted:?} are answered, hub {hub} is {state}"), SOON, || {
+            lab.addresses() == wanted && lab.hosts() == wanted
+        });
+        let is_said = lab.metrics().contains("posthouse_dns_zone_all_down{zone=\"example.org\"} 1");
+        assert_eq!(is_said, well.is_empty());
+        if state == "short" {
+            assert_eq!(lab.hubs[at].get("/health/ready").0, 200, "it is ready, for users and servers");
+        }
+    }
+    let listed = lab.ns.verb(&["dns", "list"]).1;
+    assert!(listed.contains("not answered: smtp.example.org A 192.0.2.1: node hub1.example.org: "), "{listed}");
+}
+
+/// A name of services is answered with the addresses where a member takes connections: of the services that the node of the zone does
+/// itself, and of one that a hub does, which is gone with its hub or with its member. The page shows the same, and goes on showing it.
+#[test]
+fn a_name_of_services_follows_their_members() {
+    let mut lab = Lab::unstarted(2, "", "");
+    lab.connector = "trusted_proxies = [\"127.0.0.1\"]\nhostname = \"relay.example.org\"".into();
+    let service = |name: &str, server: &str, listen: &str, member: u16| {
+        format!(
+            "[[service]]\nname = \"{name}\"\nhostname = \"relay.example.org\"\nservers = [\"{server}.example.org\"]\nlisten = [\"{listen}:{}\"]\n\
+             probe_interval = \"200ms\"\n[[member]]\nname = \"of-{name}\"\nservice = \"{name}\"\naddress = \"127.0.0.1:{member}\"\n",
+            free_port()
+        )
+    };
+    let services = [
+        service("first", "ns", "127.0.0.31", lab.links[0]),
+        service("second", "ns", "127.0.0.32", lab.links[1]),
+        service("far", "hub1", "192.0.2.1", lab.links[1]),
+    ];
+    let names = "[[dns_name]]\nname = \"relay.example.org\"\nservices = [\"first\", \"second\"]\n\
+                 [[dns_name]]\nname = \"far.example.org\"\nservices = [\"far\"]\naddresses = [\"198.51.100.9\"]\n";
+    lab.write(&(services.concat() + names));
+    lab.start_all();
+    let relay = |lab: &Lab| last_numbers(&lab.ask(&["+short", "relay.example.org", "A"]));
+    let far = |lab: &Lab| last_numbers(&lab.ask(&["+short", "far.example.org", "A"]));
+    let until = |lab: &Lab, what: &str, of_relay: &[usize], of_far: &[usize]| {
+        let (of_relay, of_far): (BTreeSet<usize>, BTreeSet<usize>) =
+            (of_relay.iter().copied().collect(), of_far.iter().copied().collect());
+        eventually(&format!("{what}: {of_relay:?} and {of_far:?}"), SOON, || {
+            relay(lab) == of_relay && far(lab) == of_far
+        });
+    };
+    until(&lab, "all is well", &[31, 32], &[1, 9]);
+    lab.hubs[1].kill();
+    until(&lab, "without the member of two", &[31], &[9]);
+    let (_, page) = lab.ns.get("/");
+    let left_out = "<span class=\"mono\">127.0.0.32</span> <span class=\"bad\">service second at 127.0.0.32: no member takes connections</span>";
+    assert!(page.contains("<h2>Zones</h2>") && page.contains(left_out), "{page}");
+    lab.start(2);
+    until(&lab, "it is back", &[31, 32], &[1, 9]);
+    lab.hubs[0].kill();
+    until(&lab, "without the hub that has an address", &[32], &[9]);
+    let zones = lab.ns.json(&["dns", "list"]);
+    let withheld = zones["document"][0]["withheld"].to_string();
+    assert!(
+        withheld.contains("far.example.org A 192.0.2.1: service far at 192.0.2.1: node hub1.example.org: "),
+        "{zones}"
+    );
+    lab.hubs[1].kill();
+    until(&lab, "when nobody is up, all are answered", &[31, 32], &[9]);
 }
 
 /// bind and knot copy the zone under a key: whole at first, then what changed, as soon as it does. The serial outlives a restart.
