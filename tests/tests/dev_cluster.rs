@@ -71,6 +71,7 @@ fn a_newcomer_kills_a_node_and_its_mail_is_elsewhere() {
         format!("swaks --server 127.0.0.1:{}", base + 21),
         "dev kill 2 --disk".into(),
         format!("http://127.0.0.1:{}/", base + 18),
+        format!("swaks --server 127.0.0.1:{} --to ann@posthouse.test", base + 5),
     ] {
         assert!(said.contains(&line), "{line}: {said}");
     }
@@ -82,6 +83,10 @@ fn a_newcomer_kills_a_node_and_its_mail_is_elsewhere() {
     assert_eq!(status(dir)["nodes"][1]["status"]["spool"]["messages"], 1);
     let (code, text) = dev(dir, &["kill", "2", "--disk"]);
     assert!(code == Some(0) && text.contains("killed, and its data directory is removed"), "{text}");
+    for number in 0..10 {
+        let answer = send(base + 5, "ann@posthouse.test");
+        assert!(answer.starts_with("250"), "message {number} to the address of all nodes: {answer}");
+    }
     assert!(!dir.join("posthouse-dev/n2/data").exists() && dir.join("posthouse-dev/n2/posthouse.toml").exists());
     eventually("another node has its message", SOON, || {
         let now = status(dir);

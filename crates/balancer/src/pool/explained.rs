@@ -28,7 +28,7 @@ impl Pool {
             Algorithm::RoundRobin => "it is next in turn",
             Algorithm::SourceHash => "the hash of the client's address says so",
         };
-        let found = state.gather(now_ms, &Tried::new(), None).map(|()| {
+        let found = state.gather(now_ms, &Tried::new(), None, Health::Down).map(|()| {
             state.keep_first_group();
             let able: Vec<usize> = state.candidates.iter().map(|candidate| candidate.slot).collect();
             let sticky = state.sticky(now_ms, client);

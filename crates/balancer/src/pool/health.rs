@@ -3,11 +3,11 @@
 /// How a member is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
-    /// Nobody has looked yet. It counts as up while nothing is known of any member of the pool.
+    /// Nobody has looked yet. It is asked when nobody is up.
     Unknown,
     /// It takes connections.
     Up,
-    /// It does not.
+    /// It does not, as far as is known. It is asked when there is nobody else.
     Down,
     /// It wants no new ones: it drains, or it is short of something.
     Draining,

@@ -188,7 +188,8 @@ impl Pool {
     /// A place at a member for a client at `source`; none of `tried`. Counts the connection until the place is dropped.
     ///
     /// Who is up, not drained, not left alone and not full is asked by priority, then by affinity, then by the algorithm. If everybody who
-    /// is up is left alone, they are asked all the same.
+    /// is up is left alone, they are asked all the same; if nobody is up, so are those who seem down: a client that waits for a greeting
+    /// loses nothing by that, and probes may be wrong. Who drains, or is short of something, is never asked.
     pub fn choose(self: &Arc<Self>, now_ms: u64, source: IpAddr, tried: &Tried) -> Result<Place, Nobody> {
         self.choose_named(now_ms, source, tried, None)
     }
@@ -265,7 +266,7 @@ impl Pool {
     pub fn open(&self, now_ms: u64) -> Vec<Arc<Member>> {
         let mut guard = self.lock();
         let state = &mut *guard;
-        match state.gather(now_ms, &Tried::new(), None) {
+        match state.gather(now_ms, &Tried::new(), None, Health::Unknown) {
             Ok(()) => state.candidates.iter().map(|one| Arc::clone(&state.slots[one.slot].member)).collect(),
             Err(_) => Vec::new(),
         }
@@ -305,7 +306,7 @@ impl State {
         if !tried.is_empty() && !self.budget.allows(now_ms) {
             return Err(Nobody::Budget);
         }
-        self.gather(now_ms, tried, server_name)?;
+        self.gather(now_ms, tried, server_name, Health::Down)?;
         self.keep_first_group();
         let slot = self.sticky(now_ms, client).or_else(|| self.pick(client)).ok_or(Nobody::AllDown)?;
         let member = Arc::clone(&self.slots[slot].member);
@@ -319,35 +320,44 @@ impl State {
         Ok(member)
     }
 
-    /// Who may get the connection, of all priorities.
-    fn gather(&mut self, now_ms: u64, tried: &Tried, server_name: Option<&str>) -> Result<(), Nobody> {
+    /// Who may get the connection, of all priorities: of those who are up; if all of them were tried, of those whom nobody has looked at;
+    /// and so on until `last`.
+    fn gather(&mut self, now_ms: u64, tried: &Tried, server_name: Option<&str>, last: Health) -> Result<(), Nobody> {
         let of_name = slot::best_name(&self.slots, server_name);
-        let unknown_is_up = self.slots.iter().all(|slot| slot.member.health() == Health::Unknown);
         self.candidates.clear();
-        let (mut up, mut untried) = (0, 0);
-        for with_ejected in [false, true] {
-            for (number, slot) in self.slots.iter_mut().enumerate() {
-                let weight = match slot.look(now_ms, unknown_is_up, self.rules.slow_start_ms) {
-                    Some(weight) if of_name > 0 && slot.member.name_rank(server_name) == of_name => weight,
-                    _ => continue,
-                };
-                let is_tried = tried.has(&slot.member);
-                up += 1;
-                untried += usize::from(!is_tried);
-                let is_out = slot.member.live.ejection.is_out(now_ms) && !with_ejected;
-                if !is_tried && !is_out && !slot.member.is_full() {
-                    self.candidates.push(Candidate { slot: number, weight });
+        let mut seen = false;
+        for health in [Health::Up, Health::Unknown, Health::Down] {
+            let mut untried = false;
+            for with_ejected in [false, true] {
+                for (number, slot) in self.slots.iter_mut().enumerate() {
+                    let is_of_name = of_name > 0 && slot.member.name_rank(server_name) == of_name;
+                    if !is_of_name || slot.look(now_ms) != Some(health) {
+                        continue;
+                    }
+                    seen = true;
+                    let is_out = slot.member.live.ejection.is_out(now_ms) && !with_ejected;
+                    if tried.has(&slot.member) {
+                        continue;
+                    }
+                    untried = true;
+                    if !is_out && !slot.member.is_full() {
+                        let weight = slot.weight(now_ms, self.rules.slow_start_ms);
+                        self.candidates.push(Candidate { slot: number, weight });
+                    }
+                }
+                if !self.candidates.is_empty() {
+                    return Ok(());
                 }
             }
-            if !self.candidates.is_empty() {
-                return Ok(());
+            // Who is full is well; that is no reason to ask who is not.
+            if untried {
+                return Err(Nobody::AllFull);
+            }
+            if health == last {
+                break;
             }
         }
-        Err(match (up, untried) {
-            (0, _) if tried.is_empty() => Nobody::AllDown,
-            (_, 0) => Nobody::AllTried,
-            _ => Nobody::AllFull,
-        })
+        Err(if seen || !tried.is_empty() { Nobody::AllTried } else { Nobody::AllDown })
     }
 
     /// Of the candidates, those of the first group that has some.

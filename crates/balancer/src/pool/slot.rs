@@ -18,22 +18,24 @@ impl Slot {
         Slot { member, turn: 0, slow_since_ms, was_up: None }
     }
 
-    /// Its weight now, in thousandths, if it takes new connections.
-    pub fn look(&mut self, now_ms: u64, unknown_is_up: bool, slow_start_ms: u64) -> Option<u64> {
+    /// How it is, unless it is drained. Notes when it is up again.
+    pub fn look(&mut self, now_ms: u64) -> Option<Health> {
+        let is_drained = self.member.is_drained();
         let health = self.member.health();
-        let is_up = match health {
-            Health::Up => true,
-            Health::Unknown => unknown_is_up,
-            Health::Down | Health::Draining => false,
-        } && !self.member.is_drained();
+        let is_up = health == Health::Up && !is_drained;
         // What nobody has looked at was neither up nor down: finding it up is no return.
         if is_up && self.was_up == Some(false) {
             self.slow_since_ms = Some(now_ms);
         }
-        if health != Health::Unknown || self.member.is_drained() {
+        if health != Health::Unknown || is_drained {
             self.was_up = Some(is_up);
         }
-        is_up.then(|| u64::from(self.member.weight) * self.share(now_ms, slow_start_ms))
+        (!is_drained).then_some(health)
+    }
+
+    /// Its weight now, in thousandths.
+    pub fn weight(&mut self, now_ms: u64, slow_start_ms: u64) -> u64 {
+        u64::from(self.member.weight) * self.share(now_ms, slow_start_ms)
     }
 
     /// Its share of its weight, in thousandths: a tenth at first.

@@ -64,6 +64,11 @@ impl Plan {
         self.port(number * 10 + 2)
     }
 
+    /// Where the node takes mail that came to [`Plan::one_for_all`].
+    pub fn balanced(&self, number: u16) -> SocketAddr {
+        self.port(number * 10 + 4)
+    }
+
     /// Where the other nodes reach it.
     pub fn links(&self, number: u16) -> SocketAddr {
         self.port(number * 10 + 3)
@@ -84,6 +89,11 @@ impl Plan {
         self.port(2)
     }
 
+    /// The address that every node serves, for all of them: what a virtual address is to several machines.
+    pub fn one_for_all(&self) -> SocketAddr {
+        self.port(5)
+    }
+
     /// The next hop of [`LATER`]. Nobody listens there at first.
     pub fn later(&self) -> SocketAddr {
         self.port(9)
@@ -96,9 +106,12 @@ impl Plan {
 
     /// Every port that a process of ours listens on.
     pub fn sockets(&self) -> Vec<SocketAddr> {
-        let of_node = |number| [self.smtp(number), self.submission(number), self.links(number), self.http(number)];
+        let of_node = |number| {
+            let mail = [self.smtp(number), self.submission(number), self.balanced(number)];
+            mail.into_iter().chain([self.links(number), self.http(number)])
+        };
         let etcd = self.etcd.then(|| [self.etcd_clients(), self.etcd_peers()]);
-        self.numbers().flat_map(of_node).chain(etcd.into_iter().flatten()).collect()
+        self.numbers().flat_map(of_node).chain(etcd.into_iter().flatten()).chain([self.one_for_all()]).collect()
     }
 
     fn port(&self, offset: u16) -> SocketAddr {
@@ -146,17 +159,25 @@ impl Plan {
     /// The organization document: one for all nodes. On one machine each node has its own ports, so each has its own connectors.
     pub fn org_document(&self) -> String {
         let connectors: String = self.numbers().map(|number| self.connectors(number)).collect();
+        let members: String = self.numbers().map(|number| self.member(number)).collect();
         format!(
             "# Written by `posthouse dev cluster`, the same for all nodes. With etcd: change it, then posthouse org apply;\n\
              # docs/operating/change-the-organization.md. Without: posthouse reload, on each node.\n\
              postmaster = \"postmaster@posthouse.test\"\n\n\
              # This mail is kept in Maildirs of the node that delivers it.\n\
              [[accepted_domain]]\nname = \"posthouse.test\"\ndeliver = \"maildir\"\n\n{connectors}\
+             # One address for all of them: each node listens there and passes connections on to a node that takes mail.\n\
+             [[service]]\nname = \"mail\"\nhostname = \"mail.posthouse.test\"\nprotocol = \"smtp\"\nlisten = [\"{one}\"]\nremote = [\"127.0.0.0/8\"]\n\n{members}\
              # This mail waits, so that there is something to see: nobody listens on {later}, until you start later.toml there.\n\
              [[send_connector]]\nname = \"later\"\ndomains = [\"{LATER}\"]\nsmart_hosts = [\"{later}\"]\ntls = \"off\"\n\n\
              [retry]\nglitch_count = 1000\nglitch_interval = \"2s\"\n",
             later = self.later(),
+            one = self.one_for_all(),
         )
+    }
+
+    fn member(&self, number: u16) -> String {
+        format!("[[member]]\nname = \"n{number}\"\nservice = \"mail\"\naddress = \"{}\"\n\n", self.balanced(number))
     }
 
     fn connectors(&self, number: u16) -> String {
@@ -165,10 +186,15 @@ impl Plan {
              remote = [\"127.0.0.0/8\"]\npermissions = [\"relay\"]\ntls = \"off\"\nconnections_per_source_max = 0\n\
              connections_per_source_percent_max = 100\ntarpit_ms = 0\n\n\
              [[receive_connector]]\nname = \"submission-{number}\"\nservers = [\"{name}\"]\nprotocol = \"submission\"\n\
-             listen = [\"{submission}\"]\nremote = [\"127.0.0.0/8\"]\npermissions = [\"relay\"]\ntls = \"off\"\ntarpit_ms = 0\n\n",
+             listen = [\"{submission}\"]\nremote = [\"127.0.0.0/8\"]\npermissions = [\"relay\"]\ntls = \"off\"\ntarpit_ms = 0\n\n\
+             [[receive_connector]]\nname = \"mail-{number}\"\nservers = [\"{name}\"]\nhostname = \"mail.posthouse.test\"\n\
+             listen = [\"{balanced}\"]\nremote = [\"127.0.0.0/8\"]\ntrusted_proxies = [\"127.0.0.1\"]\n\
+             permissions = [\"relay\"]\ntls = \"off\"\nconnections_per_source_max = 0\n\
+             connections_per_source_percent_max = 100\ntarpit_ms = 0\n\n",
             name = self.name(number),
             smtp = self.smtp(number),
             submission = self.submission(number),
+            balanced = self.balanced(number),
         )
     }
 }
@@ -216,7 +242,7 @@ mod tests {
             let loaded = directory::Loaded::load_with(world.disk.as_ref(), &start, Some(given)).unwrap();
             assert!(loaded.warnings.0.is_empty(), "{}", loaded.warnings);
             let sockets: Vec<SocketAddr> = loaded.org.listeners().iter().map(|listener| listener.address).collect();
-            assert_eq!(sockets, [PLAN.smtp(number), PLAN.submission(number)]);
+            assert_eq!(sockets, [PLAN.smtp(number), PLAN.submission(number), PLAN.balanced(number)]);
         }
     }
 }

@@ -69,6 +69,7 @@ pub const EXAMPLES: &str = "A machine dies, and nothing is lost:
   swaks --server 127.0.0.1:2621 --to bob@later.test     in another one: a message waits on node 2
   posthouse dev kill 2 --disk                           node 2 is gone, with its disk
   posthouse dev status                                  another node has the message
+  swaks --server 127.0.0.1:2605 --to ann@posthouse.test one address for all nodes: nobody sees there that one is down
   posthouse dev start 2                                 a new machine of that name joins";
 
 /// Runs one.

@@ -20,7 +20,7 @@ pub fn welcome(place: &Place, plan: &Plan, seen: &Seen) -> String {
         place.dir().join("later").display(),
         plan.later_http()
     );
-    let (smtp, page) = (plan.smtp(2), plan.http(1));
+    let (smtp, one, page) = (plan.smtp(2), plan.one_for_all(), plan.http(1));
     let after = match plan.etcd {
         true => format!("node 2 is gone with its disk; within {} seconds another one has the message", plan.ttl_s + 2),
         false => {
@@ -41,6 +41,8 @@ pub fn welcome(place: &Place, plan: &Plan, seen: &Seen) -> String {
          Mail for *@posthouse.test is kept in Maildirs; mail for *@{LATER} waits, since nobody listens on {} yet. Try:\n  \
          swaks --server {smtp} --to bob@{LATER}\n      the message waits on node 2; its 250 came when another node had a copy\n  \
          {program} dev kill 2 --disk{dir}\n      {after}\n  \
+         swaks --server {one} --to ann@posthouse.test\n      \
+         one address for all nodes, served by each of them: whoever sends there does not see that a node is down\n  \
          http://{page}/\n      see it on the page of node 1 (or 3: `{program} dev status{dir}` tells which)\n  \
          {later}\n      that next hop; the message goes out to it from where it is now (Ctrl-C ends it)\n\
          Bring node 2 back: {program} dev start 2{dir}. End all: Ctrl-C.\n\nWhat happens, in seconds from now:",
