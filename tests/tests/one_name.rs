@@ -202,9 +202,10 @@ struct Told {
 impl Told {
     /// A failure of an application without retry that nobody could have spared it: its connection went through the machine that died.
     ///
-    /// Where the address leaves a machine that lives, its clients are told: none waits until its patience is over.
+    /// Where the address is moved its clients are told: none waits until its patience is over. Of a machine that hangs the guard tells
+    /// them, unless the kernel ends the address a moment before it.
     fn explains(&self, failure: &Failure) -> bool {
-        let was_told = self.event == Event::Cable || !failure.what.contains("os error 11");
+        let was_told = self.event != Event::Move || !failure.what.contains("os error 11");
         let went_through = self.victim == self.holder || failure.greeting.ends_with(&format!("hub{}", self.victim));
         // One that was frozen goes on for a moment before it finds that its journal is another's.
         let revives = self.event == Event::Freeze && failure.greeting.ends_with(&format!("hub{}", self.victim));
