@@ -167,7 +167,7 @@ fn figures_of_each_member(stage: &Stage) {
     let page = stage.balancer.get("/metrics").1;
     let figure = |name: &str, member: &str, more: &str| -> f64 {
         let is_meant = |line: &&str| {
-            let labels = [format!("service=\"relay\""), format!("member=\"{member}\""), more.to_string()];
+            let labels = ["service=\"relay\"".to_string(), format!("member=\"{member}\""), more.to_string()];
             line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{'))
                 && labels.iter().all(|label| line.contains(label))
         };

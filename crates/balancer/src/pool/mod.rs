@@ -203,10 +203,26 @@ impl Pool {
         tried: &Tried,
         server_name: Option<&str>,
     ) -> Result<Place, Nobody> {
+        self.choose_until(now_ms, source, tried, server_name, Health::Down)
+    }
+
+    /// The same without those who seem down: for clients that are better off with a quick no.
+    pub fn choose_up(self: &Arc<Self>, now_ms: u64, source: IpAddr, tried: &Tried) -> Result<Place, Nobody> {
+        self.choose_until(now_ms, source, tried, None, Health::Unknown)
+    }
+
+    fn choose_until(
+        self: &Arc<Self>,
+        now_ms: u64,
+        source: IpAddr,
+        tried: &Tried,
+        server_name: Option<&str>,
+        last: Health,
+    ) -> Result<Place, Nobody> {
         self.latest_ms.fetch_max(now_ms, Ordering::Relaxed);
         let mut state = self.lock();
         let client = state.rules.affinity.client(source);
-        let found = state.choose(now_ms, client, tried, server_name);
+        let found = state.choose(now_ms, client, tried, server_name, last);
         let member = match found {
             Ok(member) => member,
             Err(why) => {
@@ -302,11 +318,12 @@ impl State {
         client: IpAddr,
         tried: &Tried,
         server_name: Option<&str>,
+        last: Health,
     ) -> Result<Arc<Member>, Nobody> {
         if !tried.is_empty() && !self.budget.allows(now_ms) {
             return Err(Nobody::Budget);
         }
-        self.gather(now_ms, tried, server_name, Health::Down)?;
+        self.gather(now_ms, tried, server_name, last)?;
         self.keep_first_group();
         let slot = self.sticky(now_ms, client).or_else(|| self.pick(client)).ok_or(Nobody::AllDown)?;
         let member = Arc::clone(&self.slots[slot].member);

@@ -43,6 +43,8 @@ pub struct Call<P> {
     /// What the caller heard last.
     said: Vec<u8>,
     hung_up: bool,
+    /// Until then a host may repeat its refusal over UDP, because it has not heard our ACK (RFC 3261 17.1.1.2, timer D).
+    hosts_until_ms: u64,
 }
 
 impl<P> Call<P> {
@@ -59,8 +61,9 @@ impl<P> Call<P> {
         let said = Answer::new(request, source.address, 100).finish();
         desk.send(caller, said.clone());
         let (invite, tries) = (bytes.to_vec(), Vec::new());
+        let phase = Phase::Waiting;
         let mut call =
-            Call { id, source, caller, invite, tries, phase: Phase::Waiting, best: None, said, hung_up: false };
+            Call { id, source, caller, invite, tries, phase, best: None, said, hung_up: false, hosts_until_ms: 0 };
         call.next_host(now_ms, desk);
         Some(call)
     }
@@ -76,7 +79,7 @@ impl<P> Call<P> {
         let own = match self.phase {
             Phase::Waiting => u64::MAX,
             Phase::Refused { repeat, until_ms } => repeat.next_ms.min(until_ms),
-            Phase::Acknowledged { until_ms } | Phase::Answered { until_ms } => until_ms,
+            Phase::Acknowledged { until_ms } | Phase::Answered { until_ms } => until_ms.max(self.hosts_until_ms),
         };
         self.tries.iter().map(Try::due_ms).fold(own, u64::min)
     }
@@ -179,6 +182,9 @@ impl<P> Call<P> {
             desk.hosts.failed(place, now_ms, Trouble::Refused(code));
         }
         let hop = one.hop;
+        if !matches!(one.state, State::Ended) && !hop.transport.is_reliable() {
+            self.hosts_until_ms = now_ms + OVER_MS;
+        }
         if let Some(ack) = one.ended(code, answer) {
             desk.send(hop, ack);
         }
@@ -230,14 +236,20 @@ impl<P> Call<P> {
         }
         match &mut self.phase {
             Phase::Waiting => true,
-            Phase::Refused { repeat, until_ms } => {
-                let lives = now_ms < *until_ms;
-                if repeat.is_due(now_ms) && lives {
+            Phase::Refused { repeat, until_ms } if now_ms < *until_ms => {
+                if repeat.is_due(now_ms) {
                     desk.send(self.caller, self.said.clone());
                 }
-                lives
+                true
             }
-            Phase::Acknowledged { until_ms } | Phase::Answered { until_ms } => now_ms < *until_ms,
+            Phase::Refused { until_ms, .. } => {
+                // It was told often enough.
+                self.phase = Phase::Acknowledged { until_ms: *until_ms };
+                now_ms < self.hosts_until_ms
+            }
+            Phase::Acknowledged { until_ms } | Phase::Answered { until_ms } => {
+                now_ms < (*until_ms).max(self.hosts_until_ms)
+            }
         }
     }
 

@@ -68,7 +68,8 @@ impl Hosts for DialPlan {
         let mut members = Tried::new();
         let is_tried = |host: &Host| tried.iter().any(|one| **one == *host);
         self.known.iter().filter(|(host, _)| is_tried(host)).for_each(|(_, member)| members.add(member));
-        let place = self.pool.choose(now_ms, source, &members).ok()?;
+        // At a quick 503 a gateway goes on with its next way out.
+        let place = self.pool.choose_up(now_ms, source, &members).ok()?;
         Some((self.host_of(place.member()), place))
     }
 

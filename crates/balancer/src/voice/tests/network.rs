@@ -193,3 +193,16 @@ fn a_host_that_dies_costs_no_new_call_and_established_calls_do_not_notice() {
     world.hosts[1].calls.retain(|_, taken| taken.final_code.is_some());
     world.check("a host died");
 }
+
+/// A host that does not hear an ACK repeats its refusal for 32 seconds, and the record is there for it so long.
+#[test]
+fn a_lost_ack_is_sent_again() {
+    let habits = [Habit::Says(486, 63), Habit::Says(486, 2195)];
+    let mut world = World::new(14_025_934_347_261_708_197, 184, 106, 93, &habits);
+    for call in 0..7 {
+        let hangs_up_ms = if 125_u8 >> call & 1 == 1 { 500 + call * 700 } else { u64::MAX };
+        world.call(0, hangs_up_ms);
+    }
+    world.run(0, 160_000);
+    world.check("the network loses a fifth");
+}
