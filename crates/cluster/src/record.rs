@@ -77,6 +77,10 @@ pub struct Record {
     pub epoch: u32,
     /// Whose copies count, the preferred taker first. Each of them has everything that was ever protected.
     pub level: Vec<Member>,
+    /// Its owner goes on without any of them, as its rules allow: what is accepted meanwhile is not protected, and what is delivered
+    /// meanwhile they still have. They count all the same: each of them has everything that was protected.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub alone: bool,
     /// Planned hand-over: who shall take it, once its copy ends here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub successor: Option<Successor>,
@@ -144,6 +148,9 @@ pub struct End {
     pub owner: Member,
     /// What the taker's copy had.
     pub taken: Taken,
+    /// The owner had gone on without this copy, see [`Record::alone`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub alone: bool,
     /// When, by the taker's wall clock, in milliseconds. For people.
     #[serde(default)]
     pub when_ms: u64,
@@ -152,7 +159,16 @@ pub struct End {
 impl Record {
     /// A journal of `owner`'s that nobody has a copy of yet, before its first epoch.
     pub fn new(id: u64, owner: Member) -> Record {
-        Record { id, owner, epoch: 0, level: Vec::new(), successor: None, ends: Vec::new(), drained: false }
+        Record {
+            id,
+            owner,
+            epoch: 0,
+            level: Vec::new(),
+            alone: false,
+            successor: None,
+            ends: Vec::new(),
+            drained: false,
+        }
     }
 
     /// Whether this member's copy counts.
@@ -265,8 +281,13 @@ mod tests {
     fn what_the_last_taker_has_is_what_all_of_them_had() {
         let mut record = record();
         assert_eq!(record.taken(256), None);
-        let end =
-            |epoch, at| End { epoch, owner: record.owner.clone(), taken: Taken { at, epoch: epoch + 1 }, when_ms: 0 };
+        let end = |epoch, at| End {
+            epoch,
+            owner: record.owner.clone(),
+            taken: Taken { at, epoch: epoch + 1 },
+            alone: false,
+            when_ms: 0,
+        };
         let ends = [end(256, 500), end(512, 300), end(1280, 900)];
         let later: Vec<End> = (0..100).map(|n| end(2560 + n * 256, 1_000)).collect();
         ends.into_iter().for_each(|end| record.ended(end));

@@ -56,6 +56,16 @@ pub enum Event {
         /// Which.
         member: Member,
     },
+    /// The owner goes on without any copy, as its rules allow.
+    Alone {
+        /// Who has the last copy.
+        member: Member,
+    },
+    /// A journal whose owner had gone on alone is ours now.
+    TookOverStale {
+        /// From whom.
+        from: Member,
+    },
     /// Started without etcd.
     Unconfirmed,
     /// Our lease may be gone.
@@ -107,6 +117,14 @@ impl fmt::Display for Event {
             Event::LastCopy { member } => write!(
                 f,
                 "{member} does not answer and has the last copy that counts; nothing is protected until it is back or another copy is level"
+            ),
+            Event::Alone { member } => write!(
+                f,
+                "going on without {member}'s copy, as when_short = \"accept\" allows: what is accepted now is only here"
+            ),
+            Event::TookOverStale { from } => write!(
+                f,
+                "{from} had gone on without this copy: what the copy has may have been delivered since, and is delivered again"
             ),
             Event::Unconfirmed => {
                 write!(

@@ -4,7 +4,8 @@
 //! [`Input`]s and answers with [`Effect`]s. Always holds (checked for all orders of events in `tests/ownership_model`):
 //!
 //! 1. An epoch has one owner, and a process owns only what a transaction of its own has given it.
-//! 2. While a node owns, [`Effect::Guard`] demands every member that etcd may count as level.
+//! 2. While a node owns, [`Effect::Guard`] demands every member that etcd may count as level; or nobody, and nothing is protected then,
+//!    while etcd knows that the owner goes on alone and the owner's lease lasts.
 //! 3. Whoever takes over has closed its copy to the old owner before it asks.
 //! 4. So each disk of owner and level set that is not lost has everything that was ever protected.
 
@@ -109,6 +110,8 @@ pub enum Input {
     NoCopy,
     /// Which copies are level now, the preferred taker first. Only the owner's is heard.
     Level(Vec<Member>),
+    /// Whether the owner may go on without any copy: its rules say so. Only the owner's is heard.
+    MayGoAlone(bool),
     /// [`Effect::Guard`] with this generation is in force: each receipt waits for all of its members, and each of them has
     /// acknowledged everything that was receipted before.
     Guarded(u64),
@@ -140,6 +143,8 @@ pub enum Effect {
         confirmed: bool,
         /// Whether it was another node's until now: open the copy as a journal.
         taken: bool,
+        /// Its owner had gone on without this copy: anything in it may have been delivered since.
+        doubtful: bool,
     },
     /// Whom a receipt must wait for, besides our own sync. Answer with [`Input::Guarded`] once it is in force.
     Guard {

@@ -1,6 +1,7 @@
 //! Owns what an owner does: keep its sign of life, change the level set, hand over, end the journal. Knows no I/O.
 //! Always holds: [`Effect::Guard`] demands the union of what etcd says and what was asked of it; it shrinks only after etcd
-//! has answered, and a transaction that adds a member is sent only after the larger demand is in force.
+//! has answered, and a transaction that adds a member is sent only after the larger demand is in force. Nobody is demanded only
+//! while etcd knows that the owner goes on alone, and under the owner's lease: so nobody takes the journal meanwhile.
 
 use super::seat::{Seat, State, Step, What};
 use super::{Effect, Event, HolderChange, Input, Transaction};
@@ -15,6 +16,8 @@ pub(super) struct Owning {
     pub base: Option<(Revision, Record)>,
     /// The level set that the copies would allow.
     wanted: Option<Vec<Member>>,
+    /// The rules allow to go on without any copy.
+    may_go_alone: bool,
     /// The demand that was made last, and whether it is in force.
     guard: Vec<Member>,
     counted: u32,
@@ -31,9 +34,8 @@ impl Owning {
     pub fn confirmed(before: Option<Owning>, at: Revision, record: Record, step: &mut Step) -> Owning {
         let mut owning = before.unwrap_or_else(|| Owning::unconfirmed(record.epoch));
         owning.epoch = record.epoch;
-        let (level, counted) = (record.level.clone(), record.level.len() as u32);
         owning.base = Some((at, record));
-        owning.demand(step, level, counted);
+        owning.demand_all(step);
         owning
     }
 
@@ -43,6 +45,7 @@ impl Owning {
             epoch,
             base: None,
             wanted: None,
+            may_go_alone: false,
             guard: Vec::new(),
             counted: 0,
             generation: 0,
@@ -70,6 +73,25 @@ impl Owning {
         step.effects.push(Effect::Guard { generation: self.generation, require, counted });
     }
 
+    /// Demands all whom etcd counts.
+    fn demand_all(&mut self, step: &mut Step) {
+        let Some((_, record)) = &self.base else { return };
+        let (level, counted) = (record.level.clone(), record.level.len() as u32);
+        self.demand(step, level, counted);
+    }
+
+    /// Demands what etcd's record asks for: all whom it counts, or nobody while the owner goes on alone. `leased`: nobody can take it.
+    fn demand_by_record(&mut self, step: &mut Step, leased: bool) {
+        match self.base.as_ref().is_some_and(|(_, record)| record.alone) && self.wants_alone() && leased {
+            true => self.demand(step, Vec::new(), 0),
+            false => self.demand_all(step),
+        }
+    }
+
+    fn wants_alone(&self) -> bool {
+        self.may_go_alone && self.wanted.as_ref().is_some_and(Vec::is_empty)
+    }
+
     /// The record as it should be.
     fn wanted_record(&mut self, record: &Record, me: &Member, step: &mut Step) -> Record {
         let mut next = record.clone();
@@ -86,9 +108,11 @@ impl Owning {
                     self.last_told = Some(last.clone());
                 }
                 next.level = vec![last.clone()];
+                next.alone = self.may_go_alone;
             }
             _ => {
                 self.last_told = None;
+                next.alone = false;
                 // The order alone is not worth a transaction.
                 if !same_set(&level, &record.level) {
                     next.level = level;
@@ -108,6 +132,7 @@ impl Seat {
         let State::Owning(owning) = &mut self.state else { return };
         match input {
             Input::Level(level) => owning.wanted = Some(level),
+            Input::MayGoAlone(may) => owning.may_go_alone = may,
             Input::Guarded(generation) => owning.guarded |= generation == owning.generation,
             Input::HandOver { to, at } => {
                 let end = Taken { at, epoch: owning.epoch };
@@ -134,6 +159,12 @@ impl Seat {
 
     /// Compares what etcd says with what we are, and asks for the next change.
     pub(super) fn judge_owner(&mut self, step: &mut Step) {
+        let leased = self.is_leased();
+        let State::Owning(owning) = &mut self.state else { return };
+        if owning.guard.is_empty() && !(leased && owning.wants_alone()) {
+            // At once, whatever etcd says or does not say.
+            owning.demand_all(step);
+        }
         let State::Owning(owning) = &self.state else { return };
         let Some(known) = self.known() else { return };
         match (known, &owning.base) {
@@ -158,16 +189,22 @@ impl Seat {
         }
     }
 
+    /// Our sign of life stands under a lease that surely lasts: until then nobody takes the journal.
+    fn is_leased(&self) -> bool {
+        self.lease.is_some() && self.seen.as_ref().is_some_and(|seen| seen.holder == self.lease)
+    }
+
     /// Asks for the next change of the record or of our sign of life, if there is one.
     fn change(&mut self, step: &mut Step) {
         if !self.may_ask() {
             return;
         }
+        let leased = self.is_leased();
         let State::Owning(owning) = &mut self.state else { return };
         let Some((at, record)) = owning.base.clone() else { return };
         let next = owning.wanted_record(&record, &self.me, step);
         let adds = next.level.iter().any(|member| !record.level.contains(member));
-        if adds {
+        if adds || record.alone && !next.alone {
             let mut union = record.level.clone();
             union.extend(next.level.iter().filter(|member| !record.level.contains(member)).cloned());
             owning.demand(step, union, record.level.len() as u32);
@@ -181,9 +218,8 @@ impl Seat {
             _ => HolderChange::Leave,
         };
         if next == record && holder == HolderChange::Leave {
-            // A demand that was made for a change nobody wants any more.
-            let counted = record.level.len() as u32;
-            return owning.demand(step, record.level, counted);
+            // A demand that was made for a change nobody wants any more, or before our sign of life stood under this lease.
+            return owning.demand_by_record(step, leased);
         }
         let txn = Transaction { record_at: at, holder_gone: false, record: Some(next), holder };
         self.ask(step, What::Change, txn);
@@ -191,6 +227,7 @@ impl Seat {
 
     /// etcd has confirmed a record of ours.
     pub(super) fn changed(&mut self, step: &mut Step, at: Revision, record: Record) {
+        let leased = self.is_leased();
         let State::Owning(owning) = &mut self.state else { return };
         let before = owning.base.replace((at, record.clone()));
         if record.drained {
@@ -202,10 +239,16 @@ impl Seat {
         if before.as_ref().is_some_and(|(_, before)| named(before)) && !named(&record) {
             step.effects.push(Effect::Kept);
         }
-        if before.is_none_or(|(_, before)| !same_set(&before.level, &record.level)) {
-            step.say(Event::LevelNow { level: record.level.clone() });
+        let was_alone = before.as_ref().is_some_and(|(_, before)| before.alone);
+        match record.level.first() {
+            Some(last) if record.alone && !was_alone => step.say(Event::Alone { member: last.clone() }),
+            _ if was_alone != record.alone
+                || before.is_none_or(|(_, before)| !same_set(&before.level, &record.level)) =>
+            {
+                step.say(Event::LevelNow { level: record.level.clone() });
+            }
+            _ => {}
         }
-        let counted = record.level.len() as u32;
-        owning.demand(step, record.level, counted);
+        owning.demand_by_record(step, leased);
     }
 }

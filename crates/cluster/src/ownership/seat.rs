@@ -150,7 +150,12 @@ impl Seat {
             Input::Answer(answer) => self.answer(&mut step, answer),
             Input::Frozen { turn, end, wall_ms } => self.frozen(turn, end, wall_ms),
             Input::NoCopy => self.no_copy(&mut step),
-            Input::Level(_) | Input::Guarded(_) | Input::HandOver { .. } | Input::Keep | Input::Drained => {
+            Input::Level(_)
+            | Input::MayGoAlone(_)
+            | Input::Guarded(_)
+            | Input::HandOver { .. }
+            | Input::Keep
+            | Input::Drained => {
                 self.owner_input(&mut step, input);
             }
             Input::Dropped => {
@@ -267,7 +272,11 @@ impl Seat {
         let epoch = record.epoch;
         let taken = !self.local.owner;
         self.local = Local { epoch, owner: true, ..self.local };
-        step.effects.push(Effect::Own { epoch, confirmed: true, taken });
+        let doubtful = matches!(why, Why::OwnerGone | Why::Named) && record.ends.last().is_some_and(|end| end.alone);
+        step.effects.push(Effect::Own { epoch, confirmed: true, taken, doubtful });
+        if let Some(end) = record.ends.last().filter(|_| doubtful) {
+            step.say(Event::TookOverStale { from: end.owner.clone() });
+        }
         step.say(match (why, record.ends.last()) {
             (Why::OwnerGone | Why::Named, Some(end)) => {
                 Event::TookOver { from: end.owner.clone(), epoch, at: end.taken.at }
@@ -311,7 +320,7 @@ impl Seat {
                 let epoch = self.local.epoch + 1;
                 self.local.epoch = epoch;
                 self.state = State::Owning(Box::new(Owning::unconfirmed(epoch)));
-                step.effects.push(Effect::Own { epoch, confirmed: false, taken: false });
+                step.effects.push(Effect::Own { epoch, confirmed: false, taken: false, doubtful: false });
                 step.say(Event::Unconfirmed);
             }
             None => {}

@@ -146,7 +146,8 @@ impl Seat {
             self.reopen(step);
             return;
         }
-        let ended = End { epoch: record.epoch, owner: record.owner.clone(), taken: end, when_ms: wall_ms };
+        let alone = std::mem::take(&mut record.alone);
+        let ended = End { epoch: record.epoch, owner: record.owner.clone(), taken: end, alone, when_ms: wall_ms };
         match why {
             Why::OwnerGone | Why::Named => record.ended(ended),
             // An earlier try of ours came true, but this disk has never written under that epoch: what the old owner still

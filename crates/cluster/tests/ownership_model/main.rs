@@ -30,6 +30,7 @@ enum Act {
     Sync(usize),
     Copy(usize, usize),
     Level(usize, Vec<Member>),
+    MayGoAlone(usize),
     Guard(usize),
     Crash(usize),
     Start(usize),
@@ -111,6 +112,10 @@ impl Model for Protocol {
                 world.left.levels -= 1;
                 world.step(n, Input::Level(level));
             }
+            Act::MayGoAlone(n) => {
+                world.left.alone -= 1;
+                world.step(n, Input::MayGoAlone(true));
+            }
             Act::Guard(n) => drop(world.guard(n)),
             Act::Crash(n) => {
                 world.left.crashes -= 1;
@@ -144,6 +149,11 @@ impl Model for Protocol {
             Property::sometimes(TAKEN_TWICE, |_, world: &World| world.seen.taken > 1),
             Property::sometimes(HANDED_OVER, |_, world: &World| world.seen.handed_over),
             Property::sometimes(RETURNED, |_, world: &World| world.seen.returned),
+            Property::sometimes(ALONE, |_, world: &World| world.seen.alone),
+            Property::sometimes(NOT_ALONE, |_, world: &World| {
+                let is_alone = world.etcd.record.as_ref().is_some_and(|(_, record)| record.alone);
+                world.seen.alone && !is_alone && world.protected.len() > 1
+            }),
         ]
     }
 }
@@ -153,7 +163,9 @@ const TAKEN: &str = "a journal is taken over";
 const TAKEN_TWICE: &str = "and taken over again";
 const HANDED_OVER: &str = "a journal is handed over";
 const RETURNED: &str = "an old owner learns what was taken";
-const REACHED: [&str; 4] = [TAKEN, TAKEN_TWICE, HANDED_OVER, RETURNED];
+const ALONE: &str = "an owner goes on alone";
+const NOT_ALONE: &str = "and what comes after that is protected again";
+const REACHED: [&str; 6] = [TAKEN, TAKEN_TWICE, HANDED_OVER, RETURNED, ALONE, NOT_ALONE];
 
 /// What a running node may do or meet.
 fn up(world: &World, n: usize, acts: &mut Vec<Act>) {
@@ -191,6 +203,9 @@ fn up(world: &World, n: usize, acts: &mut Vec<Act>) {
                 acts.push(Act::Level(n, chosen.map(|(_, member)| member.clone()).collect()));
             }
         }
+        if left.alone > 0 {
+            acts.push(Act::MayGoAlone(n));
+        }
         if left.hand_overs > 0 && node.unsynced.is_none() && !node.quiet {
             let others = world.nodes.iter().filter(|other| other.me.node != node.me.node);
             acts.extend(others.map(|other| Act::HandOver(n, other.me.node.clone())));
@@ -220,6 +235,7 @@ const CALM: Budget = Budget {
     levels: 0,
     hand_overs: 0,
     lonely_starts: 0,
+    alone: 0,
 };
 
 /// Looks at every state within the budget. Returns what was reached, or what does not hold and the way there.
@@ -310,6 +326,12 @@ fn a_start_without_etcd() {
 }
 
 #[test]
+fn an_owner_goes_on_alone_and_its_copy_returns() {
+    let budget = Budget { entries: 1, crashes: 1, levels: 2, alone: 1, ..CALM };
+    check(World::settled(2, budget, Fault::None), &[TAKEN, RETURNED, ALONE, NOT_ALONE]);
+}
+
+#[test]
 fn broken_protocols_are_caught() {
     let budget = Budget { entries: 1, crashes: 1, levels: 1, ..CALM };
     must_be_caught(World::settled(2, Budget { levels: 0, ..budget }, Fault::ForgetTheDead));
@@ -318,5 +340,6 @@ fn broken_protocols_are_caught() {
     must_be_caught(World::settled(2, Budget { crashes: 2, disks: 1, ..budget }, Fault::LevelBlind));
     must_be_caught(World::settled(2, Budget { crashes: 0, expiries: 1, ..budget }, Fault::NeverFrozen));
     must_be_caught(World::settled(2, Budget { entries: 2, crashes: 2, levels: 0, ..budget }, Fault::SameEpoch));
+    must_be_caught(World::settled(2, Budget { alone: 1, ..budget }, Fault::AloneCounts));
     must_be_caught(World::settled_with(3, 2, Budget { crashes: 0, ..budget }, Fault::GuardAtOnce));
 }

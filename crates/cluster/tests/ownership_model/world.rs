@@ -26,6 +26,8 @@ pub enum Fault {
     NeverFrozen,
     /// A crash does not cut off what was not synced, but the same epoch goes on.
     SameEpoch,
+    /// What an owner takes alone counts as protected.
+    AloneCounts,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -58,6 +60,7 @@ pub struct Budget {
     pub levels: u8,
     pub hand_overs: u8,
     pub lonely_starts: u8,
+    pub alone: u8,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -65,6 +68,7 @@ pub struct Seen {
     pub taken: u8,
     pub handed_over: bool,
     pub returned: bool,
+    pub alone: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -448,6 +452,7 @@ impl World {
         if !(ready || first || self.fault == Fault::GuardAtOnce) {
             return false;
         }
+        self.seen.alone |= require.is_empty() && self.etcd.record.as_ref().is_some_and(|(_, record)| record.alone);
         node.guard = (require, counted);
         node.demand = None;
         self.step(n, Input::Guarded(generation));
@@ -457,7 +462,11 @@ impl World {
     /// Entries that may be receipted as protected now.
     fn receiptable(&self, n: usize) -> Vec<u8> {
         let node = &self.nodes[n];
-        let (Some(_), Some(disk), true) = (node.writing, &node.disk, node.guard.1 > 0) else { return Vec::new() };
+        let alone =
+            self.fault == Fault::AloneCounts && self.etcd.record.as_ref().is_some_and(|(_, record)| record.alone);
+        let (Some(_), Some(disk), true) = (node.writing, &node.disk, node.guard.1 > 0 || alone) else {
+            return Vec::new();
+        };
         let dead = |member: &Member| {
             self.fault == Fault::ForgetTheDead && self.nodes.iter().any(|node| node.me == *member && !node.up)
         };
