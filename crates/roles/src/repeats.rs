@@ -18,12 +18,19 @@ pub fn tell(journal: &str, spool: &Spool) {
     if ids.is_empty() {
         return;
     }
-    warn!(
-        journal,
-        count = ids.len(),
-        "{} messages were under way when {journal} was last in use: each of them, and no other, may be delivered twice",
-        ids.len()
-    );
+    let count = ids.len();
+    match spool.is_doubtful() {
+        true => warn!(
+            journal,
+            count,
+            "the node of {journal} went on without this copy: each of the {count} messages in it may be delivered twice"
+        ),
+        false => warn!(
+            journal,
+            count,
+            "{count} messages were under way when {journal} was last in use: each of them, and no other, may be delivered twice"
+        ),
+    }
     for some in ids.chunks(IDS_A_LINE) {
         let ids: Vec<String> = some.iter().map(MessageId::to_string).collect();
         warn!(journal, "possible duplicates: {}", ids.join(" "));

@@ -102,7 +102,10 @@ fn open(
         book.add_copy(*id, journal.segment_of(*position));
     }
     let settler = Settler::default();
-    let possible_duplicates = std::mem::take(&mut leftovers.under_way);
+    let mut possible_duplicates = std::mem::take(&mut leftovers.under_way);
+    if settings.doubtful {
+        possible_duplicates = book.ids();
+    }
     let parts = Parts {
         world: world.clone(),
         settings,

@@ -10,6 +10,8 @@ pub struct Settings {
     /// What another node has of this journal that it has taken over: that node delivers it, and it is dropped at opening. `None` for
     /// a journal that is ours alone.
     pub taken: Option<Taken>,
+    /// It is a copy that its owner went on without: any message may have been delivered since, and counts as a possible duplicate.
+    pub doubtful: bool,
     /// Bodies of recent messages kept in memory, all together, in bytes.
     pub body_memory_bytes: usize,
     /// How a hop is retried.
@@ -129,6 +131,7 @@ impl Settings {
         Settings {
             journal: journal::Settings::default(),
             taken: None,
+            doubtful: false,
             body_memory_bytes: 24 << 20,
             ladder: Ladder::default(),
             message_retry_interval_ms: 5 * MINUTE_MS,

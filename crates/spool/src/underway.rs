@@ -17,6 +17,11 @@ use crate::settler::{Bundle, Start};
 use crate::shared::{Inner, Spool};
 
 impl Spool {
+    /// Whether its owner went on without it, as a copy: then all of its messages are possible duplicates.
+    pub fn is_doubtful(&self) -> bool {
+        self.inner.settings.doubtful
+    }
+
     /// The messages that were under way when this spool was opened, oldest first: a next hop may have had them already. No other message
     /// that is in it was handed to anybody without an outcome that is known. Bounded by what can be under way at once.
     pub fn possible_duplicates(&self) -> &[MessageId] {
@@ -121,8 +126,12 @@ impl Inner {
 
     /// Says of each possible duplicate in its trace what it is.
     pub fn name_possible_duplicates(&self) {
+        let why = match self.settings.doubtful {
+            true => "its node went on without this copy, and may have delivered it: it may come twice",
+            false => "was under way when its journal was last in use: it may come twice",
+        };
         for id in &self.possible_duplicates {
-            self.event(EventKind::Repeat, *id, "", "was under way when its journal was last in use: it may come twice");
+            self.event(EventKind::Repeat, *id, "", why);
         }
     }
 }

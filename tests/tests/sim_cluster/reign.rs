@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cluster::ownership;
 use cluster::record::{Member, NodeRecord};
-use cluster::tenure::{CopySeen, Effect, Ended, Input};
+use cluster::tenure::{CopySeen, Effect, Ended, Input, Rules};
 use journal::copies::{CopyStage, CopyState};
 
 use crate::node::{Key, Post, Reign, Role, holder_key};
@@ -115,7 +115,7 @@ impl Sim {
 
     fn tenure_looks(&mut self, n: usize, post: &mut Post) -> Vec<Effect> {
         let candidates = self.candidates(n);
-        let (now_ms, wanted) = (self.nodes[n].now_ms(), self.wanted);
+        let (now_ms, rules) = (self.nodes[n].now_ms(), Rules { copies: self.wanted, may_go_alone: false });
         let cheats = self.broken == Broken::WaitsLate;
         let Role::Owning(reign) = &mut post.role else { return Vec::new() };
         let states = reign.office.journal.copies().states();
@@ -127,7 +127,7 @@ impl Sim {
         };
         let copies: Vec<CopySeen> = reign.asked.iter().filter_map(of).collect();
         let empty = reign.office.is_empty();
-        reign.tenure.step(now_ms, Input::Look { copies: &copies, nodes: &candidates, wanted, empty })
+        reign.tenure.step(now_ms, Input::Look { copies: &copies, nodes: &candidates, rules, empty })
     }
 
     /// Nodes that are there, as this one sees them.

@@ -30,6 +30,15 @@ pub struct CopySeen {
     pub acked: u64,
 }
 
+/// What the rules of the organization ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// How many copies, at most.
+    pub copies: usize,
+    /// Mail is also taken without any: the owner need not wait for the last copy when that is gone.
+    pub may_go_alone: bool,
+}
+
 /// What a tenure gets to know.
 pub enum Input<'a> {
     /// What the seat wants.
@@ -40,8 +49,8 @@ pub enum Input<'a> {
         copies: &'a [CopySeen],
         /// Nodes that are there and may keep one.
         nodes: &'a BTreeMap<String, NodeRecord>,
-        /// How many the rules ask for.
-        wanted: usize,
+        /// What the organization's rules say.
+        rules: Rules,
         /// Nothing is left in the journal, and all outcomes are written.
         empty: bool,
     },
@@ -107,6 +116,8 @@ pub struct Tenure {
     /// A demand that is in force, but not yet filled by those who are new in it.
     guard: Option<(u64, Vec<Member>)>,
     told: Option<Vec<Member>>,
+    /// Whether the seat knows that it may go on without any copy.
+    told_alone: bool,
     started_ms: u64,
     /// No new mail comes in: it ends when it is empty.
     drains: bool,
@@ -124,6 +135,7 @@ impl Tenure {
             confirmed: None,
             guard: None,
             told: None,
+            told_alone: false,
             started_ms: now_ms,
             drains,
             drained: false,
@@ -135,7 +147,7 @@ impl Tenure {
     pub fn step(&mut self, now_ms: u64, input: Input<'_>) -> Vec<Effect> {
         match input {
             Input::Seat(effect) => self.seat(effect).into_iter().collect(),
-            Input::Look { copies, nodes, wanted, empty } => self.look(now_ms, copies, nodes, wanted, empty),
+            Input::Look { copies, nodes, rules, empty } => self.look(now_ms, copies, nodes, rules, empty),
             Input::HandOver { to, at } => vec![self.hand_over(to, at)],
         }
     }
@@ -175,10 +187,15 @@ impl Tenure {
         now_ms: u64,
         copies: &[CopySeen],
         nodes: &BTreeMap<String, NodeRecord>,
-        wanted: usize,
+        rules: Rules,
         empty: bool,
     ) -> Vec<Effect> {
         let mut effects = Vec::new();
+        let wanted = rules.copies;
+        if self.told_alone != rules.may_go_alone {
+            self.told_alone = rules.may_go_alone;
+            effects.push(Effect::Tell(ownership::Input::MayGoAlone(rules.may_go_alone)));
+        }
         let looks =
             copies.iter().map(|copy| Look { holder: &copy.member, level: copy.level, late: copy.late.as_deref() });
         // Where others do what is wanted, nobody waits long for one that is late.
@@ -278,7 +295,8 @@ mod tests {
         let choice = Choice::new("", "", Spread::Any, 7, &[member("b")]);
         let mut tenure = Tenure::new(0, choice, false);
         let mut look = |now_ms, copies: &[CopySeen]| {
-            tenure.step(now_ms, Input::Look { copies, nodes: &nodes, wanted: 1, empty: false })
+            let rules = Rules { copies: 1, may_go_alone: false };
+            tenure.step(now_ms, Input::Look { copies, nodes: &nodes, rules, empty: false })
         };
         assert_eq!(follows(&look(0, &[copy("b", false)])), Some(vec!["b"]));
         look(1_000, &[copy("b", true)]);

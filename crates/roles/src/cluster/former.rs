@@ -54,7 +54,13 @@ pub fn open(taken: &TakenJournals, world: &World, dir: &Path, name: &str) -> Res
     let note = note.ok_or("there is no note of what was taken; it is left alone")?;
     let identity = journal::identity(world, dir).map_err(|error| error.to_string())?;
     let epoch = identity.map_or(0, |identity| identity.epoch);
-    let as_ = OpenAs { journal: name.into(), epoch, taken: Some(note.taken()), when_empty: WhenEmpty::Remove };
+    let as_ = OpenAs {
+        journal: name.into(),
+        epoch,
+        taken: Some(note.taken()),
+        doubtful: false,
+        when_empty: WhenEmpty::Remove,
+    };
     let left = taken.open(dir, as_)?.totals().messages;
     if left > 0 {
         warn!(left, "{left} messages of {name} are delivered from here: no copy can have had them");

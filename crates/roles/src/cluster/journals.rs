@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cluster::ownership::{Effect, Input, Local};
 use cluster::record::{JournalName, Member, NodeRecord, Taken};
-use cluster::tenure::{Choice, Ended, Spread};
+use cluster::tenure::{Choice, Ended, Rules, Spread};
 use cluster::view::View;
 use cluster::{Cluster, SeatHandle};
 use tokio::sync::{mpsc, oneshot};
@@ -36,8 +36,8 @@ pub struct Ground {
     taken: Arc<TakenJournals>,
     /// Nodes that may not keep copies of this node's journals.
     never: Vec<String>,
-    /// How many copies the organization's rules ask for at most.
-    wanted: Box<dyn Fn() -> usize + Send + Sync>,
+    /// What the organization's rules ask for.
+    rules: Box<dyn Fn() -> Rules + Send + Sync>,
     site: String,
     rack: String,
     spread: Spread,
@@ -62,8 +62,8 @@ pub struct Parts {
     pub settings: spool::Settings,
     /// The links.
     pub peers: Peers,
-    /// How many copies the rules ask for at most.
-    pub wanted: Box<dyn Fn() -> usize + Send + Sync>,
+    /// What the organization's rules ask for.
+    pub rules: Box<dyn Fn() -> Rules + Send + Sync>,
     /// The node document.
     pub node: directory::Node,
 }
@@ -81,7 +81,7 @@ impl Journals {
         claimed: Claimed,
         spool: &spool::Spool,
     ) -> std::io::Result<(Journals, NodeCopies)> {
-        let Parts { kit, places, settings, peers, wanted, node } = parts;
+        let Parts { kit, places, settings, peers, rules, node } = parts;
         let (world, cluster) = (kit.world.clone(), cluster.clone());
         let known = node.peers.iter().flat_map(|peers| &peers.known);
         let never = known.filter(|peer| !peer.keeps_copy).map(|peer| peer.name.clone()).collect();
@@ -109,7 +109,7 @@ impl Journals {
             peers: peers.clone(),
             taken: taken.clone(),
             never,
-            wanted,
+            rules,
             site: written.map(|cluster| cluster.site.clone()).unwrap_or_default(),
             rack: written.map(|cluster| cluster.rack.clone()).unwrap_or_default(),
             spread: written.map_or(Spread::Any, |cluster| spread(cluster.spread)),
@@ -184,8 +184,8 @@ impl Ground {
         Choice::new(&self.site, &self.rack, self.spread, id(name).unwrap_or(0), before)
     }
 
-    pub(super) fn copies_wanted(&self) -> usize {
-        (self.wanted)()
+    pub(super) fn rules(&self) -> Rules {
+        (self.rules)()
     }
 
     /// Nodes that are there and may keep a copy of ours.
@@ -219,7 +219,9 @@ impl Ground {
         tokio::spawn(async move {
             while let Some(effect) = seat.effect().await {
                 match effect {
-                    Effect::Own { epoch, .. } => return ground.own_taken(name, seat, epoch).await,
+                    Effect::Own { epoch, doubtful, .. } => {
+                        return ground.own_taken(name, seat, epoch, doubtful).await;
+                    }
                     Effect::Lost { epoch, taken, .. } => return ground.lay_down(name, epoch, taken).await,
                     Effect::Delete => return ground.clone().blocking(move |ground| ground.drop_taken(&name)).await,
                     Effect::Say(event) => say(&name, &event),
@@ -231,10 +233,10 @@ impl Ground {
     }
 
     /// Delivers from a journal that was taken over, until it is empty or another node's.
-    async fn own_taken(self: Arc<Ground>, name: JournalName, seat: SeatHandle, epoch: u32) {
+    async fn own_taken(self: Arc<Ground>, name: JournalName, seat: SeatHandle, epoch: u32, doubtful: bool) {
         let opened = {
             let (ground, name) = (self.clone(), name.clone());
-            let as_ = OpenAs { journal: name.to_string(), epoch, taken: None, when_empty: WhenEmpty::Stay };
+            let as_ = OpenAs { journal: name.to_string(), epoch, taken: None, doubtful, when_empty: WhenEmpty::Stay };
             let open = move || {
                 let _runtime = ground.runtime.enter();
                 ground.taken.open(&ground.taken_dir(&name), as_)
@@ -319,13 +321,13 @@ async fn keep(ground: Arc<Ground>, held: HeldCopies, name: JournalName, epoch: u
                     copy.thaw();
                 }
             }
-            Effect::Own { epoch, .. } => {
+            Effect::Own { epoch, doubtful, .. } => {
                 if let Err(what) = take_out(&ground, &held, &name, epoch).await {
                     return error!(
                         "{name} is this node's now, and its copy cannot be owned: {what}; start this node again once that is mended"
                     );
                 }
-                return ground.own_taken(name, seat, epoch).await;
+                return ground.own_taken(name, seat, epoch, doubtful).await;
             }
             Effect::Delete => {
                 let (held, name) = (held.clone(), name.clone());

@@ -14,6 +14,8 @@ pub fn say(journal: &JournalName, event: &Event) {
         | Event::NotLevel { .. }
         | Event::NoCopy
         | Event::LastCopy { .. }
+        | Event::Alone { .. }
+        | Event::TookOverStale { .. }
         | Event::Unconfirmed
         | Event::LeaseLost
         | Event::EtcdWentBack { .. }

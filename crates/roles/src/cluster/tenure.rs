@@ -100,7 +100,7 @@ impl Tenure {
         let copies = self.seen();
         let (ground, spool) = (self.ground.clone(), self.spool.clone());
         let (nodes, empty) = (ground.candidates(), taken::is_empty(&spool));
-        self.step(Input::Look { copies: &copies, nodes: &nodes, wanted: ground.copies_wanted(), empty }).await
+        self.step(Input::Look { copies: &copies, nodes: &nodes, rules: ground.rules(), empty }).await
     }
 
     async fn step(&mut self, input: Input<'_>) -> Option<Ended> {
@@ -122,8 +122,8 @@ impl Tenure {
                 return None;
             }
             let (copies, nodes) = (self.seen(), self.ground.candidates());
-            let (wanted, empty) = (self.ground.copies_wanted(), taken::is_empty(&self.spool));
-            let look = Input::Look { copies: &copies, nodes: &nodes, wanted, empty };
+            let (rules, empty) = (self.ground.rules(), taken::is_empty(&self.spool));
+            let look = Input::Look { copies: &copies, nodes: &nodes, rules, empty };
             effects = self.machine.step(self.ground.world.clock.mono_ms(), look);
         }
     }

@@ -106,7 +106,13 @@ impl NodeCopies {
     /// The error is for people.
     pub fn take_over_alone(&self, world: &World, node: &str, places: &Places) -> Result<u64, String> {
         let note = alone::take_out(world, &self.held, node, places)?;
-        let as_ = OpenAs { journal: spool_of(node), epoch: note.epoch, taken: None, when_empty: WhenEmpty::Remove };
+        let as_ = OpenAs {
+            journal: spool_of(node),
+            epoch: note.epoch,
+            taken: None,
+            doubtful: false,
+            when_empty: WhenEmpty::Remove,
+        };
         let spool = self.taken.open(&places.taken.join(node).join(note.epoch.to_string()), as_)?;
         Ok(spool.totals().messages)
     }

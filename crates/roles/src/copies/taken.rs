@@ -38,6 +38,8 @@ pub struct OpenAs {
     pub epoch: u32,
     /// What of it is another node's.
     pub taken: Option<Taken>,
+    /// Its owner went on without it: any of its messages may have been delivered since.
+    pub doubtful: bool,
     /// What becomes of it in the end.
     pub when_empty: WhenEmpty,
 }
@@ -59,9 +61,9 @@ impl TakenJournals {
 
     /// Delivers from the journal in `dir`. Blocks for reading it; call it inside a tokio runtime. The error is for people.
     pub fn open(&self, dir: &Path, as_: OpenAs) -> Result<Spool, String> {
-        let OpenAs { journal, epoch, taken, when_empty } = as_;
+        let OpenAs { journal, epoch, taken, doubtful, when_empty } = as_;
         let mut settings = self.settings.clone();
-        (settings.journal.epoch, settings.taken) = (epoch, taken);
+        (settings.journal.epoch, settings.taken, settings.doubtful) = (epoch, taken, doubtful);
         let dispatch = self.kit.open(dir, &journal, settings)?;
         let spool = dispatch.spool.clone();
         spool.stop_accepting();
@@ -176,7 +178,8 @@ pub fn found(world: &World, root: &Path) -> io::Result<Vec<(String, String)>> {
 pub fn go_on_alone(taken: &TakenJournals, world: &World, root: &Path) -> io::Result<()> {
     for (node, name) in found(world, root)? {
         let Ok(epoch) = name.parse() else { continue };
-        let as_ = OpenAs { journal: spool_of(&node), epoch, taken: None, when_empty: WhenEmpty::Remove };
+        let as_ =
+            OpenAs { journal: spool_of(&node), epoch, taken: None, doubtful: false, when_empty: WhenEmpty::Remove };
         if let Err(what) = taken.open(&root.join(&node).join(&name), as_) {
             error!("the journal of {node} that was taken over is not delivered from: {what}");
         }

@@ -8,7 +8,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use cluster::tenure::Rules;
 use directory::{Loaded, Org, Problems, Start};
+use mail::WhenShort;
 use sd_notify::NotifyState;
 use spool::Spool;
 use tracing::{info, warn};
@@ -280,13 +282,15 @@ fn start_copies(
     };
     let (org, by_default) = (node.org.clone(), u8::from(loaded.node.keeps_copies()));
     // At least one: a journal without a copy is lost with its machine.
-    let wanted = move || {
+    let rules = move || {
         let org = org.load();
-        let rules = org.receive_connectors.iter().map(|connector| connector.protection(by_default).copies);
-        usize::from(rules.max().unwrap_or(0).max(1))
+        let of_connectors = || org.receive_connectors.iter().map(|connector| connector.protection(by_default));
+        let copies = of_connectors().map(|protection| protection.copies).max().unwrap_or(0).max(1);
+        let may_go_alone = of_connectors().any(|protection| protection.when_short == WhenShort::Accept);
+        Rules { copies: copies.into(), may_go_alone }
     };
     let (peers, node_document) = (links.clone(), loaded.node.clone());
-    let parts = Parts { kit, places, settings, peers, wanted: Box::new(wanted), node: node_document };
+    let parts = Parts { kit, places, settings, peers, rules: Box::new(rules), node: node_document };
     place.start_journals(parts, claimed, &node.spool).map_err(failed)
 }
 

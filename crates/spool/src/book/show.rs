@@ -35,6 +35,11 @@ impl Book {
         totals
     }
 
+    /// All messages.
+    pub fn ids(&self) -> Vec<MessageId> {
+        (0..self.messages.end()).filter_map(|at| Some(self.messages.get(at)?.id)).collect()
+    }
+
     /// All hops.
     pub fn hops(&self) -> Vec<HopId> {
         self.queues().map(|queue| queue.id).collect()
