@@ -129,7 +129,7 @@ fn names_of_services() {
             "edge0.example.org 300 A 192.0.2.0",
             "edge1.example.org 300 A 192.0.2.1",
             "mail.example.org 300 A 192.0.2.1 <node edge1.example.org>",
-            "mail.example.org 300 A 192.0.2.200 <service imap>",
+            "mail.example.org 300 A 192.0.2.200 <service imap at 192.0.2.200>",
         ]
     );
 }

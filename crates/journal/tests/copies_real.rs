@@ -166,6 +166,8 @@ fn many_writers_one_copy_a_reconnect_raised_epochs_and_a_closed_copy_under_load_
         journal.raise_epoch(epoch).unwrap();
     }
     loading.join().unwrap();
+    // The last epoch may have come when all was written.
+    wait_until("level under the last epoch", || journal.copies().states()[0].stage == CopyStage::Level);
     // A copy that is closed under load says where it ends, and no more than that is acknowledged until it is open again.
     let loading = {
         let journal = journal.clone();
