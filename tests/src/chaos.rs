@@ -164,6 +164,11 @@ impl Arrivals {
         promised.iter().filter(|(id, digest)| !arrived(id, digest)).map(|(id, _)| id).collect()
     }
 
+    /// How many messages have arrived.
+    pub fn messages(&self) -> usize {
+        self.taken.len()
+    }
+
     /// Messages that came more than once.
     pub fn doubled(&self) -> Vec<&String> {
         self.taken.iter().filter(|(_, (_, times))| *times > 1).map(|(id, _)| id).collect()

@@ -66,6 +66,14 @@ impl ClusterNode {
         assert_eq!(code, 0, "{}: {said}", self.name);
     }
 
+    /// Its connector takes mail without a copy when there is nobody to keep one; before it is started.
+    pub fn accept_when_short(&self) {
+        let file = self.dir.join("org.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.contains("when_short = \"refuse\""));
+        fs::write(&file, text.replace("when_short = \"refuse\"", "when_short = \"accept\"")).unwrap();
+    }
+
     /// Adds objects to its organization document, before it is started.
     pub fn add_to_org(&self, objects: &str) {
         let file = self.dir.join("org.toml");

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used)] // tests touch the real world
 
 mod all_at_once;
+mod alone;
 mod cuts;
 mod etcd_away;
 mod etcd_members;

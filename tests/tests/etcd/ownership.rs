@@ -139,10 +139,14 @@ async fn a_start_without_etcd_is_confirmed_later() {
     let a = node(&etcd, "a");
     let mut owner = Actor::new(&a, own(256), 0);
     let alone = owner.until("it goes on", |e| matches!(e, Effect::Own { .. })).await;
-    assert_eq!(alone, Effect::Own { epoch: 257, confirmed: false, taken: false }, "under an epoch of its own");
+    assert_eq!(
+        alone,
+        Effect::Own { epoch: 257, confirmed: false, taken: false, doubtful: false },
+        "under an epoch of its own"
+    );
     etcd.signal(0, "CONT");
     let confirmed = owner.until("it is confirmed", |e| matches!(e, Effect::Own { confirmed: true, .. })).await;
-    assert_eq!(confirmed, Effect::Own { epoch: 512, confirmed: true, taken: false });
+    assert_eq!(confirmed, Effect::Own { epoch: 512, confirmed: true, taken: false, doubtful: false });
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
