@@ -115,7 +115,7 @@ impl Sim {
 
     fn tenure_looks(&mut self, n: usize, post: &mut Post) -> Vec<Effect> {
         let candidates = self.candidates(n);
-        let (now_ms, rules) = (self.nodes[n].now_ms(), Rules { copies: self.wanted, may_go_alone: false });
+        let (now_ms, rules) = (self.nodes[n].now_ms(), Rules { copies: self.wanted, may_go_alone: self.may_go_alone });
         let cheats = self.broken == Broken::WaitsLate;
         let Role::Owning(reign) = &mut post.role else { return Vec::new() };
         let states = reign.office.journal.copies().states();

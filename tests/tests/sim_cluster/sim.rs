@@ -39,6 +39,8 @@ pub struct Sim {
     pub broken: Broken,
     /// How many copies the rules ask for.
     pub wanted: usize,
+    /// They let an owner go on without any.
+    pub may_go_alone: bool,
     /// One in so many turns delivers something.
     pub delivery_in: u64,
     /// No more faults.
@@ -59,6 +61,7 @@ impl Sim {
             etcd: Etcd::default(),
             ledger: Ledger::default(),
             wanted: 1 + chance.below(2) as usize,
+            may_go_alone: seed.is_multiple_of(3),
             delivery_in: [4, 12, 60][chance.below(3) as usize],
             keys: Keys::new("/sim"),
             chance,
