@@ -103,7 +103,8 @@ fn short_of_copies(of: &Cluster, said: &mut Vec<String>) {
         said.push(match journal.state.as_str() {
             "owned" => format!(
                 "no copy counts for the journal {name}: mail that asks for copies is refused with 451 on {}, or taken without any \
-                 where its connector says so, and what is in it is lost with that disk. Bring other nodes back; posthouse journal list shows why copies do not count",
+                 where its connector says so, and what is in it is lost with that disk. Bring other nodes back; posthouse journal list shows \
+                 why copies do not count",
                 journal.owner
             ),
             _ if journal.messages == Some(0) => continue,
