@@ -32,7 +32,7 @@ fn run(seed: u64, broken: Broken) -> Result<Tally, String> {
 }
 
 /// Seeds outside the usual range that have found something.
-const FOUND: [u64; 4] = [684, 2024, 3237, 3287];
+const FOUND: [u64; 3] = [2024, 3237, 3287];
 
 #[test]
 fn what_has_a_receipt_is_delivered_whatever_happens_to_the_cluster() {
