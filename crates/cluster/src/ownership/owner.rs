@@ -160,15 +160,7 @@ impl Seat {
     /// Compares what etcd says with what we are, and asks for the next change.
     pub(super) fn judge_owner(&mut self, step: &mut Step) {
         let leased = self.is_leased();
-        let shows_end = self.shows_end;
         let State::Owning(owning) = &mut self.state else { return };
-        if owning.base.as_ref().is_some_and(|(_, record)| record.drained) {
-            if shows_end {
-                self.state = State::Over;
-                step.effects.push(Effect::Delete);
-            }
-            return;
-        }
         if owning.guard.is_empty() && !(leased && owning.wants_alone()) {
             // At once, whatever etcd says or does not say.
             owning.demand_all(step);
@@ -239,6 +231,8 @@ impl Seat {
         let State::Owning(owning) = &mut self.state else { return };
         let before = owning.base.replace((at, record.clone()));
         if record.drained {
+            self.state = State::Over;
+            step.effects.push(Effect::Delete);
             return;
         }
         let named = |record: &Record| record.successor.is_some();

@@ -37,9 +37,6 @@ pub struct Seat {
     pub(super) rank: u32,
     pub(super) state: State,
     asked: Option<Asked>,
-    /// The news of etcd, and not only an answer to us, say that the journal is finished. Who decides by the news whom to let in here (the
-    /// old owner, to a copy of it) knows it as well then.
-    pub(super) shows_end: bool,
     /// Until then nothing is asked of etcd, because the last try failed.
     retry_ms: Option<u64>,
 }
@@ -103,19 +100,7 @@ impl Seat {
     pub fn new(name: JournalName, me: Member, local: Local, timing: Timing, now_ms: u64) -> Seat {
         let until_ms = now_ms + timing.start_wait_ms;
         let state = if local.owner { State::Starting { until_ms } } else { State::Copy(Taking::default()) };
-        Seat {
-            name,
-            me,
-            timing,
-            local,
-            lease: None,
-            seen: None,
-            rank: 0,
-            state,
-            asked: None,
-            shows_end: false,
-            retry_ms: None,
-        }
+        Seat { name, me, timing, local, lease: None, seen: None, rank: 0, state, asked: None, retry_ms: None }
     }
 
     /// The journal.
@@ -153,7 +138,6 @@ impl Seat {
             Input::Tick => {}
             Input::Seen { snapshot, rank, anew } => {
                 self.rank = rank;
-                self.shows_end = snapshot.record.as_ref().is_none_or(|(_, record)| record.drained);
                 self.see(snapshot, anew);
             }
             Input::Lease(lease) => {
