@@ -106,6 +106,20 @@ impl Wire {
         self.reply().join("\n")
     }
 
+    /// A message from its EHLO to its 250, on a session that was greeted; `log` says more if something else is answered.
+    pub fn sends_a_message(&mut self, log: impl Fn() -> String) {
+        for (command, code) in [
+            ("EHLO application.test", "250"),
+            ("MAIL FROM:<app@away.test>", "250"),
+            ("RCPT TO:<bob@home.test>", "250"),
+            ("DATA", "354"),
+            ("Subject: x\r\n\r\nx\r\n.", "250"),
+        ] {
+            let answer = self.command(command);
+            assert!(answer.starts_with(code), "{command}: {answer}\n{}", log());
+        }
+    }
+
     /// TLS from here on, whatever certificate the server shows.
     pub fn start_tls(&mut self) {
         self.start_tls_by("localhost", None);

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -52,6 +51,12 @@ impl Primary {
         named.args(["-g", "-n", "1", "-c"]).arg(self.dir.path().join("named.conf"));
         self.process = Some(Process::start(&mut named, &self.dir.path().join("named.log")));
         eventually("the primary answers", BOUND, || !self.ask("example.org", "SOA").is_empty());
+    }
+
+    /// It, for pushes under the key that it knows.
+    fn server(&self, world: &World) -> Server {
+        let key = Key::new(Name::parse("push").unwrap(), Algorithm::Sha256, &base64_of(SECRET));
+        Server::new(world, ([127, 0, 0, 1], self.port).into(), Some(key))
     }
 
     /// What it answers, sorted.
@@ -338,9 +343,6 @@ impl Clock for Shifted {
 fn a_clock_that_is_wrong_is_told() {
     let mut primary = Primary::new();
     primary.start();
-    let secret = base64_of(SECRET);
-    let key = Key::new(Name::parse("push").unwrap(), Algorithm::Sha256, &secret);
-    let at: SocketAddr = ([127, 0, 0, 1], primary.port).into();
     let wanted = [RecordSet {
         owner: Name::parse("late.example.org").unwrap(),
         kind: Kind::A,
@@ -351,8 +353,7 @@ fn a_clock_that_is_wrong_is_told() {
     let zone = Name::parse("example.org").unwrap();
     let push_at = |shift_ms: u64| {
         let world = World { clock: Arc::new(Shifted(shift_ms)), ..World::real() };
-        let server = Server::new(&world, at, Some(key.clone()));
-        runtime.block_on(push(&server, &zone, &wanted, false, false))
+        runtime.block_on(push(&primary.server(&world), &zone, &wanted, false, false))
     };
     let undone = push_at(3_600_000).unwrap_err();
     assert!(undone.to_string().contains("BADTIME") || undone.to_string().contains("clock"), "{undone}");
@@ -368,9 +369,7 @@ fn a_clock_that_is_wrong_is_told() {
 fn a_zone_of_many_names_is_pushed_in_pieces() {
     let mut primary = Primary::new();
     primary.start();
-    let secret = base64_of(SECRET);
-    let key = Key::new(Name::parse("push").unwrap(), Algorithm::Sha256, &secret);
-    let server = Server::new(&World::real(), ([127, 0, 0, 1], primary.port).into(), Some(key));
+    let server = primary.server(&World::real());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let zone = Name::parse("example.org").unwrap();
     let set = |n: u16, last: u8| {

@@ -253,6 +253,9 @@ pub struct NodeRecord {
     pub serves: Option<BTreeMap<String, Vec<IpAddr>>>,
 }
 
+/// The health of a node that takes mail.
+pub const READY: &str = "ready";
+
 /// The health of a node that takes no new mail because a person said so.
 pub const DRAINING: &str = "draining";
 

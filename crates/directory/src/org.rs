@@ -176,6 +176,11 @@ impl Org {
         }
     }
 
+    /// The services that this node does.
+    pub fn own_services(&self) -> impl Iterator<Item = &Arc<Service>> {
+        self.services.iter().filter(|service| service.enabled && service.is_for(self.server()))
+    }
+
     /// The receive connectors of a server, this one or another one.
     pub fn connectors_of(&self, server: &str) -> impl Iterator<Item = &Arc<ReceiveConnector>> {
         let all = self.receive_connectors.iter().chain(&self.connectors_elsewhere);

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
-use cluster::record::{DRAINING, STOPPING};
+use cluster::record::{DRAINING, READY, STOPPING};
 use mail::{Enhanced, Reply};
 
 /// Where a node stands in its life.
@@ -168,7 +168,7 @@ impl Health {
 
     /// For the other nodes: `ready`, or why not.
     pub fn word(&self) -> &'static str {
-        self.ready().err().map_or("ready", NotReady::word)
+        self.ready().err().map_or(READY, NotReady::word)
     }
 
     /// Whether a message can be taken now.

@@ -14,7 +14,7 @@ impl Org {
             Some(ip) => socket_covers(*socket, SocketAddr::new(ip, question.port)),
             None => socket.port() == question.port,
         };
-        let own = self.services.iter().filter(|service| service.enabled && service.is_for(self.server()));
+        let own = self.own_services();
         own.map(|service| &**service).find(|service| service.listen.iter().any(listens))
     }
 

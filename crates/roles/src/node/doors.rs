@@ -81,11 +81,7 @@ fn start_virtual_addresses(node: &mut Node, loaded: &Loaded, successor: Option<&
         let addresses = VirtualAddresses::start(Some(AddressParts {
             world: node.world.clone(),
             health: node.health.clone(),
-            services: Arc::new(OwnServices {
-                org: node.org.clone(),
-                services: node.services.clone(),
-                me: loaded.node.name.clone(),
-            }),
+            services: Arc::new(OwnServices { org: node.org.clone(), services: node.services.clone() }),
             cluster: place.cluster.clone(),
             access,
         }));

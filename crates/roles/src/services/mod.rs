@@ -80,8 +80,7 @@ impl Services {
     /// runtime; blocks for sockets.
     pub fn follow(&self, org: &Org) {
         let shared = &self.shared;
-        let wanted: Vec<&Arc<Service>> =
-            org.services.iter().filter(|service| service.enabled && service.is_for(org.server())).collect();
+        let wanted: Vec<&Arc<Service>> = org.own_services().collect();
         let members = wanted.iter().flat_map(|service| &service.members).map(|member| &member.address.host);
         let servers = org.topology().servers.iter().map(|server| &server.address.host);
         let hosts: Vec<&Host> = match wanted.is_empty() {
@@ -113,8 +112,7 @@ impl Services {
 
     /// Has the members of these services looked after before they are done; as long as what is returned lives.
     pub fn watch(&self, org: &Org) -> Vec<Wanted> {
-        let wanted = org.services.iter().filter(|service| service.enabled && service.is_for(org.server()));
-        wanted.flat_map(|service| self.shared.members(service)).collect()
+        org.own_services().flat_map(|service| self.shared.members(service)).collect()
     }
 
     /// Some address could not be had.

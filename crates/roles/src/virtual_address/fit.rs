@@ -25,20 +25,14 @@ pub struct OwnServices {
     pub org: Arc<Swap<Org>>,
     /// Those that run; none in a process that only tests.
     pub services: Option<Arc<Services>>,
-    /// This node.
-    pub me: String,
 }
 
 impl ServicesReady for OwnServices {
     fn listening_on(&self, addresses: &[IpAddr]) -> Vec<String> {
         let org = self.org.load();
-        let is_here = |service: &&Arc<Service>| {
-            let mine =
-                service.servers.as_ref().is_none_or(|all| all.iter().any(|name| name.eq_ignore_ascii_case(&self.me)));
-            // One that listens everywhere is not there for this address.
-            service.enabled && mine && service.listen.iter().any(|socket| addresses.contains(&socket.ip()))
-        };
-        org.services.iter().filter(is_here).map(|service| service.name.to_string()).collect()
+        // One that listens everywhere is not there for these addresses.
+        let is_there = |service: &&Arc<Service>| service.listen.iter().any(|socket| addresses.contains(&socket.ip()));
+        org.own_services().filter(is_there).map(|service| service.name.to_string()).collect()
     }
 
     fn ready(&self, service: &str) -> Result<(), String> {

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use cluster::record::READY;
 use cluster::view::View;
 use directory::Service;
 use dns::contents::Standing;
@@ -45,9 +46,6 @@ pub fn virtual_address(view: &View, name: &str) -> Standing {
         None => Standing::Down("no node has it".into()),
     }
 }
-
-/// The health of a node that takes mail.
-const READY: &str = "ready";
 
 #[cfg(test)]
 mod tests {
