@@ -43,6 +43,7 @@ pub struct Cluster {
     timing: Timing,
     keeper: Keeper,
     view: watch::Receiver<Arc<View>>,
+    to_view: watch::Sender<Arc<View>>,
     record: watch::Sender<NodeRecord>,
     announced: watch::Receiver<Announced>,
     tasks: Vec<TaskGuard>,
@@ -63,10 +64,10 @@ impl Cluster {
         let (record, records) = watch::channel(NodeRecord { disk: me.disk, ..record });
         let (announcer, announced) =
             announce::Announcer::new(client.clone(), keys.clone(), me.clone(), keeper.state(), records);
-        let tasks = [tokio::spawn(follow(follower, keys.clone(), to_view)), tokio::spawn(announcer.run())];
+        let tasks = [tokio::spawn(follow(follower, keys.clone(), to_view.clone())), tokio::spawn(announcer.run())];
         let tasks = tasks.into_iter().map(TaskGuard).collect();
         let timing = settings.timing;
-        Ok(Cluster { client, keys, me, world, timing, keeper, view, record, announced, tasks })
+        Ok(Cluster { client, keys, me, world, timing, keeper, view, to_view, record, announced, tasks })
     }
 
     /// Who we are.
@@ -108,6 +109,7 @@ impl Cluster {
             me: self.me.clone(),
             clock: Arc::clone(&self.world.clock),
             view: self.view.clone(),
+            to_view: self.to_view.clone(),
             lease: self.keeper.state(),
         };
         seats::start(driver, seat)

@@ -31,6 +31,8 @@ pub struct View {
     pub org: Option<(Revision, Arc<Document>)>,
     /// Keys whose value could not be read: of a newer version, or written by hand.
     pub unreadable: BTreeSet<String>,
+    /// What etcd has said to this node's own transactions.
+    pub answered: Answered,
 }
 
 /// What etcd says of a journal.
@@ -40,6 +42,36 @@ pub struct Journal {
     pub record: Option<(Revision, Record)>,
     /// The owner's sign of life and the lease it is under.
     pub holder: Option<(i64, Holder)>,
+}
+
+/// Records of journals in answers of etcd's that came before the news of the same revision. Who deletes a journal because of such an answer
+/// must not be taken, by the old news, for one who never had it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answered {
+    records: BTreeMap<JournalName, (Revision, Option<Record>)>,
+}
+
+impl Answered {
+    /// A transaction of this node's was answered: at this revision the record is this one.
+    pub fn learn(&mut self, name: &JournalName, at: Revision, record: Option<Record>) {
+        let newest = self.records.entry(name.clone()).or_insert((0, None));
+        if at >= newest.0 {
+            *newest = (at, record);
+        }
+    }
+
+    /// The news have come as far as this revision.
+    pub fn overtaken(&mut self, at: Revision) {
+        self.records.retain(|_, (answered_at, _)| *answered_at > at);
+    }
+
+    /// The newest record that is known, by news (`view`) or by an answer.
+    pub fn newest<'a>(&'a self, name: &JournalName, view: &'a View) -> Option<&'a Record> {
+        match self.records.get(name) {
+            Some((at, record)) if *at > view.at => record.as_ref(),
+            _ => view.journals.get(name)?.record.as_ref().map(|(_, record)| record),
+        }
+    }
 }
 
 /// What etcd says of a virtual address.
@@ -56,9 +88,13 @@ impl View {
     pub fn apply(&mut self, news: News, keys: &Keys) {
         match news {
             News::Whole(whole) => {
-                let went_back = self.went_back + u64::from(whole.at < self.at);
-                *self = View { at: whole.at, went_back, ..View::default() };
+                let goes_back = whole.at < self.at;
+                let went_back = self.went_back + u64::from(goes_back);
+                // What an etcd has said that has forgotten it since counts no more.
+                let answered = if goes_back { Answered::default() } else { std::mem::take(&mut self.answered) };
+                *self = View { at: whole.at, went_back, answered, ..View::default() };
                 whole.keys.into_iter().for_each(|kv| self.put(kv, keys));
+                self.answered.overtaken(self.at);
             }
             News::Changed(changes) => {
                 self.silent = None;
@@ -69,6 +105,7 @@ impl View {
                         Change::Gone { key, .. } => self.gone(&key, keys),
                     }
                 }
+                self.answered.overtaken(self.at);
             }
             News::Silent(error) => self.silent = Some(error),
             News::Back => self.silent = None,
@@ -136,7 +173,12 @@ impl View {
         }
     }
 
-    /// What etcd says of a journal, for its seat; `None` before etcd was heard, or when it cannot be read.
+    /// The newest record of a journal that this node knows of.
+    pub fn newest(&self, name: &JournalName) -> Option<&Record> {
+        self.answered.newest(name, self)
+    }
+
+    /// What etcd's news say of a journal, for its seat; `None` before etcd was heard, or when it cannot be read.
     pub fn snapshot(&self, name: &JournalName, keys: &Keys) -> Option<Snapshot> {
         let readable = |key: &str| !self.unreadable.contains(key);
         if self.at == 0 || !readable(&keys.journal(name)) || !readable(&keys.holder(name)) {
@@ -233,5 +275,31 @@ mod tests {
 
         view.apply(News::Whole(Whole { at: 2, keys: vec![] }), &keys);
         assert_eq!((view.went_back, view.journals.len()), (1, 0));
+    }
+
+    #[test]
+    fn an_answer_counts_until_the_news_have_come_as_far() {
+        let keys = Keys::new("/p");
+        let name = JournalName::parse("a/spool").unwrap();
+        let record = |node: &str| Record::new(9, Member { node: node.into(), disk: 1 });
+        let owner = |view: &View| view.newest(&name).map(|record| record.owner.node.clone());
+        let put = |node: &str, at| Change::Put(kv(keys.journal(&name), &record(node), at));
+        let gone = |at| Change::Gone { key: keys.holder(&name), at };
+        let mut view = View::default();
+        view.apply(News::Whole(Whole { at: 4, keys: vec![kv(keys.journal(&name), &record("a"), 4)] }), &keys);
+        view.answered.learn(&name, 9, Some(record("c")));
+        view.answered.learn(&name, 7, Some(record("b")));
+        assert_eq!(owner(&view).as_deref(), Some("c"), "of two answers the later one");
+        view.apply(News::Changed(vec![gone(6), put("b", 7)]), &keys);
+        assert_eq!(owner(&view).as_deref(), Some("c"));
+        view.apply(News::Whole(Whole { at: 8, keys: vec![kv(keys.journal(&name), &record("b"), 7)] }), &keys);
+        assert_eq!(owner(&view).as_deref(), Some("c"), "read before the answer, and told after it");
+        view.apply(News::Changed(vec![put("c", 9), put("d", 10)]), &keys);
+        assert_eq!((owner(&view).as_deref(), &view.answered), (Some("d"), &Answered::default()));
+
+        view.answered.learn(&name, 12, None);
+        assert_eq!(owner(&view), None);
+        view.apply(News::Whole(Whole { at: 3, keys: vec![kv(keys.journal(&name), &record("a"), 3)] }), &keys);
+        assert_eq!(owner(&view).as_deref(), Some("a"), "etcd has forgotten");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cluster::etcd::Granted;
-use cluster::ownership::{Answer, HolderChange, Snapshot, Transaction};
+use cluster::ownership::{Answer, HolderChange, Said, Snapshot, Transaction};
 use cluster::record::{Holder, JournalName, Member, NodeRecord, Record};
 use cluster::view::View;
 use world::Chance;
@@ -39,6 +39,7 @@ pub enum Reply {
     Txn {
         key: Key,
         answer: Box<Answer>,
+        said: Option<Said>,
     },
     /// A lease's request was not answered in time.
     Silence,
@@ -120,8 +121,10 @@ impl Etcd {
             // It is plain that nobody listens.
             (flight.decided, flight.gives_up_us) = (true, now_us + 300_000);
             if let Question::Txn { key, .. } = &flight.question {
-                flight.reply =
-                    Some((now_us + 200_000, Reply::Txn { key: key.clone(), answer: Box::new(Answer::NotDone) }));
+                flight.reply = Some((
+                    now_us + 200_000,
+                    Reply::Txn { key: key.clone(), answer: Box::new(Answer::NotDone), said: None },
+                ));
             }
         }
         self.flying.push(flight);
@@ -154,7 +157,9 @@ impl Etcd {
             } else if !flight.told && now_us >= flight.gives_up_us {
                 flight.told = true;
                 let reply = match &flight.question {
-                    Question::Txn { key, .. } => Reply::Txn { key: key.clone(), answer: Box::new(Answer::Open) },
+                    Question::Txn { key, .. } => {
+                        Reply::Txn { key: key.clone(), answer: Box::new(Answer::Open), said: None }
+                    }
                     _ => Reply::Silence,
                 };
                 told.push((flight.node, flight.process, reply));
@@ -188,7 +193,9 @@ impl Etcd {
                 None => Reply::LeaseGone,
             },
             Question::Txn { key, txn } => {
-                Reply::Txn { key: key.clone(), answer: Box::new(self.decide_txn(&key.1, txn, node)) }
+                let answer = self.decide_txn(&key.1, txn, node);
+                let said = answer.said(txn.record.clone());
+                Reply::Txn { key: key.clone(), answer: Box::new(answer), said }
             }
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cluster::record::{JournalName, Member};
+use cluster::view::Answered;
 use journal::copies::{Decoder, HeldLink, Link, Malformed, Message, refuse};
 use world::Chance;
 use world::sim::SimChance;
@@ -149,10 +150,12 @@ impl Sim {
         {
             return Admission::Barred(identity.epoch);
         }
-        match node.view.journals.get(name).and_then(|journal| journal.record.as_ref()) {
-            Some((_, record)) if record.drained => Admission::No,
-            Some((_, record)) if record.owner.node == *peer => Admission::Yes,
-            Some((_, record)) => Admission::Above(record.epoch),
+        let by_news = Answered::default();
+        let answered = if self.broken == Broken::DoorForgets { &by_news } else { &node.answered };
+        match answered.newest(name, &node.view) {
+            Some(record) if record.drained => Admission::No,
+            Some(record) if record.owner.node == *peer => Admission::Yes,
+            Some(record) => Admission::Above(record.epoch),
             None if node.dir(&(Place::Copy, name.clone())).is_some() => Admission::Yes,
             None => Admission::No,
         }

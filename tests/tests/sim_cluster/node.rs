@@ -8,7 +8,7 @@ use cluster::etcd::LeaseClock;
 use cluster::ownership::{Effect, Input, Local, Seat, Snapshot, Timing};
 use cluster::record::{JournalName, Member};
 use cluster::tenure::Tenure;
-use cluster::view::View;
+use cluster::view::{Answered, View};
 use journal::copies::HeldCopy;
 use world::sim::SimHandle;
 use world::{Disk, World};
@@ -34,6 +34,8 @@ pub struct Node {
     /// What it has heard of etcd's history.
     pub heard: usize,
     pub view: Arc<View>,
+    /// What etcd has answered beyond that.
+    pub answered: Answered,
     pub places: Places,
     pub posts: BTreeMap<Key, Post>,
     pub formers: BTreeMap<JournalName, Office>,
@@ -114,6 +116,7 @@ impl Node {
             lease_asked: false,
             heard: 0,
             view: Arc::new(View::default()),
+            answered: Answered::default(),
             places: Places::default(),
             posts: BTreeMap::new(),
             formers: BTreeMap::new(),

@@ -31,6 +31,7 @@ impl Sim {
         node.process += 1;
         (node.up, node.started, node.lease_asked) = (true, false, false);
         (node.lease, node.view, node.heard) = (Default::default(), Default::default(), 0);
+        node.answered = Default::default();
         match crate::places::Places::read(&node.world) {
             Ok(places) => node.places = places,
             Err(_) => return Ok(()),

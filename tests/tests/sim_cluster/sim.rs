@@ -26,6 +26,8 @@ pub enum Broken {
     DiskBlind,
     /// A node that has taken a journal over lets its old owner write a copy until etcd's news have come.
     DoorBlind,
+    /// A node that is done with a journal that it took forgets so until etcd's news have come.
+    DoorForgets,
 }
 
 pub struct Sim {
@@ -159,7 +161,10 @@ impl Sim {
             Reply::Kept { ttl_ms, sent_ms } => node.lease.kept(now_ms, sent_ms, ttl_ms),
             Reply::LeaseGone => node.lease.gone(now_ms),
             Reply::Silence => None,
-            Reply::Txn { key, answer } => {
+            Reply::Txn { key, answer, said } => {
+                if let Some((at, record)) = said {
+                    node.answered.learn(&key.1, at, record);
+                }
                 // Its seat may have moved with the directory.
                 let moved = (crate::places::Place::Taken, key.1.clone());
                 let key = if node.posts.contains_key(&key) { key } else { moved };
@@ -231,6 +236,7 @@ impl Sim {
         let step = if node.heard > 0 && self.chance.below(3) == 0 { 1 + self.chance.below(news) } else { news };
         node.heard += step as usize;
         node.view = self.etcd.history[node.heard - 1].clone();
+        node.answered.overtaken(node.view.at);
     }
 
     /// What is left of journals that others have taken is delivered.

@@ -79,6 +79,20 @@ pub enum Answer {
     Open,
 }
 
+/// A revision, and the record of a journal then.
+pub type Said = (Revision, Option<Record>);
+
+impl Answer {
+    /// What it says of the journal; `asked`: the record by the transaction.
+    pub fn said(&self, asked: Option<Record>) -> Option<Said> {
+        match self {
+            Answer::Done(at) => Some((*at, asked)),
+            Answer::Refused(seen) => Some((seen.at, seen.record.as_ref().map(|(_, record)| record.clone()))),
+            Answer::NotDone | Answer::Open => None,
+        }
+    }
+}
+
 /// What a seat gets to know.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Input {

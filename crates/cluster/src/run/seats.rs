@@ -12,7 +12,7 @@ use world::Clock;
 use super::TaskGuard;
 use crate::etcd::{Client, KeyValue, LeaseState, Revision, Txn};
 use crate::keys::Keys;
-use crate::ownership::{Answer, Effect, HolderChange, Input, Seat, Snapshot, Transaction};
+use crate::ownership::{Answer, Effect, HolderChange, Input, Said, Seat, Snapshot, Transaction};
 use crate::record::{Holder, JournalName, Member};
 use crate::view::View;
 
@@ -47,6 +47,8 @@ pub(super) struct Driver {
     pub me: Member,
     pub clock: Arc<dyn Clock>,
     pub view: watch::Receiver<Arc<View>>,
+    /// Where what etcd has answered is written.
+    pub to_view: watch::Sender<Arc<View>>,
     pub lease: watch::Receiver<LeaseState>,
 }
 
@@ -57,7 +59,7 @@ pub(super) fn start(driver: Driver, seat: Seat) -> SeatHandle {
     SeatHandle { inputs, effects, _task: task }
 }
 
-type Asking = Pin<Box<dyn Future<Output = Answer> + Send>>;
+type Asking = Pin<Box<dyn Future<Output = (Answer, Option<Said>)> + Send>>;
 
 /// What the seat was shown last.
 #[derive(Default)]
@@ -87,8 +89,16 @@ impl Driver {
                     Some(input) => Some(input),
                     None => return,
                 },
-                answer = async { asking.as_mut().expect("only polled when there is one").await }, if asking.is_some() => {
+                (answer, said) = async { asking.as_mut().expect("only polled when there is one").await }, if asking.is_some() => {
                     asking = None;
+                    // Before the seat: whoever does what it wants then finds it there.
+                    if let Some((at, record)) = said {
+                        self.to_view.send_if_modified(|view| {
+                            Arc::make_mut(view).answered.learn(seat.name(), at, record);
+                            // Nobody waits for it: who lets owners in looks when one comes.
+                            false
+                        });
+                    }
                     Some(Input::Answer(answer))
                 }
                 changed = self.lease.changed() => match changed {
@@ -137,14 +147,17 @@ impl Driver {
     fn ask(&self, name: &JournalName, txn: Transaction) -> Asking {
         let (record_key, holder_key) = (self.keys.journal(name), self.keys.holder(name));
         let client = self.client.clone();
+        let record = txn.record.clone();
         let wire = self.wire(&record_key, &holder_key, txn);
         Box::pin(async move {
-            match client.decide(&wire).await {
+            let answer = match client.decide(&wire).await {
                 Ok(decided) if decided.done => Answer::Done(decided.at),
                 Ok(decided) => refused(decided.at, &decided.read),
                 Err(error) if error.certainly_not_done() => Answer::NotDone,
                 Err(_) => Answer::Open,
-            }
+            };
+            let said = answer.said(record);
+            (answer, said)
         })
     }
 

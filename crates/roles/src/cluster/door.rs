@@ -1,6 +1,6 @@
 //! Owns the decision which owners are let in to write copies here. Knows no journal's bytes.
 //! Always holds: an owner that etcd does not name is let in only under a higher epoch than the one that it names; nobody is
-//! let in to a journal that this node writes itself, whatever etcd shows by now.
+//! let in to a journal that this node writes itself, whatever etcd shows by now; what etcd has answered this node counts before its news say it.
 
 use std::sync::Arc;
 
@@ -57,10 +57,10 @@ impl Doorkeeper for Door {
         }
         let view = self.view.borrow();
         let journal = journal.to_string();
-        match view.journals.get(&name).and_then(|journal| journal.record.as_ref()) {
-            Some((_, record)) if record.drained => no("the journal is drained"),
-            Some((_, record)) if record.owner.node == channel.peer() => Admission::Yes(journal),
-            Some((_, record)) => Admission::Above { journal, epoch: record.epoch },
+        match view.newest(&name) {
+            Some(record) if record.drained => no("the journal is drained"),
+            Some(record) if record.owner.node == channel.peer() => Admission::Yes(journal),
+            Some(record) => Admission::Above { journal, epoch: record.epoch },
             // Without etcd the copy itself knows the highest epoch.
             None if (self.known)(&journal) => Admission::Yes(journal),
             None => no("etcd does not show this journal to this node yet"),
