@@ -74,7 +74,7 @@ pub(super) fn await_answers(conn: &mut Conn, hand: &mut Hand) -> Option<Input> {
             Ok(Some(0)) | Err(_) => Refused::Closed,
             Ok(Some(_)) if conn.hears_offer => match greeting::read(conn.here.speech, conn.down.waiting()) {
                 Greeting::More => continue,
-                Greeting::Good if conn.replay.is_same_offer(conn.down.waiting()) => {
+                Greeting::Good if conn.replay.has_all_offered(conn.down.waiting()) => {
                     conn.down.release(&mut hand.tools);
                     conn.hears_offer = false;
                     match say_envelope(conn, hand) {
@@ -96,7 +96,7 @@ pub(super) fn await_answers(conn: &mut Conn, hand: &mut Hand) -> Option<Input> {
     }
 }
 
-/// It does nothing wrong: it is only not the same.
+/// It does nothing wrong: it only offers less.
 fn pass_over(conn: &mut Conn, hand: &mut Hand) -> Input {
     conn.leave_member(hand);
     Input::Failed

@@ -9,8 +9,8 @@
 pub(super) struct Replay {
     /// The client's `EHLO` or `HELO`, with its line's end.
     hello: Vec<u8>,
-    /// A digest of the lines of the answer behind the first one.
-    offered: Digest,
+    /// What it was answered.
+    offered: Offer,
     /// Commands since the session was between two of them.
     asked: Vec<u8>,
     /// The member's next byte begins a line.
@@ -46,7 +46,7 @@ impl Replay {
     /// A session that was just greeted.
     pub(super) fn new() -> Replay {
         let (hello, asked) = (Vec::new(), Vec::new());
-        let (offered, phase) = (Digest::EMPTY, Phase::Quiet);
+        let (offered, phase) = (Offer::default(), Phase::Quiet);
         Replay { hello, offered, asked, is_line_start: true, phase, tied: false, answered: true }
     }
 
@@ -96,7 +96,7 @@ impl Replay {
         if is_hello(&self.asked) && bytes.starts_with(b"2") {
             std::mem::swap(&mut self.hello, &mut self.asked);
             self.hello.shrink_to_fit();
-            (self.phase, self.offered) = (Phase::Offer, Digest::EMPTY);
+            (self.phase, self.offered) = (Phase::Offer, Offer::default());
             self.offered.add(bytes);
             return;
         }
@@ -141,11 +141,11 @@ impl Replay {
         &self.hello
     }
 
-    /// Whether the other member's whole answer to that offers the same.
-    pub(super) fn is_same_offer(&self, answer: &[u8]) -> bool {
-        let mut offered = Digest::EMPTY;
+    /// Whether the other member's whole answer to that offers all that the client was offered.
+    pub(super) fn has_all_offered(&self, answer: &[u8]) -> bool {
+        let mut offered = Offer::default();
         offered.add(answer);
-        offered == self.offered
+        self.offered.is_within(&offered)
     }
 
     /// What it is told then: the commands of the transaction. `pending` of them wait for an answer, the others were answered with yes.
@@ -203,24 +203,69 @@ fn is_hello(asked: &[u8]) -> bool {
     is_one_line && (word.eq_ignore_ascii_case(b"EHLO") || word.eq_ignore_ascii_case(b"HELO"))
 }
 
-/// Of the bytes behind the first line: that one names the member. FNV-1a: both answers are our own members', nobody gains by a collision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Digest {
-    hash: u64,
-    is_behind: bool,
+/// What a member offers in its answer to the client's greeting. The first line only names the member.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Offer {
+    /// A hash of each extension. FNV-1a: both answers are our own members', nobody gains by a collision.
+    extensions: Vec<u32>,
+    /// Bytes that a message may have (RFC 1870), 0 for no bound.
+    size: Option<u64>,
+    /// The line that has not ended.
+    open: Vec<u8>,
+    ended: usize,
+    too_long: bool,
 }
 
-impl Digest {
-    const EMPTY: Digest = Digest { hash: 0xcbf2_9ce4_8422_2325, is_behind: false };
+/// Lines of an offer, and bytes of one (RFC 5321 4.5.3.1.5). What is longer is not compared: it is not the same as anything.
+const OFFERED_LINES_MAX: usize = 64;
+const OFFERED_LINE_BYTES_MAX: usize = 512;
 
-    fn add(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            if self.is_behind {
-                self.hash = (self.hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-            }
-            self.is_behind |= *byte == b'\n';
+impl Offer {
+    fn add(&mut self, mut bytes: &[u8]) {
+        while let Some(end) = memchr::memchr(b'\n', bytes) {
+            self.keep(&bytes[..end]);
+            self.end_line();
+            bytes = &bytes[end + 1..];
+        }
+        self.keep(bytes);
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        self.too_long |= self.open.len() + bytes.len() > OFFERED_LINE_BYTES_MAX || self.ended > OFFERED_LINES_MAX;
+        if !self.too_long {
+            self.open.extend_from_slice(bytes);
         }
     }
+
+    fn end_line(&mut self) {
+        let line = std::mem::take(&mut self.open);
+        self.ended += 1;
+        // Behind `250-` or `250 `: what is the last line here may stand in the middle there.
+        let extension = line.get(4..).unwrap_or_default().trim_ascii_end();
+        match extension.get(..4) {
+            _ if self.ended == 1 => {}
+            Some(word) if word.eq_ignore_ascii_case(b"SIZE") => {
+                let number = std::str::from_utf8(extension[4..].trim_ascii_start()).unwrap_or_default();
+                self.size = Some(number.parse().unwrap_or(0));
+            }
+            _ => self.extensions.push(fnv(extension)),
+        }
+    }
+
+    /// Whether a client that knows this one may use that one: it offers the same, or more.
+    fn is_within(&self, other: &Offer) -> bool {
+        let bytes_max = |size: u64| if size == 0 { u64::MAX } else { size };
+        let fits = match (self.size, other.size) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(ours), Some(theirs)) => bytes_max(ours) <= bytes_max(theirs),
+        };
+        fits && !self.too_long && self.extensions.iter().all(|extension| other.extensions.contains(extension))
+    }
+}
+
+fn fnv(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
 #[cfg(test)]
@@ -300,15 +345,32 @@ mod tests {
     }
 
     #[test]
-    fn the_other_member_must_offer_the_same() {
+    fn the_other_member_must_offer_what_the_first_one_did() {
         // In pieces, as it may come.
         let replay = told(&[HELLO, "<250-hub1 he", "<llo\r\n250-SIZE 10\r", "<\n250 PIPELINING\r\n"]);
         assert_eq!(replay.hello(), b"EHLO app\r\n");
-        assert!(replay.is_same_offer(b"250-hub2\r\n250-SIZE 10\r\n250 PIPELINING\r\n"));
-        assert!(!replay.is_same_offer(b"250-hub2\r\n250-SIZE 10\r\n250 CHUNKING\r\n"));
-        assert!(!replay.is_same_offer(b"250 hub2\r\n"));
-        assert!(told(&[">HELO app\r\n", "<250 hub1\r\n"]).is_same_offer(b"250 hub2\r\n"));
+        for (answer, has_all) in [
+            ("250-hub2\r\n250-SIZE 10\r\n250 PIPELINING\r\n", true),
+            // In another order, and more.
+            ("250-hub2\r\n250-PIPELINING\r\n250-STARTTLS\r\n250 SIZE 10\r\n", true),
+            ("250-hub2\r\n250-SIZE 11\r\n250 PIPELINING\r\n", true),
+            ("250-hub2\r\n250-SIZE\r\n250 PIPELINING\r\n", true),
+            ("250-hub2\r\n250-SIZE 9\r\n250 PIPELINING\r\n", false),
+            ("250 hub2\r\n250 PIPELINING\r\n", false),
+            ("250-hub2\r\n250-SIZE 10\r\n250 CHUNKING\r\n", false),
+            ("250-SIZE 10\r\n250 PIPELINING\r\n", false),
+            ("250 hub2\r\n", false),
+        ] {
+            assert_eq!(replay.has_all_offered(answer.as_bytes()), has_all, "{answer:?}");
+        }
+        assert!(told(&[">HELO app\r\n", "<250 hub1\r\n"]).has_all_offered(b"250 hub2\r\n"));
         assert!(told(&[">EHLO app\r\n", "<502 no\r\n"]).hello().is_empty());
+        for more in
+            ["250-X\r\n".repeat(OFFERED_LINES_MAX + 1), format!("250-{}\r\n", "x".repeat(OFFERED_LINE_BYTES_MAX))]
+        {
+            let answer = format!("250-hub1\r\n{more}");
+            assert!(!told(&[HELLO, &format!("<{answer}")]).has_all_offered(answer.as_bytes()));
+        }
     }
 
     #[test]
