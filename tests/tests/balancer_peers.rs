@@ -237,7 +237,7 @@ async fn postfix_behind_proxy_takes_a_probe_for_what_it_is() {
 const HTTPS: &str = "import http.server, ssl, sys
 class Page(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        body = sys.argv[2].encode() + b'\\n'
+        body = sys.argv[2].encode() + b'\\r\\n'
         self.send_response(503 if self.path == '/down' else 200)
         self.send_header('Content-Length', str(len(body)))
         self.end_headers()

@@ -206,8 +206,9 @@ impl Told {
     fn explains(&self, failure: &Failure) -> bool {
         let was_told = self.event != Event::Move || !failure.what.contains("os error 11");
         let went_through = self.victim == self.holder || failure.greeting.ends_with(&format!("hub{}", self.victim));
-        // One that was frozen goes on for a moment before it finds that its journal is another's.
-        let revives = self.event == Event::Freeze && failure.greeting.ends_with(&format!("hub{}", self.victim));
+        // One that was frozen, or cut off, goes on for a moment before it finds that its journal is another's.
+        let revives = matches!(self.event, Event::Freeze | Event::Cable)
+            && failure.greeting.ends_with(&format!("hub{}", self.victim));
         let there = revives || failure.opened.is_some_and(|opened| opened <= self.moved);
         // TCP connections cannot follow an address to another machine; a new process on the same one they need not follow.
         let moves = self.victim == self.holder && self.event == Event::Move;
