@@ -75,7 +75,9 @@ fn who_hangs_before_its_first_word_blocks_no_further_restart() {
         make(&new);
         fs::rename(&new, &program).unwrap();
     };
-    let good = |to: &Path| drop(fs::copy(tests::binary("posthouse"), to).unwrap());
+    let good = |to: &Path| {
+        fs::copy(tests::binary("posthouse"), to).unwrap();
+    };
     put(&good);
     let mut command = Command::new(&program);
     command.args(node.command().get_args()).current_dir(&node.dir);
