@@ -2,7 +2,8 @@
 //!
 //! Knows neither etcd nor netlink: leases, claims and interfaces are facts and effects. Always holds, if effects are carried out in their
 //! order and within the time they name: the address is on the interface only while the lease under which its key stands surely counts, and
-//! every lifetime that the kernel is given ends [`Rules::margin_ms`] before that.
+//! every lifetime that the kernel is given ends [`Rules::margin_ms`] before that. Our own time for it, and that of whoever watches us, ends
+//! [`Rules::LEAD_MS`] before the kernel's.
 
 use super::gate::{Fit, Gate};
 
@@ -27,6 +28,9 @@ pub struct Rules {
 impl Rules {
     /// The kernel ends a lifetime up to 1.25 s late (it looks once a second, and rounds); the rest is for clocks that differ.
     pub const MARGIN_MS: u64 = 1_500;
+    /// From the moment at which an address that is not renewed is to be removed, to the end of the lifetime that the kernel has. Who removes
+    /// it tells its clients; the kernel tells nobody, and may be 20 ms early. The rest is for a guard that gets no processor at once.
+    pub const LEAD_MS: u64 = 250;
 }
 
 /// A lease that surely counts.
@@ -102,7 +106,7 @@ pub enum Effect {
     Put {
         /// For so many seconds.
         lifetime_s: u32,
-        /// Not after this moment.
+        /// Not after this moment: at it the address is removed, if it has not been made to live longer.
         before_ms: u64,
         /// It is there already.
         again: bool,
@@ -174,7 +178,7 @@ struct Holding {
     lease: i64,
     claimed_at: u64,
     pinned: bool,
-    /// The end of the lifetime that the kernel has.
+    /// When it is to be removed: [`Rules::LEAD_MS`] before the end of the lifetime that the kernel has.
     lapses_ms: u64,
     renew_ms: u64,
     announce_ms: u64,
@@ -222,6 +226,11 @@ impl Machine {
     /// Whether the address is (to be) on the interface.
     pub fn holds(&self) -> bool {
         matches!(self.phase, Phase::Holding(_))
+    }
+
+    /// Nobody of ours is known to have had it, or to have it.
+    pub fn is_first(&self) -> bool {
+        self.last_holder.is_none()
     }
 
     /// Whether we would have it, or have it: for the others to know.
@@ -340,7 +349,7 @@ impl Machine {
         if lifetime_s == 0 || !self.would_hold {
             return self.end();
         }
-        let lapses_ms = now_ms + u64::from(lifetime_s) * 1_000;
+        let lapses_ms = lapses_ms(now_ms, lifetime_s);
         self.better_since_ms = None;
         self.phase = Phase::Holding(Holding {
             lease,
@@ -369,7 +378,7 @@ impl Machine {
         let mut effects = Vec::new();
         if let Some(lease) = facts.lease.filter(|_| now_ms >= held.renew_ms) {
             let lifetime_s = self.lifetime_s(now_ms, lease);
-            let lapses_ms = now_ms + u64::from(lifetime_s) * 1_000;
+            let lapses_ms = lapses_ms(now_ms, lifetime_s);
             // A shorter one than the kernel has would only bring its end nearer.
             if lapses_ms > held.lapses_ms {
                 held.lapses_ms = lapses_ms;
@@ -471,6 +480,11 @@ impl Machine {
         self.phase = Phase::Leaving;
         vec![Effect::End]
     }
+}
+
+/// When an address that the kernel was given now is to be removed.
+fn lapses_ms(now_ms: u64, lifetime_s: u32) -> u64 {
+    now_ms + (u64::from(lifetime_s) * 1_000).saturating_sub(Rules::LEAD_MS)
 }
 
 /// Between two renewals of the kernel's lifetime: several fall into the part of a second that the shortest lease has to spare.

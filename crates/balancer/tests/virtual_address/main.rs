@@ -34,6 +34,9 @@ fn run(seed: u64, ttl_ms: u64, margin_ms: u64, failback: bool, troubles: &[(u64,
             }
             None => calm_ms += STEP_MS,
         }
+        if world.untold {
+            return Err(format!("at {} ms the kernel was before the guard", world.now_ms - 1_000_000));
+        }
         if world.have_it().len() > 1 {
             return Err(format!("at {} ms {:?} have it", world.now_ms - 1_000_000, world.have_it()));
         }
