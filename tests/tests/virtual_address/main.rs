@@ -17,7 +17,7 @@ use tests::cluster::{ETCDS, Place};
 use tests::eventually;
 use tests::process::http_post_at;
 
-use lab::{FOUR, Lab, SOON, signal};
+use lab::{Lab, SOON, signal};
 
 #[test]
 fn it_moves_and_two_never_have_it() {

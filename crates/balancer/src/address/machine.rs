@@ -7,6 +7,7 @@
 
 use super::gate::{Fit, Gate};
 
+mod drops;
 mod heir;
 pub use heir::Inheritance;
 
@@ -199,6 +200,8 @@ pub struct Machine {
     last_holder: Option<String>,
     free_since_ms: Option<u64>,
     better_since_ms: Option<u64>,
+    /// We have it, and are not ready.
+    unready_since_ms: Option<u64>,
     /// This process ends: nothing is taken any more.
     ends: bool,
 }
@@ -214,6 +217,7 @@ impl Machine {
             last_holder: None,
             free_since_ms: None,
             better_since_ms: None,
+            unready_since_ms: None,
             ends: false,
         }
     }
@@ -283,7 +287,14 @@ impl Machine {
     }
 
     fn may_take(&self, facts: &Facts) -> bool {
-        self.would_hold && !self.ends && facts.etcd && facts.holder.is_none()
+        self.wants(facts) && !self.ends && facts.etcd && facts.holder.is_none()
+    }
+
+    /// We would have it; or we gave it to another one that has not come: nobody is ready, and silence is worse than "not now".
+    fn wants(&self, facts: &Facts) -> bool {
+        let may = facts.preference.is_some() && matches!(facts.fit, Fit::NotReady(_));
+        let was_ours = self.last_holder.as_ref() == Some(&self.rules.me);
+        self.would_hold || may && was_ours && !self.has_other(facts, None)
     }
 
     /// How many others are to try before us; `None`: it is not for us now.
@@ -321,7 +332,7 @@ impl Machine {
     }
 
     fn claiming(&mut self, facts: &Facts, lease: i64, taken: Taken, asked: bool) -> Vec<Effect> {
-        if !self.would_hold || facts.lease.is_none_or(|now| now.id != lease) {
+        if !self.wants(facts) || facts.lease.is_none_or(|now| now.id != lease) {
             return self.end();
         }
         if asked {
@@ -346,11 +357,11 @@ impl Machine {
             }
         };
         let lifetime_s = facts.lease.filter(|now| now.id == lease).map_or(0, |lease| self.lifetime_s(now_ms, lease));
-        if lifetime_s == 0 || !self.would_hold {
+        if lifetime_s == 0 || !self.wants(facts) {
             return self.end();
         }
         let lapses_ms = lapses_ms(now_ms, lifetime_s);
-        self.better_since_ms = None;
+        (self.better_since_ms, self.unready_since_ms) = (None, None);
         self.phase = Phase::Holding(Holding {
             lease,
             claimed_at: at,
@@ -393,59 +404,6 @@ impl Machine {
         }
         self.phase = Phase::Holding(held);
         effects
-    }
-
-    fn must_drop(&mut self, now_ms: u64, facts: &Facts, held: &Holding) -> Option<Why> {
-        let me = self.rules.me.as_str();
-        let other = |node: Option<&str>| {
-            let mut others = facts.candidates.iter().filter(|other| other.node != me);
-            others.any(|other| node.is_none_or(|node| other.node == node))
-        };
-        if facts.lease.is_none_or(|lease| lease.id != held.lease) {
-            return Some(Why::Lease);
-        }
-        if now_ms >= held.lapses_ms {
-            return Some(Why::Late);
-        }
-        if facts.seen_at >= held.claimed_at && facts.holder.as_ref().is_none_or(|seen| seen.lease != held.lease) {
-            return Some(Why::Key);
-        }
-        if let Fit::Unable(why) = &facts.fit {
-            return Some(Why::Unfit(why.clone()));
-        }
-        if let Some(until_ms) = held.kept_until_ms {
-            return (now_ms >= until_ms).then_some(Why::NoHeir);
-        }
-        match &facts.fit {
-            // An address that says "not now" is better than one that says nothing.
-            Fit::NotReady(why) if !self.would_hold && now_ms >= held.settled_ms && other(None) => {
-                return Some(Why::Unfit(why.clone()));
-            }
-            _ => {}
-        }
-        if facts.preference.is_none() {
-            return Some(Why::NotOurs);
-        }
-        if let Some(order) = facts.order.as_ref().filter(|order| order.from == me) {
-            let to = order.to.as_deref();
-            if to != Some(me) && other(to) {
-                return Some(Why::Ordered(order.to.clone()));
-            }
-        }
-        self.better(now_ms, facts, held.pinned).map(Why::Failback)
-    }
-
-    /// A better node that has been ready long enough.
-    fn better(&mut self, now_ms: u64, facts: &Facts, pinned: bool) -> Option<String> {
-        let ours = facts.preference.filter(|_| self.rules.failback && !pinned)?;
-        let better =
-            facts.candidates.iter().filter(|other| other.preference < ours).min_by_key(|other| other.preference);
-        let Some(better) = better else {
-            self.better_since_ms = None;
-            return None;
-        };
-        let since_ms = *self.better_since_ms.get_or_insert(now_ms);
-        (now_ms - since_ms >= FAILBACK_MS).then(|| better.node.clone())
     }
 
     /// The address could not be added, or not be kept: we leave it to others for a while.
@@ -493,8 +451,6 @@ const RENEW_MS: u64 = 250;
 const LOOK_MS: u64 = 250;
 /// How long each candidate gives each one before it.
 const RANK_MS: u64 = 300;
-/// How long a better node must be ready before it is given its address back.
-const FAILBACK_MS: u64 = 10_000;
 
 #[cfg(test)]
 mod tests;

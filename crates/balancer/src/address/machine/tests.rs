@@ -339,10 +339,35 @@ fn the_next_process_goes_on_where_the_first_has_ended() {
             break;
         }
     }
-    assert_eq!(dropped, Some(10_150));
+    assert_eq!(dropped, Some(10_650));
     // Too late, or without the lease, it drops what it was given and puts nothing.
     for (now_ms, lease, why) in [(3_000, facts.lease, Why::Late), (200, None, Why::Lease)] {
         let mut heir = Machine::heir(rules(false), now_ms, given);
         assert_eq!(drops(&mut heir, now_ms, &Facts { lease, ..facts.clone() }), why);
     }
+}
+
+/// It was given up for nodes that are not ready either by now: whoever had it last has it again. Of a node that has only not taken it yet nothing
+/// is known that would make it better than silence.
+#[test]
+fn what_nobody_takes_comes_back() {
+    let (mut machine, mut facts) = holding(false, false);
+    facts.fit = Fit::NotReady("no member".into());
+    facts.candidates.push(candidate("a", 0));
+    let dropped = (10_100..20_000).step_by(100).find(|now_ms| {
+        facts.lease = Some(Lease { id: 7, until_ms: now_ms + TTL_MS });
+        machine.step(*now_ms, &facts).contains(&Effect::Drop(Why::Unfit("no member".into())))
+    });
+    assert_eq!(
+        dropped,
+        Some(11_600),
+        "a second of hysteresis, and a moment for the others to say that they are not ready either"
+    );
+    machine.left();
+    (facts.holder, facts.lease) = (None, None);
+    let stranger = &mut Machine::new(rules(false));
+    assert_eq!(machine.step(11_700, &facts), [], "another one is there");
+    facts.candidates.clear();
+    assert_eq!(machine.step(11_800, &facts), [Effect::Lease]);
+    assert!((11_700..20_000).step_by(100).all(|now_ms| stranger.step(now_ms, &facts).is_empty()), "it never had it");
 }
