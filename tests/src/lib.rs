@@ -15,6 +15,7 @@ pub mod ldap;
 pub mod named;
 pub mod next_hop;
 pub mod organization;
+pub mod ports;
 pub mod postfix;
 pub mod process;
 pub mod sim;
@@ -23,8 +24,9 @@ pub mod sites;
 pub mod two;
 pub mod wire;
 
+pub use ports::free_port;
+
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// The checkout's folder.
@@ -39,23 +41,6 @@ pub fn binary(name: &str) -> PathBuf {
     assert!(path.exists(), "{} is not there: run ./test, or `cargo build --workspace` first", path.display());
     path
 }
-
-/// A port on loopback that was free a moment ago, and that this process does not get again. It lies below those that the system gives to
-/// outgoing connections: a test with load would take it before the node that it is for has started.
-pub fn free_port() -> u16 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    // Test programs that run at the same time begin in different places.
-    let _ = NEXT.compare_exchange(0, std::process::id().wrapping_mul(211), Ordering::Relaxed, Ordering::Relaxed);
-    loop {
-        let port = FREE_PORTS.start + (NEXT.fetch_add(1, Ordering::Relaxed) % FREE_PORTS.len() as u32) as u16;
-        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
-}
-
-/// Debian gives 32768 and above to outgoing connections.
-const FREE_PORTS: std::ops::Range<u16> = 10_240..32_000;
 
 /// Asks again and again until it holds; panics with `what` when `bound` is over.
 pub fn eventually(what: &str, bound: Duration, mut holds: impl FnMut() -> bool) {

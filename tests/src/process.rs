@@ -125,13 +125,14 @@ impl Node {
         self.start_as(command);
     }
 
-    /// Starts it by another command line (under strace, with an environment) and waits until it greets.
+    /// Starts it by another command line (under strace, with an environment) and waits until it greets, and answers whoever succeeds it:
+    /// that comes a moment later.
     pub fn start_as(&mut self, mut command: Command) {
         let mut process = Process::start(&mut command, &self.dir.join("node.log"));
-        let (smtp, http) = (self.smtp, self.http);
+        let (smtp, http, succession) = (self.smtp, self.http, self.data().join("succession"));
         eventually("the node greets", Duration::from_secs(60), || {
             assert!(process.is_running(), "the node ended at start:\n{}", process.output());
-            greets(smtp) && TcpStream::connect(("127.0.0.1", http)).is_ok()
+            greets(smtp) && TcpStream::connect(("127.0.0.1", http)).is_ok() && succession.exists()
         });
         self.process = Some(process);
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tests::process::Node;
 use tests::wire::Wire;
-use tests::{binary, eventually, free_port};
+use tests::{binary, eventually, free_port, root};
 
 const SOON: Duration = Duration::from_secs(15);
 
@@ -215,9 +215,12 @@ fn verbs_say_what_is_wrong_and_end_with_a_code() {
         let (code, out, err) = node.verb(arguments);
         assert!(code == 1 && err.contains(text), "{arguments:?}: {code} {out}{err}");
     }
-    assert!(
-        says(&node, &["explain", "--from", "192.0.2.1", "--to", &format!("127.0.0.1:{}", node.smtp)]).contains("in")
-    );
+    let to = format!("127.0.0.1:{}", node.smtp);
+    assert!(says(&node, &["explain", "--from", "192.0.2.1", "--to", &to]).contains("in"));
+    let org = root().join("examples/gateway/org.toml");
+    let asked = ["explain", "--json", "--from", "192.0.2.1", "--to", ":25", "--org", org.to_str().unwrap()];
+    let explained: Value = serde_json::from_str(&run(&asked).1).unwrap();
+    assert!(explained["text"].as_str().unwrap().starts_with("A connection from 192.0.2.1"), "{explained}");
     assert!(says(&node, &["config"]).contains("posthouse.test"));
 }
 

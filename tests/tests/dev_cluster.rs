@@ -2,12 +2,12 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used)] // a test of real processes
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
+use tests::ports::free_ports;
 use tests::process::Process;
 use tests::wire::Wire;
 use tests::{binary, eventually};
@@ -24,15 +24,6 @@ fn status(dir: &Path) -> Value {
     let (code, text) = dev(dir, &["status", "--json"]);
     assert_eq!(code, Some(0), "{text}");
     serde_json::from_str(&text).unwrap()
-}
-
-/// First of a hundred ports of which the ones that matter were free a moment ago.
-fn base_port() -> u16 {
-    let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-    let start = 20_000 + (std::process::id() % 50) as u16 * 200;
-    let bases = (0..50).map(|step| start + step * 200);
-    let mut bases = bases.filter(|base| (1..40).all(|offset| free(base + offset)));
-    bases.next().expect("a hundred free ports")
 }
 
 fn send(port: u16, to: &str) -> String {
@@ -56,7 +47,7 @@ impl Drop for Stopped<'_> {
 #[test]
 fn a_newcomer_kills_a_node_and_its_mail_is_elsewhere() {
     let keep = tempfile::tempdir().unwrap();
-    let (dir, base) = (keep.path(), base_port());
+    let (dir, base) = (keep.path(), free_ports(100));
     let start = ["dev", "cluster", "--nodes", "3", "--ttl", "2", "--base-port", &base.to_string()];
     let mut command = Command::new(binary("posthouse"));
     command.args(start).current_dir(dir);

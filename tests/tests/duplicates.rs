@@ -162,6 +162,13 @@ fn kill_nine_puts_nothing_twice_into_maildirs() {
 /// Both nodes deliver into one root. One dies with its disk just after a letter of its came; the other takes its journal over.
 #[test]
 fn a_taker_puts_nothing_twice_into_a_shared_root() {
+    // On a busy machine a kill may come too late to fall between a delivery and its record.
+    let suppressed = (0..5).map(|_| take_over_in_a_shared_root()).find(|suppressed| *suppressed > 0);
+    assert!(suppressed.is_some(), "no kill fell between a delivery and its record");
+}
+
+/// Gives how many letters the taker did not deliver once more.
+fn take_over_in_a_shared_root() -> u64 {
     let mut two = Two::with(&["--org", "org.toml"]);
     let root = two.keep.path().join("mail");
     fs::create_dir(&root).unwrap();
@@ -193,8 +200,9 @@ fn a_taker_puts_nothing_twice_into_a_shared_root() {
     println!(
         "a take-over: {promised} promised, 0 lost, 0 twice, {named} named, {suppressed} suppressed, {removed} removed by the reader"
     );
-    assert!(suppressed > 0 && named >= suppressed && removed > 10, "the kill fell between a delivery and its record");
+    assert!(named >= suppressed && removed > 10, "there was load, and a reader");
     assert_eq!(named_in(&b.log()).len() as u64, named, "each one is named in the log");
+    suppressed
 }
 
 const LOAD: [&str; 13] = [

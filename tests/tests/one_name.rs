@@ -201,17 +201,18 @@ struct Told {
 impl Told {
     /// A failure of an application without retry that nobody could have spared it: its connection went through the machine that died.
     ///
-    /// Where the address is moved its clients are told: none waits until its patience is over. Of a machine that hangs the guard tells
-    /// them, unless the kernel ends the address a moment before it.
+    /// Where the address is moved, or its guard removes it, its clients are told: none waits until its patience is over.
     fn explains(&self, failure: &Failure) -> bool {
-        let was_told = self.event != Event::Move || !failure.what.contains("os error 11");
-        let went_through = self.victim == self.holder || failure.greeting.ends_with(&format!("hub{}", self.victim));
+        let held = self.victim == self.holder;
+        let tells = self.event == Event::Move || held && matches!(self.event, Event::Kill | Event::Freeze);
+        let was_told = !tells || !failure.what.contains("os error 11");
+        let went_through = held || failure.greeting.ends_with(&format!("hub{}", self.victim));
         // One that was frozen, or cut off, goes on for a moment before it finds that its journal is another's.
         let revives = matches!(self.event, Event::Freeze | Event::Cable)
             && failure.greeting.ends_with(&format!("hub{}", self.victim));
         let there = revives || failure.opened.is_some_and(|opened| opened <= self.moved);
         // TCP connections cannot follow an address to another machine; a new process on the same one they need not follow.
-        let moves = self.victim == self.holder && self.event == Event::Move;
+        let moves = held && self.event == Event::Move;
         let ends = !self.event.is_planned() || moves;
         ends && failure.moment != Moment::Connect && there && went_through && was_told
     }

@@ -101,8 +101,18 @@ impl ClusterNode {
 
     /// Starts it.
     pub fn start_only(&mut self) {
+        self.start_by(self.command(binary("posthouse")));
+    }
+
+    /// Starts it by these words before its own: with other rights than ours.
+    pub fn start_as(&mut self, words: &[&str]) {
+        let mut command = self.command(words[0]);
+        command.args(&words[1..]).arg(binary("posthouse"));
+        self.start_by(command);
+    }
+
+    fn start_by(&mut self, mut command: Command) {
         assert!(self.process.is_none(), "{} runs", self.name);
-        let mut command = self.command(binary("posthouse"));
         command.args(["start", "--config", "posthouse.toml", "--org", "org.toml"]).current_dir(&self.dir);
         self.process = Some(Process::start(&mut command, &self.log));
     }

@@ -63,7 +63,7 @@ pub fn main() -> ExitCode {
         Verb::Dev(asked) => dev::run(asked, json),
         Verb::Schema { node } => offline::schema(node),
         Verb::HashPassword { scram } => offline::hash_password(scram),
-        Verb::Explain(asked) if asked.documents.any() => offline::explain(asked),
+        Verb::Explain(asked) if asked.documents.any() => offline::explain(asked, json),
         Verb::Dns(DnsWords::Export(asked)) if asked.org.is_some() => zones::export_offline(asked, json),
         Verb::Org(OrgWords::Validate { file, config }) => org::validate(file, config, json),
         verb => over_the_api(cli.url, verb, json),

@@ -9,6 +9,7 @@ use roles::schema;
 use super::client::Trouble;
 use super::json::print_json;
 use super::words::{Documents, ExplainWords, InitWords};
+use crate::api::Explained;
 
 /// `posthouse check`: exit code 0 if a node would start with these documents.
 pub fn check(asked: Documents, json: bool) -> Result<(), Trouble> {
@@ -58,11 +59,14 @@ fn print_says(says: &Says) {
 }
 
 /// `posthouse explain --org FILE`
-pub fn explain(asked: ExplainWords) -> Result<(), Trouble> {
+pub fn explain(asked: ExplainWords, json: bool) -> Result<(), Trouble> {
     let case = asked.case();
     let documents = Document { config: asked.documents.config, org: asked.documents.org };
-    let text = offline::explain(documents, &case);
-    println!("{}", text.map_err(Trouble::Failed)?.trim_end());
+    let text = offline::explain(documents, &case).map_err(Trouble::Failed)?;
+    if json {
+        return print_json(&Explained { text });
+    }
+    println!("{}", text.trim_end());
     Ok(())
 }
 

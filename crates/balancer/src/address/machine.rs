@@ -2,10 +2,12 @@
 //!
 //! Knows neither etcd nor netlink: leases, claims and interfaces are facts and effects. Always holds, if effects are carried out in their
 //! order and within the time they name: the address is on the interface only while the lease under which its key stands surely counts, and
-//! every lifetime that the kernel is given ends [`Rules::margin_ms`] before that.
+//! every lifetime that the kernel is given ends [`Rules::margin_ms`] before that. Our own time for it, and that of whoever watches us, ends
+//! [`Rules::LEAD_MS`] before the kernel's.
 
 use super::gate::{Fit, Gate};
 
+mod drops;
 mod heir;
 pub use heir::Inheritance;
 
@@ -27,6 +29,9 @@ pub struct Rules {
 impl Rules {
     /// The kernel ends a lifetime up to 1.25 s late (it looks once a second, and rounds); the rest is for clocks that differ.
     pub const MARGIN_MS: u64 = 1_500;
+    /// From the moment at which an address that is not renewed is to be removed, to the end of the lifetime that the kernel has. Who removes
+    /// it tells its clients; the kernel tells nobody, and may be 20 ms early. The rest is for a guard that gets no processor at once.
+    pub const LEAD_MS: u64 = 250;
 }
 
 /// A lease that surely counts.
@@ -102,7 +107,7 @@ pub enum Effect {
     Put {
         /// For so many seconds.
         lifetime_s: u32,
-        /// Not after this moment.
+        /// Not after this moment: at it the address is removed, if it has not been made to live longer.
         before_ms: u64,
         /// It is there already.
         again: bool,
@@ -174,7 +179,7 @@ struct Holding {
     lease: i64,
     claimed_at: u64,
     pinned: bool,
-    /// The end of the lifetime that the kernel has.
+    /// When it is to be removed: [`Rules::LEAD_MS`] before the end of the lifetime that the kernel has.
     lapses_ms: u64,
     renew_ms: u64,
     announce_ms: u64,
@@ -195,6 +200,8 @@ pub struct Machine {
     last_holder: Option<String>,
     free_since_ms: Option<u64>,
     better_since_ms: Option<u64>,
+    /// We have it, and are not ready.
+    unready_since_ms: Option<u64>,
     /// This process ends: nothing is taken any more.
     ends: bool,
 }
@@ -210,6 +217,7 @@ impl Machine {
             last_holder: None,
             free_since_ms: None,
             better_since_ms: None,
+            unready_since_ms: None,
             ends: false,
         }
     }
@@ -222,6 +230,11 @@ impl Machine {
     /// Whether the address is (to be) on the interface.
     pub fn holds(&self) -> bool {
         matches!(self.phase, Phase::Holding(_))
+    }
+
+    /// Nobody of ours is known to have had it, or to have it.
+    pub fn is_first(&self) -> bool {
+        self.last_holder.is_none()
     }
 
     /// Whether we would have it, or have it: for the others to know.
@@ -274,7 +287,14 @@ impl Machine {
     }
 
     fn may_take(&self, facts: &Facts) -> bool {
-        self.would_hold && !self.ends && facts.etcd && facts.holder.is_none()
+        self.wants(facts) && !self.ends && facts.etcd && facts.holder.is_none()
+    }
+
+    /// We would have it; or we gave it to another one that has not come: nobody is ready, and silence is worse than "not now".
+    fn wants(&self, facts: &Facts) -> bool {
+        let may = facts.preference.is_some() && matches!(facts.fit, Fit::NotReady(_));
+        let was_ours = self.last_holder.as_ref() == Some(&self.rules.me);
+        self.would_hold || may && was_ours && !self.has_other(facts, None)
     }
 
     /// How many others are to try before us; `None`: it is not for us now.
@@ -312,7 +332,7 @@ impl Machine {
     }
 
     fn claiming(&mut self, facts: &Facts, lease: i64, taken: Taken, asked: bool) -> Vec<Effect> {
-        if !self.would_hold || facts.lease.is_none_or(|now| now.id != lease) {
+        if !self.wants(facts) || facts.lease.is_none_or(|now| now.id != lease) {
             return self.end();
         }
         if asked {
@@ -337,11 +357,11 @@ impl Machine {
             }
         };
         let lifetime_s = facts.lease.filter(|now| now.id == lease).map_or(0, |lease| self.lifetime_s(now_ms, lease));
-        if lifetime_s == 0 || !self.would_hold {
+        if lifetime_s == 0 || !self.wants(facts) {
             return self.end();
         }
-        let lapses_ms = now_ms + u64::from(lifetime_s) * 1_000;
-        self.better_since_ms = None;
+        let lapses_ms = lapses_ms(now_ms, lifetime_s);
+        (self.better_since_ms, self.unready_since_ms) = (None, None);
         self.phase = Phase::Holding(Holding {
             lease,
             claimed_at: at,
@@ -369,7 +389,7 @@ impl Machine {
         let mut effects = Vec::new();
         if let Some(lease) = facts.lease.filter(|_| now_ms >= held.renew_ms) {
             let lifetime_s = self.lifetime_s(now_ms, lease);
-            let lapses_ms = now_ms + u64::from(lifetime_s) * 1_000;
+            let lapses_ms = lapses_ms(now_ms, lifetime_s);
             // A shorter one than the kernel has would only bring its end nearer.
             if lapses_ms > held.lapses_ms {
                 held.lapses_ms = lapses_ms;
@@ -384,59 +404,6 @@ impl Machine {
         }
         self.phase = Phase::Holding(held);
         effects
-    }
-
-    fn must_drop(&mut self, now_ms: u64, facts: &Facts, held: &Holding) -> Option<Why> {
-        let me = self.rules.me.as_str();
-        let other = |node: Option<&str>| {
-            let mut others = facts.candidates.iter().filter(|other| other.node != me);
-            others.any(|other| node.is_none_or(|node| other.node == node))
-        };
-        if facts.lease.is_none_or(|lease| lease.id != held.lease) {
-            return Some(Why::Lease);
-        }
-        if now_ms >= held.lapses_ms {
-            return Some(Why::Late);
-        }
-        if facts.seen_at >= held.claimed_at && facts.holder.as_ref().is_none_or(|seen| seen.lease != held.lease) {
-            return Some(Why::Key);
-        }
-        if let Fit::Unable(why) = &facts.fit {
-            return Some(Why::Unfit(why.clone()));
-        }
-        if let Some(until_ms) = held.kept_until_ms {
-            return (now_ms >= until_ms).then_some(Why::NoHeir);
-        }
-        match &facts.fit {
-            // An address that says "not now" is better than one that says nothing.
-            Fit::NotReady(why) if !self.would_hold && now_ms >= held.settled_ms && other(None) => {
-                return Some(Why::Unfit(why.clone()));
-            }
-            _ => {}
-        }
-        if facts.preference.is_none() {
-            return Some(Why::NotOurs);
-        }
-        if let Some(order) = facts.order.as_ref().filter(|order| order.from == me) {
-            let to = order.to.as_deref();
-            if to != Some(me) && other(to) {
-                return Some(Why::Ordered(order.to.clone()));
-            }
-        }
-        self.better(now_ms, facts, held.pinned).map(Why::Failback)
-    }
-
-    /// A better node that has been ready long enough.
-    fn better(&mut self, now_ms: u64, facts: &Facts, pinned: bool) -> Option<String> {
-        let ours = facts.preference.filter(|_| self.rules.failback && !pinned)?;
-        let better =
-            facts.candidates.iter().filter(|other| other.preference < ours).min_by_key(|other| other.preference);
-        let Some(better) = better else {
-            self.better_since_ms = None;
-            return None;
-        };
-        let since_ms = *self.better_since_ms.get_or_insert(now_ms);
-        (now_ms - since_ms >= FAILBACK_MS).then(|| better.node.clone())
     }
 
     /// The address could not be added, or not be kept: we leave it to others for a while.
@@ -473,14 +440,17 @@ impl Machine {
     }
 }
 
+/// When an address that the kernel was given now is to be removed.
+fn lapses_ms(now_ms: u64, lifetime_s: u32) -> u64 {
+    now_ms + (u64::from(lifetime_s) * 1_000).saturating_sub(Rules::LEAD_MS)
+}
+
 /// Between two renewals of the kernel's lifetime: several fall into the part of a second that the shortest lease has to spare.
 const RENEW_MS: u64 = 250;
 /// Between two looks when nothing happens.
 const LOOK_MS: u64 = 250;
 /// How long each candidate gives each one before it.
 const RANK_MS: u64 = 300;
-/// How long a better node must be ready before it is given its address back.
-const FAILBACK_MS: u64 = 10_000;
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,9 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io::{self, Read};
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV6};
 
-use super::packet::{Mac, advertised, advertisement, arp_sender, gratuitous_arp};
+use super::packet::{
+    Mac, advertised, advertisement, arp_probe, arp_sender, gratuitous_arp, solicitation, solicited_node,
+};
 
 /// The neighbours on one interface.
 pub struct Neighbours {
@@ -58,6 +60,20 @@ impl Neighbours {
         }
     }
 
+    /// Asks all who has `address`, without a word about us; [`Neighbours::hear`] says who answered.
+    pub fn ask(&self, address: IpAddr) -> io::Result<()> {
+        match (address, &self.icmp) {
+            (IpAddr::V4(address), _) => {
+                self.arp.send_to(&arp_probe(self.mac, address), &link_address(self.index, [0xff; 6])).map(drop)
+            }
+            (IpAddr::V6(address), Some(icmp)) => {
+                let group = SocketAddrV6::new(solicited_node(address), 0, 0, self.index);
+                icmp.send_to(&solicitation(self.mac, address), &group.into()).map(drop)
+            }
+            (IpAddr::V6(_), None) => Ok(()),
+        }
+    }
+
     /// What others have said about one of `addresses` since the last call.
     pub fn hear(&self, addresses: &[IpAddr]) -> Vec<Heard> {
         let mut heard = Vec::new();
@@ -99,6 +115,8 @@ fn discovery(interface: &str, index: u32, source: Option<Ipv6Addr>) -> io::Resul
     socket.set_multicast_if_v6(index)?;
     // Neighbours believe only what no router can have passed on (RFC 4861 7.1.2).
     socket.set_multicast_hops_v6(255)?;
+    // What we ask is for others to answer.
+    socket.set_multicast_loop_v6(false)?;
     if let Some(source) = source {
         socket.bind(&SocketAddrV6::new(source, 0, 0, 0).into())?;
     }

@@ -22,6 +22,14 @@ pub fn gratuitous_arp(mac: Mac, address: Ipv4Addr, reply: bool) -> [u8; ARP_FRAM
     frame
 }
 
+/// An Ethernet frame that asks all who has an address, and says nothing of whoever asks (an ARP probe, RFC 5227 2.1.1): a gratuitous
+/// question is not answered by one who has it, this one is.
+pub fn arp_probe(mac: Mac, address: Ipv4Addr) -> [u8; ARP_FRAME_BYTES] {
+    let mut frame = gratuitous_arp(mac, address, false);
+    frame[28..32].fill(0);
+    frame
+}
+
 /// Whose card a frame says that an IPv4 address is at: its sender's.
 pub fn arp_sender(frame: &[u8]) -> Option<(Ipv4Addr, Mac)> {
     let body = frame.get(12..ARP_FRAME_BYTES)?;
@@ -42,6 +50,20 @@ pub fn advertisement(mac: Mac, address: Ipv6Addr) -> [u8; ADVERTISEMENT_BYTES] {
     message[24..26].copy_from_slice(&TARGET_CARD);
     message[26..32].copy_from_slice(&mac);
     message
+}
+
+/// An ICMPv6 message that asks who has an address (RFC 4861 4.3). It goes to [`solicited_node`]; the kernel fills the checksum in.
+pub fn solicitation(mac: Mac, address: Ipv6Addr) -> [u8; ADVERTISEMENT_BYTES] {
+    let mut message = advertisement(mac, address);
+    (message[0], message[4]) = (SOLICITATION, 0);
+    message[24..26].copy_from_slice(&SOURCE_CARD);
+    message
+}
+
+/// The group that whoever has an address listens to (RFC 4291 2.7.1).
+pub fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
+    let [.., a, b, c] = address.octets();
+    Ipv6Addr::from([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a, b, c])
 }
 
 /// Whose card an ICMPv6 message says that an address is at.
@@ -72,9 +94,12 @@ const ETHERTYPE_ARP: [u8; 2] = [0x08, 0x06];
 const ARP_ETHERNET_IPV4: [u8; 6] = [0, 1, 0x08, 0, 6, 4];
 const ADVERTISEMENT_BYTES: usize = 32;
 const ADVERTISEMENT: u8 = 136;
+const SOLICITATION: u8 = 135;
 const OVERRIDE: u8 = 0x20;
 /// The option "target link-layer address", one unit long.
 const TARGET_CARD: [u8; 2] = [2, 1];
+/// The option "source link-layer address".
+const SOURCE_CARD: [u8; 2] = [1, 1];
 
 #[cfg(test)]
 mod tests {
@@ -91,6 +116,9 @@ mod tests {
         }
         assert_eq!(gratuitous_arp(MAC, four, false)[20..22], [0, 1]);
         assert_eq!(advertised(&advertisement(MAC, six)), Some((six, MAC)));
+        assert_eq!(arp_sender(&arp_probe(MAC, four)), Some((Ipv4Addr::UNSPECIFIED, MAC)), "who asks claims nothing");
+        assert_eq!(advertised(&solicitation(MAC, six)), None, "a question");
+        assert_eq!(solicited_node("fe80::2aa:ff:fe28:9c5a".parse().unwrap()).to_string(), "ff02::1:ff28:9c5a");
         let mut other = advertisement(MAC, six);
         other[24] = 1;
         assert_eq!(advertised(&other), None, "the source's card, not the target's");

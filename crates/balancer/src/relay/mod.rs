@@ -45,12 +45,13 @@ pub use settings::{Inherited, RelaySettings, ServiceSetup, Timing};
 pub use words::{REASONS, Reason};
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::{fmt, io};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::sync::mpsc;
 use world::World;
 
 use self::admission::{Admission, All};
@@ -226,6 +227,15 @@ impl Relay {
         self.tell(|| Order::Drain { within_ms });
     }
 
+    /// These addresses are about to leave the machine, and with them the connections to them: who is between two mails is told to connect
+    /// again (421, `* BYE`), and its connection ends; the others go on. What is returned ends when all threads are done with it.
+    pub fn part(&self, addresses: &[IpAddr]) -> mpsc::Receiver<()> {
+        let (done, over) = mpsc::channel(1);
+        let addresses: Arc<[IpAddr]> = addresses.into();
+        self.tell(|| Order::Part { addresses: Arc::clone(&addresses), done: done.clone() });
+        over
+    }
+
     /// Connections that are there now, of all services.
     pub fn active(&self) -> u32 {
         self.all.active()
@@ -304,4 +314,4 @@ fn connections_max() -> u32 {
 /// More than this is no bound.
 const DESCRIPTORS_MAX: u64 = 4_000_000;
 const DESCRIPTORS_PER_CONNECTION: u64 = 2;
-const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);

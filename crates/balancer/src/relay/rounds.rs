@@ -46,6 +46,12 @@ pub(super) fn look(conn: &mut Conn, hand: &mut Hand) -> bool {
     if conn.has_to_go(hand) { drain(conn, hand, idle_ms) } else { true }
 }
 
+/// Ends a connection with a word, if one is understood now: between two mails, and where nothing waits for the client. False: it is over.
+pub(super) fn part(conn: &mut Conn, hand: &mut Hand) -> bool {
+    let may_speak = conn.is_relaying() && conn.dialog.is_between() && conn.down.waiting().is_empty();
+    !may_speak || drive::step(conn, hand, Input::Part(Reason::Draining)) && drive::turn(conn, hand)
+}
+
 /// A connection that was silent for so long gets keepalive.
 const KEEPALIVE_AFTER_MS: u64 = 1_000;
 

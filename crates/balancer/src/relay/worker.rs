@@ -3,9 +3,12 @@
 //! Always holds: one connection cannot keep the thread from the others; what belongs to a connection is only touched by its thread.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::mpsc;
 
 use super::accept::{Listener, accept, accept_rest, resume};
 use super::admission::Admission;
@@ -30,6 +33,8 @@ pub(super) enum Order {
     Linger,
     /// Accept nothing more, of any service; at the latest after so long everything is closed.
     Drain { within_ms: u64 },
+    /// These addresses leave the machine: who is between two mails there is told. The sender is dropped when that is done.
+    Part { addresses: Arc<[IpAddr]>, done: mpsc::Sender<()> },
     /// Close everything and end.
     End,
 }
@@ -187,7 +192,21 @@ impl Worker {
                     self.hand.drain_within_ms = within_ms;
                     self.stop(|_| true);
                 }
+                Order::Part { addresses, done } => {
+                    self.part(&addresses);
+                    drop(done);
+                }
                 Order::End => self.ends = true,
+            }
+        }
+    }
+
+    fn part(&mut self, addresses: &[IpAddr]) {
+        for slot in 0..self.conns.end() {
+            let is_there = |conn: &&mut Conn| addresses.contains(&conn.destination.ip().to_canonical());
+            let Some(conn) = self.conns.get(slot).filter(is_there) else { continue };
+            if !rounds::part(conn, &mut self.hand) {
+                self.close(slot);
             }
         }
     }

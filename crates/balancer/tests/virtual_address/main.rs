@@ -34,6 +34,9 @@ fn run(seed: u64, ttl_ms: u64, margin_ms: u64, failback: bool, troubles: &[(u64,
             }
             None => calm_ms += STEP_MS,
         }
+        if world.untold {
+            return Err(format!("at {} ms the kernel was before the guard", world.now_ms - 1_000_000));
+        }
         if world.have_it().len() > 1 {
             return Err(format!("at {} ms {:?} have it", world.now_ms - 1_000_000, world.have_it()));
         }
@@ -108,5 +111,22 @@ fn a_quiet_cluster_moves_nothing() {
     for seed in 0..20 {
         let world = run(seed, 3_000, Rules::MARGIN_MS, false, &[]).unwrap();
         assert_eq!((world.moves, world.have_it().len()), (1, 1), "seed {seed}");
+    }
+}
+
+/// What all of them need is gone, at the same time or nearly so: the address stays with one that says "not now", instead of leaving for a node
+/// that does not take it.
+#[test]
+fn nobody_is_ready_and_one_has_it() {
+    for (seed, gap_ms) in (0..20).flat_map(|seed| [0, 30, 400, 1_200, 3_000].map(|gap_ms| (seed, gap_ms))) {
+        let mut world = World::new(seed, 5_000, Rules::MARGIN_MS, false);
+        let run = |world: &mut World, ms: u64| (0..ms).step_by(STEP_MS as usize).for_each(|_| world.step());
+        run(&mut world, 5_000);
+        for at in 0..NODES {
+            world.trouble(Trouble::Unfit((at + seed as usize) % NODES, true));
+            run(&mut world, gap_ms);
+        }
+        run(&mut world, 20_000);
+        assert_eq!(world.have_it().len(), 1, "seed {seed}, one after the other by {gap_ms} ms");
     }
 }

@@ -98,6 +98,8 @@ pub struct World {
     tells: Vec<(u64, usize, u64, Told)>,
     views: Vec<(u64, usize, Seen)>,
     pub moves: u32,
+    /// The kernel ended an address that a living guard watched over.
+    pub untold: bool,
 }
 
 impl World {
@@ -115,6 +117,7 @@ impl World {
             tells: Vec::new(),
             views: Vec::new(),
             moves: 0,
+            untold: false,
         };
         for number in 0..NODES {
             let rate = 999 + world.roll(3);
@@ -327,6 +330,8 @@ impl World {
         let (now_ms, clock_ms) = (self.now_ms, self.clock(node));
         let one = &mut self.nodes[node];
         if one.kernel_ms.is_some_and(|until| until <= now_ms) {
+            // Nobody tells the clients then.
+            self.untold |= one.guard && one.guarded.is_some();
             one.kernel_ms = None;
         }
         let Some((lease, at_ms)) = one.guarded.filter(|_| one.guard) else { return };
@@ -439,9 +444,9 @@ impl World {
                 Effect::Lease => (self.nodes[node].wants_lease, self.nodes[node].next_keep_ms) = (true, 0),
                 Effect::Claim { lease, .. } => self.ask(node, Ask::Claim(lease)),
                 Effect::Put { lifetime_s, before_ms, .. } => {
-                    let late_ms = self.roll(1_250);
-                    let until_ms =
-                        self.now_ms + u64::from(lifetime_s) * 1_000 * 1_000 / self.nodes[node].rate + late_ms;
+                    let late_ms = self.roll(EARLY_MS + 1_250);
+                    let lifetime_ms = u64::from(lifetime_s) * 1_000 * 1_000 / self.nodes[node].rate;
+                    let until_ms = self.now_ms + lifetime_ms + late_ms - EARLY_MS;
                     let one = &mut self.nodes[node];
                     assert!(clock_ms < before_ms, "nothing is added that is over");
                     one.kernel_ms = Some(until_ms);
@@ -465,5 +470,7 @@ impl World {
     }
 }
 
+/// The kernel rounds the age of an address up by so much.
+const EARLY_MS: u64 = 20;
 /// One answer of so many is lost.
 const LOSS: u64 = 50;

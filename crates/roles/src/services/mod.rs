@@ -19,7 +19,7 @@ use balancer::pool::{self, Pool, Shown, Wanted};
 use balancer::probe::{Probers, Target};
 use balancer::relay::{Relay, RelaySettings};
 use directory::{Host, Org, Service};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tracing::{error, info};
 use transport::dns::Resolver;
 use transport::tls::Certificates;
@@ -136,6 +136,11 @@ impl Services {
         if let Some(relay) = self.shared.relay.get() {
             relay.drain(within_ms);
         }
+    }
+
+    /// These addresses are about to leave this machine: who is between two mails there is told. It ends when they all are.
+    pub fn part(&self, addresses: &[IpAddr]) -> Option<mpsc::Receiver<()>> {
+        Some(self.shared.relay.get()?.part(addresses))
     }
 
     /// Another process takes new connections from now on: what is under way here goes on untouched.

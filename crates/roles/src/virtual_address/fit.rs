@@ -6,6 +6,7 @@ use std::sync::Arc;
 use balancer::address::{Fit, Link, NetError, Present};
 use directory::{NEEDS_NODE, Org, Service, VirtualAddress};
 use rustix::thread::CapabilitySet;
+use tokio::sync::mpsc;
 use transport::swap::Swap;
 
 use crate::health::{Health, NotReady, Phase};
@@ -17,6 +18,8 @@ pub trait ServicesReady: Send + Sync {
     fn listening_on(&self, addresses: &[IpAddr]) -> Vec<String>;
     /// Whether one is ready; the error is a word or two for people.
     fn ready(&self, service: &str) -> Result<(), String>;
+    /// These addresses are about to leave: clients that can be told to connect again are. It ends when they all are; `None`: there are none.
+    fn part(&self, addresses: &[IpAddr]) -> Option<mpsc::Receiver<()>>;
 }
 
 /// The services of this node, by the document that runs.
@@ -40,6 +43,10 @@ impl ServicesReady for OwnServices {
             Some(services) => services.ready(service),
             None => Err("does not run on this node".into()),
         }
+    }
+
+    fn part(&self, addresses: &[IpAddr]) -> Option<mpsc::Receiver<()>> {
+        self.services.as_ref()?.part(addresses)
     }
 }
 

@@ -3,6 +3,7 @@
 //! to the next process is touched no more.
 
 mod passing;
+mod strangers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +27,9 @@ use super::links::OnLink;
 use super::said::Said;
 use super::words::{reason, word, words_of};
 use super::{Fitness, Shared};
+use crate::health::Phase;
 use crate::succession::HeldAddress;
+use strangers::Strangers;
 
 /// What a task is to do.
 #[derive(Clone)]
@@ -60,6 +63,9 @@ pub struct Holder {
     /// The address could not be removed: its lease must not be ended early.
     stuck: bool,
     told_would_hold: bool,
+    /// Why it cannot have it, as told last.
+    told_unable: Option<String>,
+    strangers: Strangers,
 }
 
 impl Holder {
@@ -76,6 +82,8 @@ impl Holder {
             end: None,
             stuck: false,
             told_would_hold: false,
+            told_unable: None,
+            strangers: Strangers::default(),
             fitness,
             shared,
             spec,
@@ -157,15 +165,18 @@ impl Holder {
         };
         let mut candidates: Vec<Candidate> = view.nodes.iter().filter_map(candidate).collect();
         candidates.sort_by(|a, b| (a.preference, &a.node).cmp(&(b.preference, &b.node)));
+        let etcd = view.at > 0 && view.silent.is_none();
+        let fit = self.fitness.of(&self.spec, &self.link, fixed, || self.shared.is_kept());
+        let fit = self.alone(now_ms, fit, (etcd, seen.holder.is_some()));
         Facts {
             preference: self.spec.preference(self.me()),
             seen_at: view.at,
-            etcd: view.at > 0 && view.silent.is_none(),
+            etcd,
             holder: seen.holder.map(|(lease, holder)| HolderSeen { node: holder.node, lease }),
             order: seen.order.map(|order| OrderSeen { from: order.from, to: order.to }),
             candidates,
             lease: self.lease(),
-            fit: self.fitness.of(&self.spec, &self.link, fixed, || self.shared.is_kept()),
+            fit,
         }
     }
 
@@ -292,6 +303,9 @@ impl Holder {
 
     async fn drop_it(&mut self, why: &Why) {
         let name = self.spec.name.clone();
+        if matches!(why, Why::Ordered(_) | Why::Failback(_) | Why::NotOurs | Why::Unfit(_)) {
+            self.part().await;
+        }
         let mut removed = Err(NetError::Absent);
         for _ in 0..REMOVALS {
             removed = match self.on_link.link(&self.shared.interfaces).await {
@@ -304,6 +318,7 @@ impl Holder {
                 break;
             }
         }
+        self.on_link.part();
         self.stuck = removed.is_err();
         match removed {
             Ok(()) => self.shared.watchman().forget(&name),
@@ -317,6 +332,15 @@ impl Holder {
             .increment(1);
         let now_ms = self.shared.parts.world.clock.wall_ms();
         self.said.note(&name, |one| one.last = Some((now_ms, format!("dropped it: {said}"))));
+    }
+
+    /// It leaves by plan: clients between two mails hear so, before the connection ends under them.
+    async fn part(&self) {
+        let addresses: Vec<_> = self.spec.addresses.iter().map(|net| net.addr()).collect();
+        if let Some(mut told) = self.shared.parts.services.part(&addresses) {
+            // It takes milliseconds; the address waits for no thread that has more to do.
+            let _ = timeout(PART_MAX, told.recv()).await;
+        }
     }
 
     fn begin_end(&mut self) {
@@ -361,28 +385,19 @@ impl Holder {
         if here {
             self.look_for_conflicts();
         }
+        self.tell_unable(&facts.fit);
     }
 
-    fn look_for_conflicts(&mut self) {
-        let Some(heard) = self.on_link.hear().into_iter().next() else { return };
-        let mac = heard.mac.map(|byte| format!("{byte:02x}")).join(":");
-        let name = &self.spec.name;
-        counter!("posthouse_virtual_address_conflicts_total", "address" => name.to_string()).increment(1);
-        let what = format!("{} is answered for by {mac} as well", heard.address);
-        let now_ms = self.shared.parts.world.clock.wall_ms();
-        let mut is_new = false;
-        self.said.note(name, |one| {
-            is_new =
-                one.conflict.as_ref().is_none_or(|(at_ms, before)| *before != what || at_ms + CONFLICT_MS < now_ms);
-            if is_new {
-                one.conflict = Some((now_ms, what.clone()));
-            }
-        });
-        // Once in ten seconds, or the two would shout at each other.
-        if is_new {
-            warn!(address = &**name, "{what}: somebody has it configured, or keeps it without a lease; find that card");
-            self.announce();
+    /// What no waiting mends is told once.
+    fn tell_unable(&mut self, fit: &Fit) {
+        let now = match fit {
+            Fit::Unable(why) if self.shared.parts.health.phase() != Phase::Stopping => Some(why.clone()),
+            _ => None,
+        };
+        if let (Some(why), true) = (&now, self.told_unable != now) {
+            warn!(address = &*self.spec.name, "this node cannot have the virtual address: {why}");
         }
+        self.told_unable = now;
     }
 
     fn tell_would_hold(&mut self, now: bool) {
@@ -453,7 +468,7 @@ const LOOK_MS: u64 = 1_000;
 const REMOVALS: u32 = 3;
 /// Longest wait for etcd to end a lease.
 const END_MAX: Duration = Duration::from_secs(2);
+/// Longest wait until clients between two mails are told that the address leaves.
+const PART_MAX: Duration = Duration::from_millis(50);
 /// Until an open claim is made again.
 const AGAIN: Duration = Duration::from_millis(100);
-/// The same conflict is told again after so long.
-const CONFLICT_MS: u64 = 10_000;

@@ -82,6 +82,20 @@ impl OnLink {
         told.map_err(|error| format!("{}: the neighbours cannot be told: {error}", self.interface))
     }
 
+    /// Asks the neighbours whether one of them has them; [`OnLink::hear`] says who answered.
+    pub fn ask(&mut self, link: &Link) -> Result<(), String> {
+        self.meet_neighbours(link)?;
+        let Some((_, neighbours)) = &self.neighbours else { return Ok(()) };
+        // An interface without IPv6 has nobody to ask there.
+        self.nets.iter().for_each(|net| drop(neighbours.ask(net.addr())));
+        Ok(())
+    }
+
+    /// What is said of them from now on is another node's business: nothing is kept of it for when they come back.
+    pub fn part(&mut self) {
+        self.neighbours = None;
+    }
+
     /// What others have said about our addresses since the last call.
     pub fn hear(&self) -> Vec<Heard> {
         let addresses: Vec<IpAddr> = self.nets.iter().map(IpNet::addr).collect();

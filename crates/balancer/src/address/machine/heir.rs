@@ -16,7 +16,7 @@ pub struct Inheritance {
     pub claimed_at: u64,
     /// It came by order, and does not go back by itself.
     pub pinned: bool,
-    /// The end of the lifetime that the kernel has, on the clock of whoever has this.
+    /// When it is to be removed if it is not renewed, on the clock of whoever has this.
     pub lapses_ms: u64,
 }
 

@@ -47,7 +47,7 @@ fn holding(failback: bool, taken_by_order: bool) -> (Machine, Facts) {
     let effects = machine.step(9_950, &facts);
     assert!(matches!(effects[..], [Effect::Claim { lease: 7, .. }]), "{effects:?}");
     let effects = machine.claimed(10_000, 7, Answer::Done(11), &facts);
-    assert_eq!(effects, [Effect::Put { lifetime_s: 3, before_ms: 13_000, again: false }, Effect::Announce]);
+    assert_eq!(effects, [Effect::Put { lifetime_s: 3, before_ms: 12_750, again: false }, Effect::Announce]);
     (facts.holder, facts.seen_at, facts.order) = (held_by("b", 7), 11, None);
     (machine, facts)
 }
@@ -135,7 +135,7 @@ fn it_drops_at_once_and_says_why() {
     for (what, change, why) in cases {
         let (mut machine, mut facts) = holding(false, false);
         change(&mut facts);
-        let now_ms = if why == Why::Late { 13_000 } else { 10_100 };
+        let now_ms = if why == Why::Late { 12_750 } else { 10_100 };
         assert_eq!(drops(&mut machine, now_ms, &facts), why, "{what}");
         assert_eq!(machine.step(now_ms + 1, &facts), [], "{what}: until its lease has ended it does nothing");
         machine.left();
@@ -204,18 +204,22 @@ fn failback_waits_and_an_order_stays() {
 fn the_kernel_is_given_no_more_than_the_lease_has() {
     let (mut machine, mut facts) = holding(false, false);
     // No keep-alive is answered any more: the lease ends at 14,900.
-    let mut ends_ms = 13_000;
+    let mut ends_ms = 12_750;
     for now_ms in 10_001..14_900 {
         for effect in machine.step(now_ms, &facts) {
             match effect {
                 Effect::Put { lifetime_s, before_ms, again: true } => {
-                    assert_eq!(before_ms, now_ms + u64::from(lifetime_s) * 1_000);
+                    assert_eq!(
+                        before_ms,
+                        now_ms + u64::from(lifetime_s) * 1_000 - Rules::LEAD_MS,
+                        "before the kernel does"
+                    );
                     assert!(before_ms > ends_ms, "it only ever lives longer");
                     ends_ms = before_ms;
                 }
                 Effect::Drop(why) => {
                     assert_eq!((why, now_ms), (Why::Late, ends_ms));
-                    assert!(ends_ms + Rules::MARGIN_MS <= 14_900);
+                    assert!(ends_ms + Rules::LEAD_MS + Rules::MARGIN_MS <= 14_900);
                     return;
                 }
                 Effect::Announce => {}
@@ -261,7 +265,7 @@ fn what_is_kept_for_the_next_process_stays_until_it_comes_or_the_lease_does_not_
         ("the lease is gone", &|facts| facts.lease = None, 10_500, Some(Why::Lease)),
         ("the key is another's", &|facts| facts.holder = held_by("a", 9), 10_500, Some(Why::Key)),
         ("the cable", &|facts| facts.fit = Fit::Unable("cable".into()), 10_500, Some(Why::Unfit("cable".into()))),
-        ("this process looks too late", &|_| {}, 13_000, Some(Why::Late)),
+        ("this process looks too late", &|_| {}, 12_750, Some(Why::Late)),
         ("nobody comes", &|facts| facts.lease = Some(Lease { id: 7, until_ms: 90_000 }), 40_000, Some(Why::NoHeir)),
     ];
     for (what, change, at_ms, why) in cases {
@@ -291,7 +295,7 @@ fn whoever_has_given_does_nothing_any_more() {
     let (mut machine, facts) = holding(false, false);
     machine.keep(40_000);
     let given = machine.give();
-    assert_eq!(given, Some(Inheritance { lease: 7, claimed_at: 11, pinned: false, lapses_ms: 13_000 }));
+    assert_eq!(given, Some(Inheritance { lease: 7, claimed_at: 11, pinned: false, lapses_ms: 12_750 }));
     assert_eq!((machine.give(), machine.leave(), machine.holds()), (None, vec![], false));
     for (what, facts) in [("as it was", facts.clone()), ("no lease", Facts { lease: None, ..facts })] {
         for now_ms in (10_000..60_000).step_by(250) {
@@ -325,7 +329,7 @@ fn the_next_process_goes_on_where_the_first_has_ended() {
     assert!(heir.holds() && heir.would_hold() && heir.next_ms(100) <= 101, "it is looked at now");
     assert_eq!(heir.step(100, &facts), [], "the kernel has it for longer already");
     let kept = Facts { lease: Some(Lease { id: 7, until_ms: 5_150 }), ..facts.clone() };
-    assert_eq!(heir.step(350, &kept), [Effect::Put { lifetime_s: 3, before_ms: 3_350, again: true }]);
+    assert_eq!(heir.step(350, &kept), [Effect::Put { lifetime_s: 3, before_ms: 3_100, again: true }]);
     // It is given time to become ready, though another would have it, and no more.
     let mut dropped = None;
     for now_ms in (400..20_000).step_by(250) {
@@ -335,10 +339,35 @@ fn the_next_process_goes_on_where_the_first_has_ended() {
             break;
         }
     }
-    assert_eq!(dropped, Some(10_150));
+    assert_eq!(dropped, Some(10_650));
     // Too late, or without the lease, it drops what it was given and puts nothing.
     for (now_ms, lease, why) in [(3_000, facts.lease, Why::Late), (200, None, Why::Lease)] {
         let mut heir = Machine::heir(rules(false), now_ms, given);
         assert_eq!(drops(&mut heir, now_ms, &Facts { lease, ..facts.clone() }), why);
     }
+}
+
+/// It was given up for nodes that are not ready either by now: whoever had it last has it again. Of a node that has only not taken it yet nothing
+/// is known that would make it better than silence.
+#[test]
+fn what_nobody_takes_comes_back() {
+    let (mut machine, mut facts) = holding(false, false);
+    facts.fit = Fit::NotReady("no member".into());
+    facts.candidates.push(candidate("a", 0));
+    let dropped = (10_100..20_000).step_by(100).find(|now_ms| {
+        facts.lease = Some(Lease { id: 7, until_ms: now_ms + TTL_MS });
+        machine.step(*now_ms, &facts).contains(&Effect::Drop(Why::Unfit("no member".into())))
+    });
+    assert_eq!(
+        dropped,
+        Some(11_600),
+        "a second of hysteresis, and a moment for the others to say that they are not ready either"
+    );
+    machine.left();
+    (facts.holder, facts.lease) = (None, None);
+    let stranger = &mut Machine::new(rules(false));
+    assert_eq!(machine.step(11_700, &facts), [], "another one is there");
+    facts.candidates.clear();
+    assert_eq!(machine.step(11_800, &facts), [Effect::Lease]);
+    assert!((11_700..20_000).step_by(100).all(|now_ms| stranger.step(now_ms, &facts).is_empty()), "it never had it");
 }

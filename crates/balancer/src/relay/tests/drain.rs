@@ -94,6 +94,25 @@ fn the_end_of_the_drain_is_the_end() {
     assert!(TcpStream::connect(fixture.at).is_err());
 }
 
+/// An address leaves the machine: who is between two mails at that address is told, who is in one is not, nor who is at another one.
+#[test]
+fn who_is_between_two_mails_is_told_that_the_address_leaves() {
+    let fixture = plan(Smtp).serve(vec![smtp("a")]);
+    let greeted = || {
+        let mut client = fixture.client();
+        assert_eq!((client.line(), client.line()), ("220-a".into(), "220 ready".into()));
+        client
+    };
+    let (mut idle, mut busy) = (greeted(), greeted());
+    assert_eq!(busy.ask("MAIL FROM:<a@x>\r\n"), "250 a");
+    assert!(fixture.relay.part(&["127.0.0.2".parse().unwrap()]).blocking_recv().is_none());
+    assert_eq!(idle.ask("NOOP\r\n"), "250 a", "another address");
+    assert!(fixture.relay.part(&[fixture.at.ip()]).blocking_recv().is_none(), "all threads are done");
+    assert!(idle.line().starts_with("421 4.3.2 "));
+    assert_eq!(idle.line(), "");
+    assert_eq!(busy.ask("RCPT TO:<b@x>\r\n"), "250 a", "in the middle of a transaction there are no words");
+}
+
 #[test]
 fn the_next_process_goes_on_with_the_same_sockets() {
     let fixture = plan(Smtp).serve(vec![smtp("a")]);
