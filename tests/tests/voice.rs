@@ -67,7 +67,8 @@ fn a_call_that_is_refused_rings_on_or_is_not_heard_goes_to_the_next_host() {
         // Who is busy, or rings, is well.
         assert_eq!(of["posthouse_service_refused_total"], if matches!(at, 1 | 3) { calls } else { 0.0 }, "{of:?}");
         assert_eq!(of["posthouse_service_greeting_seconds_count"], if says { calls } else { 0.0 }, "{of:?}");
-        assert_eq!(of["posthouse_service_greeting_seconds_sum"] > 0.0, says, "{of:?}");
+        // Whole milliseconds: a host on this machine often needs none.
+        assert!(says || of["posthouse_service_greeting_seconds_sum"] == 0.0, "{of:?}");
         assert!(of["posthouse_service_bytes_total direction=\"up\""] > 0.0, "{of:?}");
         assert_eq!(of["posthouse_service_bytes_total direction=\"down\""] > 0.0, says, "{of:?}");
         assert_eq!(of["posthouse_member_up"], 1.0, "{of:?}");
