@@ -40,6 +40,8 @@ impl Hosts for Two {
     fn heard(&mut self, (): &(), _: u64, _: u64) {}
 
     fn failed(&mut self, (): &(), _: u64, _: Trouble) {}
+
+    fn took(&mut self, (): &()) {}
 }
 
 fuzz_target!(|input: &[u8]| {

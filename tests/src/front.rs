@@ -149,8 +149,13 @@ pub struct Greeter {
 
 impl Greeter {
     pub fn start(name: &str) -> Greeter {
+        Greeter::saying(&format!("220 greets {name}"))
+    }
+
+    /// The same with another first line.
+    pub fn saying(greeting: &str) -> Greeter {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let greeting: Arc<str> = format!("220 greets {name}\r\n").into();
+        let greeting: Arc<str> = format!("{greeting}\r\n").into();
         let listener = runtime.block_on(async {
             let socket = TcpSocket::new_v4()?;
             socket.bind(([127, 0, 0, 1], crate::free_port()).into())?;

@@ -1,6 +1,7 @@
 //! A Posthouse node, and any other server, as a process that is ended when its value is dropped.
 
 use crate::{binary, eventually, free_port};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -187,6 +188,22 @@ impl Node {
         lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
+    /// What must be known of a member of a service, whatever its protocol (issue 5, 6): each figure is on the page.
+    pub fn member_figures(&self, service: &str, member: &str) -> BTreeMap<&'static str, f64> {
+        let (page, label) = (self.get("/metrics").1, format!("service=\"{service}\",member=\"{member}\""));
+        let of = |family: &'static str| {
+            let (name, more) = family.split_once(' ').unwrap_or((family, ""));
+            let is_meant = |line: &&str| {
+                let rest = line.strip_prefix(name).unwrap_or_default();
+                rest.starts_with('{') && rest.contains(&label) && rest.contains(more)
+            };
+            let values = page.lines().filter(is_meant).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+            let sum = values.reduce(|sum, value| sum + value);
+            (family, sum.unwrap_or_else(|| panic!("no {family} of {label}:\n{page}")))
+        };
+        MEMBER_FIGURES.map(of).into()
+    }
+
     /// How its balancer sees a member of a service: `up`, `down`, `draining`, `unknown`.
     pub fn standing(&self, service: &str, member: &str) -> String {
         let shown = self.json(&["service", "show", service]);
@@ -203,6 +220,19 @@ impl Node {
         entries.flatten().map(|entry| fs::read(entry.path()).unwrap()).collect()
     }
 }
+
+/// Connections now and so far, bytes both ways, refused, hidden from clients, what probes say, time to greeting.
+const MEMBER_FIGURES: [&str; 9] = [
+    "posthouse_member_connections",
+    "posthouse_service_connections_total",
+    "posthouse_service_bytes_total direction=\"up\"",
+    "posthouse_service_bytes_total direction=\"down\"",
+    "posthouse_service_refused_total",
+    "posthouse_service_retries_hidden_total",
+    "posthouse_member_up",
+    "posthouse_service_greeting_seconds_count",
+    "posthouse_service_greeting_seconds_sum",
+];
 
 /// Something on that port says 220, at once or behind a PROXY header.
 pub fn greets(port: u16) -> bool {

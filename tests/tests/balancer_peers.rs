@@ -4,7 +4,7 @@
 
 use balancer::probe::{Kind, Known, Probers, Standing, Target, Word};
 use directory::ProxyHeader;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
@@ -13,6 +13,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 use tests::dovecot::Dovecot;
+use tests::front::{self, Front, at, here, service};
 use tests::ldap::{self, Slapd};
 use tests::postfix::Postfix;
 use tests::process::{Node, Process};
@@ -236,7 +237,7 @@ async fn postfix_behind_proxy_takes_a_probe_for_what_it_is() {
 const HTTPS: &str = "import http.server, ssl, sys
 class Page(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        body = sys.argv[2].encode()
+        body = sys.argv[2].encode() + b'\\r\\n'
         self.send_response(503 if self.path == '/down' else 200)
         self.send_header('Content-Length', str(len(body)))
         self.end_headers()
@@ -258,7 +259,11 @@ struct Web {
 
 impl Web {
     fn start(name: &str) -> Web {
-        let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
+        Web::at(name, free_port())
+    }
+
+    fn at(name: &str, port: u16) -> Web {
+        let dir = tempfile::tempdir().unwrap();
         let pair = rcgen::generate_simple_self_signed([name.to_string()]).unwrap();
         fs::write(dir.path().join("cert.pem"), pair.cert.pem()).unwrap();
         fs::write(dir.path().join("key.pem"), pair.signing_key.serialize_pem()).unwrap();
@@ -301,4 +306,49 @@ async fn web_servers_directories_and_our_own_health_page_are_probed() {
     assert_eq!(node.verb(&["node", "drain"]).0, 0);
     assert_eq!(eye.sees(health, Word::Down).await.0.reason(), "HTTP/1.1 503 Service Unavailable");
     assert_eq!(eye.sees(smtp, Word::Draining).await.0.reason(), "draining");
+}
+
+/// Behaviours 8.1: which page of a browser's is where is known to one web server only. By a hash of its source each client meets the same one,
+/// on both balancers; when that one goes its clients go to one other each, nobody else moves, and when it is back so are they.
+#[test]
+fn each_browser_has_its_web_server_on_every_balancer() {
+    let names = ["w1", "w2", "w3"];
+    let mut webs: HashMap<&str, Web> = names.map(|name| (name, Web::start(name))).into();
+    let doors = [at(9), at(10)];
+    let fronts = doors.map(|door| {
+        let members = names.map(|name| (name, here(webs[name].port), ""));
+        Front::started("", &service("web", "https", door, "algorithm = \"source_hash\"", &members))
+    });
+    let until = |member: &str, standing: &str| fronts.iter().for_each(|front| front.until("web", member, standing));
+    names.iter().for_each(|name| until(name, "up"));
+    let page = |door: SocketAddr, client: u8| {
+        let mut wire = front::connect_from(Ipv4Addr::new(127, 8, client, 1).into(), door).unwrap();
+        assert!(wire.start_tls_to("www.ours.test"), "{client} at {door}");
+        wire.send(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+        std::iter::from_fn(|| wire.line().ok().flatten()).last().unwrap_or_default()
+    };
+    // Twice at each balancer.
+    let homes = || -> Vec<String> {
+        let of = |client: u8| {
+            let met = [doors[0], doors[1], doors[0], doors[1]].map(|door| page(door, client));
+            assert!(met.iter().all(|web| *web == met[0]), "{client}: {met:?}");
+            met[0].clone()
+        };
+        (0..24).map(of).collect()
+    };
+    let before = homes();
+    let all: BTreeSet<&str> = before.iter().map(String::as_str).collect();
+    assert_eq!(all, BTreeSet::from(names), "each has clients");
+    let port = webs.remove("w2").unwrap().port;
+    // At once, and when the probes know.
+    for _ in 0..2 {
+        let without = homes();
+        for (was, is) in before.iter().zip(&without) {
+            assert!(is != "w2" && (is == was || was == "w2"), "{before:?} {without:?}");
+        }
+        until("w2", "down");
+    }
+    webs.insert("w2", Web::at("w2", port));
+    until("w2", "up");
+    assert_eq!(homes(), before);
 }

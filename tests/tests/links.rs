@@ -2,11 +2,16 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used)] // a test of real processes
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tests::eventually;
+use tests::cluster::{Net, Place};
+use tests::front::{Front, here, service};
 use tests::organization::{Organization, submit, submit_many, submit_to};
+use tests::process::Node;
 use tests::wire::Wire;
+use tests::{eventually, free_port};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -241,6 +246,57 @@ fn servers_do_not_meet_through_a_balancer() {
         organization.traced("b2.test", "REFUSE").iter().any(|line| line.contains("server_through_balancer"))
     });
     assert!(organization.node("b2.test").log().contains("came through a balancer"));
+}
+
+/// Behaviours 3.9, 6.1, with real addresses: a server of ours whose way out leads to a service is refused by its address before any member
+/// hears of it; one that comes from an address that nobody knows, by its name. Needs root and iproute2.
+#[test]
+fn servers_of_ours_that_come_to_a_service_are_refused_by_address_and_by_name() {
+    let Some(net) = Net::new(2) else { return };
+    let (one, other) = (net.address(Place::Node(1)), net.address(Place::Node(2)));
+    let mut front = Front::new("", "");
+    let behind = here(free_port());
+    let org = service("relay", "smtp", SocketAddr::from((one, 25)), "", &[("m", behind.clone(), "")])
+        + &format!(
+            "[[receive_connector]]\nname = \"relay\"\nlisten = [\"{behind}\"]\ntrusted_proxies = [\"127.0.0.1\"]\n[[server]]\nname = \"other.test\"\naddress = \"{other}:25\"\n"
+        );
+    net.within(Place::Node(1), || front.start(&org));
+    let in_front = |act: &(dyn Fn() -> bool + Sync)| net.within(Place::Node(1), act);
+    eventually("the member is up", SOON, || in_front(&|| front.node.standing("relay", "m-relay") == "up"));
+
+    let mut server = Node::new(&["--config", "posthouse.toml", "--org", "org.toml"]);
+    fs::write(server.dir.join("posthouse.toml"), "name = \"other.test\"\n").unwrap();
+    let org = format!(
+        "[[receive_connector]]\nname = \"in\"\nlisten = [\"127.0.0.1:{}\"]\npermissions = [\"relay\"]\n\
+         [[send_connector]]\nname = \"vip\"\ndomains = [\"*\"]\nsmart_hosts = [\"{one}:25\"]\n",
+        server.smtp
+    );
+    fs::write(server.dir.join("org.toml"), org).unwrap();
+    net.within(Place::Node(2), || {
+        server.start();
+        submit_to(server.smtp, "z@c.test", "z");
+    });
+    eventually("it is refused, and the queue there says why", SOON, || {
+        let queues = net.within(Place::Node(2), || server.json(&["queue", "list"]).to_string());
+        queues.contains("550 5.7.1 relay.test servers do not pass the balancer")
+    });
+    let event = |line: &&str| line.contains("WARN") && line.contains("own servers do not pass the balancer");
+    let log = front.node.log();
+    assert!(log.lines().filter(event).any(|line| line.contains(&other.to_string())), "{log}");
+    assert!(in_front(&|| front.node.counted("posthouse_service_turned_away_total", "own_server") >= 1.0));
+    assert!(in_front(&|| front.node.counted("posthouse_service_connections_total", "m-relay") == 0.0));
+
+    let at = |place, says: &str| {
+        net.within(place, || {
+            let mut wire = Wire::over(TcpStream::connect((one, 25)).unwrap());
+            let greeting = wire.reply().join("");
+            if greeting.starts_with("220") { wire.command(&format!("EHLO {says}")) } else { greeting }
+        })
+    };
+    assert!(at(Place::Node(2), "client.example").starts_with("550 5.7.1 relay.test servers do not pass"));
+    assert!(at(Place::Hub, "client.example").starts_with("250"), "everybody else is served");
+    assert_eq!(at(Place::Hub, "OTHER.test"), "550 5.7.1 servers of the organization do not come through a balancer");
+    assert!(front.node.log().contains("server OTHER.test came through a balancer"), "{}", front.node.log());
 }
 
 /// A server whose certificate the others do not believe: both ends say so, and its mail waits.

@@ -22,15 +22,15 @@ const ADDRESS: &str = "198.18.0.100";
 /// Longer than the lease of the address and that of the node.
 const FROZEN: Duration = Duration::from_secs(6);
 
-/// The first two nodes: each a balancer for the one name, and a hub behind it with a connector of its own. The third one only keeps copies: of
-/// two nodes the one that is left would have nobody to keep them.
+/// Each node is a balancer for the one name, and a hub behind it with a connector of its own. Each keeps the copy of the other one's journal;
+/// the one that is left goes on alone.
 fn document() -> String {
     let hub = |number: usize| {
         format!(
             "[[member]]\nname = \"hub{number}\"\nservice = \"relay\"\naddress = \"198.18.0.1{number}:25\"\n\
              [[receive_connector]]\nname = \"relay-hub{number}\"\nservers = [\"n{number}.chaos.test\"]\nlisten = [\"198.18.0.1{number}:25\"]\n\
              hostname = \"relay.test\"\nbanner = \"relay.test ESMTP hub{number}\"\nremote = [\"198.18.0.0/24\"]\ntrusted_proxies = [\"198.18.0.11\", \"198.18.0.12\"]\n\
-             tls = \"off\"\npermissions = [\"anonymous\", \"relay\"]\ncopies = 1\nwhen_short = \"refuse\"\nconnections_per_source_max = 1000\n\
+             tls = \"off\"\npermissions = [\"anonymous\", \"relay\"]\ncopies = 1\nwhen_short = \"accept\"\nconnections_per_source_max = 1000\n\
              connections_per_source_percent_max = 100\ntarpit_ms = 0\n"
         )
     };
@@ -39,7 +39,6 @@ fn document() -> String {
          servers = [\"n1.chaos.test\", \"n2.chaos.test\"]\nproxy = \"v2\"\nprobe_interval = \"300ms\"\nconnect_timeout = \"1s\"\n{}{}\
          [[virtual_address]]\nname = \"front\"\naddress = [\"{ADDRESS}/24\"]\ninterface = \"eth0\"\nlease = \"4s\"\n\
          servers = [\"n1.chaos.test\", \"n2.chaos.test\"]\n\
-         [[receive_connector]]\nname = \"third\"\nservers = [\"n3.chaos.test\"]\nlisten = [\"198.18.0.13:25\"]\ntls = \"off\"\n\
          [[send_connector]]\nname = \"out\"\ndomains = [\"*\"]\nsmart_hosts = [\"198.18.0.1:25\"]\ntls = \"off\"\nconnections_max = 5\n\
          greeting_timeout = \"4s\"\ncommand_timeout = \"4s\"\ndata_timeout = \"4s\"\ndata_end_timeout = \"4s\"\n\
          [retry]\nglitch_count = 1000\nglitch_interval = \"1s\"\nmessage_retry_interval = \"1s\"\npoison_after = 100\n",
@@ -97,7 +96,7 @@ struct Lab {
 
 impl Lab {
     fn up() -> Option<Lab> {
-        let mut cluster = Cluster::in_organization(3, &document())?;
+        let mut cluster = Cluster::in_organization(2, &document())?;
         cluster.nodes.iter_mut().for_each(|node| node.start_only());
         cluster.healthy();
         let file = cluster.nodes[0].org_file();
@@ -208,11 +207,12 @@ impl Told {
         let tells = self.event == Event::Move || held && matches!(self.event, Event::Kill | Event::Freeze);
         let was_told = !tells || !failure.what.contains("os error 11");
         let went_through = held || failure.greeting.ends_with(&format!("hub{}", self.victim));
-        // One that was frozen goes on for a moment before it finds that its journal is another's.
-        let revives = self.event == Event::Freeze && failure.greeting.ends_with(&format!("hub{}", self.victim));
+        // One that was frozen, or cut off, goes on for a moment before it finds that its journal is another's.
+        let revives = matches!(self.event, Event::Freeze | Event::Cable)
+            && failure.greeting.ends_with(&format!("hub{}", self.victim));
         let there = revives || failure.opened.is_some_and(|opened| opened <= self.moved);
-        // TCP connections cannot follow an address to another machine.
-        let moves = held && matches!(self.event, Event::Move | Event::Upgrade);
+        // TCP connections cannot follow an address to another machine; a new process on the same one they need not follow.
+        let moves = held && self.event == Event::Move;
         let ends = !self.event.is_planned() || moves;
         ends && failure.moment != Moment::Connect && there && went_through && was_told
     }
@@ -261,7 +261,7 @@ impl Lab {
         let victim = if to_holder { holder } else { 3 - holder };
         let apps = self.apps();
         flow(&apps, 20);
-        let began = Instant::now();
+        let (began, alone) = (Instant::now(), self.times_alone(3 - victim));
         self.happens(event, victim);
         let leaves = to_holder && (!event.is_planned() || event == Event::Move);
         if leaves {
@@ -270,11 +270,15 @@ impl Lab {
                 now = self.holder(3 - victim);
                 now != holder
             });
-        } else if event != Event::Upgrade {
+        } else {
             assert_eq!(self.holder(3 - victim), holder, "{event:?}: the address stays where it is");
         }
         let told = Told { event, victim, holder, began, moved: Instant::now() };
         flow(&apps, 20);
+        if !event.is_planned() {
+            eventually("the one that is left goes on alone", SOON, || self.times_alone(3 - victim) > alone);
+            flow(&apps, 5);
+        }
         self.is_over(event, victim, began);
         self.well();
         flow(&apps, 10);
@@ -284,6 +288,12 @@ impl Lab {
         if event == Event::Upgrade {
             self.own_again(victim);
         }
+    }
+
+    /// How often this node has gone on without the other one's copy.
+    fn times_alone(&self, number: usize) -> usize {
+        let without = format!("going on without n{}.chaos.test's copy", 3 - number);
+        self.cluster.nodes[number - 1].log().matches(&without).count()
     }
 
     fn account(&mut self, told: &Told, seen: Vec<(Way, Seen)>) {

@@ -263,6 +263,60 @@ fn ten_thousand_connections_are_shared_and_few_move_when_a_member_leaves() {
     assert!(moved.len() <= 2_000 / 4 + 100, "{} of 2000 moved, a quarter was there", moved.len());
 }
 
+/// Issue 5, 6: what is counted of a member is the same for every protocol; SIP has calls in the place of connections (`voice`).
+#[test]
+fn members_of_every_protocol_are_counted_alike() {
+    let protocols = [
+        ("smtp", "220 m"),
+        ("submission", "220 m"),
+        ("submissions", ""),
+        ("imap", "* OK m"),
+        ("imaps", ""),
+        ("pop3", "+OK m"),
+        ("pop3s", ""),
+        ("http", ""),
+        ("https", ""),
+        ("ldap", ""),
+        ("tcp", ""),
+    ];
+    // It is up, dies, and the probes are slow to say so.
+    let more = "probe = \"tcp\"\nprobe_fall = 100\nalgorithm = \"round_robin\"\nejection_failures = 0";
+    let (mut org, mut stages) = (String::new(), Vec::new());
+    for (protocol, greeting) in protocols {
+        let (listen, good, dies) = (at(9), Greeter::saying(greeting), Greeter::saying(greeting));
+        let members = [("good", good.address.to_string(), ""), ("dies", dies.address.to_string(), "")];
+        org += &service(protocol, protocol, listen, more, &members);
+        stages.push((protocol, listen, good, dies));
+    }
+    let front = Front::started("", &org);
+    for (protocol, listen, _good, dies) in stages {
+        ["good", "dies"].iter().for_each(|member| front.until(protocol, member, "up"));
+        drop(dies);
+        for _ in 0..4 {
+            let mut wire = connect_from(Ipv4Addr::LOCALHOST.into(), listen).unwrap();
+            wire.line().unwrap().unwrap();
+            wire.send(b"hello\r\n").unwrap();
+            assert_eq!(wire.line().unwrap().as_deref(), Some("250 yes"), "{protocol}");
+        }
+        let of = |member: &str| front.node.member_figures(protocol, &format!("{member}-{protocol}"));
+        eventually("all connections are over", PATIENCE, || of("good")["posthouse_member_connections"] == 0.0);
+        let (good, dead) = (of("good"), of("dies"));
+        for (family, least) in [
+            ("posthouse_service_connections_total", 4.0),
+            ("posthouse_service_bytes_total direction=\"up\"", 4.0 * 7.0),
+            ("posthouse_service_bytes_total direction=\"down\"", 4.0 * 9.0),
+            ("posthouse_service_greeting_seconds_count", 4.0),
+            ("posthouse_member_up", 1.0),
+        ] {
+            assert!(good[family] >= least, "{protocol} {family}: {good:?}");
+        }
+        assert!(good["posthouse_service_greeting_seconds_sum"] > 0.0, "{protocol}: {good:?}");
+        assert_eq!(good["posthouse_service_refused_total"], 0.0, "{protocol}: {good:?}");
+        let refused = dead["posthouse_service_refused_total"];
+        assert!(refused > 0.0 && dead["posthouse_service_retries_hidden_total"] == refused, "{protocol}: {dead:?}");
+    }
+}
+
 #[test]
 fn who_connects_and_is_silent_or_talks_nonsense_harms_nobody() {
     let besieged = Besieged::start();

@@ -58,7 +58,20 @@ fn a_call_that_is_refused_rings_on_or_is_not_heard_goes_to_the_next_host() {
     assert!(offered[..4].iter().all(|calls| *calls > 0), "and each was asked: {offered:?}");
     let called_back: BTreeSet<String> = plan.hosts[2].said("CANCEL").into_iter().collect();
     assert_eq!(called_back.len(), offered[2], "who rings too long is called back");
-    assert_eq!(plan.counted("posthouse_voice_retries_hidden_total", ""), offered[..4].iter().sum::<usize>() as f64);
+    // The figures that members of all protocols have.
+    for (at, calls) in offered.iter().enumerate() {
+        let of = plan.node.member_figures("voice", &format!("m{}", at + 1));
+        let (calls, fails, says) = (*calls as f64, at < 4, at != 3);
+        assert_eq!(of["posthouse_service_retries_hidden_total"], if fails { calls } else { 0.0 }, "{of:?}");
+        assert_eq!(of["posthouse_service_connections_total"], calls, "{of:?}");
+        // Who is busy, or rings, is well.
+        assert_eq!(of["posthouse_service_refused_total"], if matches!(at, 1 | 3) { calls } else { 0.0 }, "{of:?}");
+        assert_eq!(of["posthouse_service_greeting_seconds_count"], if says { calls } else { 0.0 }, "{of:?}");
+        assert_eq!(of["posthouse_service_greeting_seconds_sum"] > 0.0, says, "{of:?}");
+        assert!(of["posthouse_service_bytes_total direction=\"up\""] > 0.0, "{of:?}");
+        assert_eq!(of["posthouse_service_bytes_total direction=\"down\""] > 0.0, says, "{of:?}");
+        assert_eq!(of["posthouse_member_up"], 1.0, "{of:?}");
+    }
     for (member, outcome) in [("m1", "busy"), ("m2", "refused"), ("m3", "unanswered"), ("m4", "silent")] {
         let label = format!("member=\"{member}\",outcome=\"{outcome}\"");
         assert!(plan.counted("posthouse_voice_calls_total", &label) > 0.0, "{label}\n{}", plan.node.get("/metrics").1);

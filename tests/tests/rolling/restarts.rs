@@ -1,7 +1,11 @@
 //! A hub and a balancer that restart again and again, and what goes wrong on the way.
 
+use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use tests::eventually;
@@ -58,6 +62,48 @@ fn who_cannot_run_takes_no_place() {
     let (code, out, err) = node.verb(&["restart"]);
     assert_eq!(code, 0, "{out}{err}");
     assert_ne!(heir.pid(), Some(before));
+}
+
+/// An upgrade has brought a program that hangs before its first word: the old process goes on, ends it, says so, and the next restart works.
+#[test]
+fn who_hangs_before_its_first_word_blocks_no_further_restart() {
+    let mut node = Node::new(&[]);
+    let (program, hangs) = (node.dir.join("posthouse"), node.dir.join("hangs"));
+    // As packages do it: what runs stays as it is, another file has its name.
+    let put = |make: &dyn Fn(&Path)| {
+        let new = program.with_extension("new");
+        make(&new);
+        fs::rename(&new, &program).unwrap();
+    };
+    let good = |to: &Path| {
+        fs::copy(tests::binary("posthouse"), to).unwrap();
+    };
+    put(&good);
+    let mut command = Command::new(&program);
+    command.args(node.command().get_args()).current_dir(&node.dir);
+    node.start_as(command);
+    let (data, first) = (node.data(), node.process().pid());
+    let heir = Heir(&data);
+    let applications = Applications::new().add(node.smtp, each_its_own).add(node.smtp, each_its_own);
+    put(&|to| {
+        fs::write(to, format!("#!/bin/sh\necho $$ > {}\nkill -STOP $$\nexit 0\n", hangs.display())).unwrap();
+        fs::set_permissions(to, fs::Permissions::from_mode(0o755)).unwrap();
+    });
+    let (code, out, err) = node.verb(&["restart"]);
+    assert_eq!(code, 1, "{out}{err}");
+    assert!(err.contains("said nothing for 30 s and was ended") && err.contains("then posthouse restart"), "{err}");
+    let hung: u32 = fs::read_to_string(&hangs).unwrap().trim().parse().unwrap();
+    let event = |line: &str| line.contains("WARN") && line.contains(&format!("the new process {hung} said nothing"));
+    assert!(node.log().lines().any(event), "{}", node.log());
+    eventually("it is gone", Duration::from_secs(60), || !Path::new(&format!("/proc/{hung}")).exists());
+    assert_eq!(node.json(&["status"])["pid"], first);
+    applications.wait_for(10);
+    put(&good);
+    let (code, out, err) = node.verb(&["restart"]);
+    assert_eq!(code, 0, "{out}{err}\n{}", node.log());
+    assert_ne!(heir.pid(), Some(first));
+    applications.wait_for(10);
+    applications.end();
 }
 
 /// The old process is frozen: the new one says so and gives up; thawed, the old one goes on.

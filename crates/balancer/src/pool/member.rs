@@ -143,6 +143,11 @@ impl Member {
         best.unwrap_or(1)
     }
 
+    /// So many bytes went to it and came from it, on no connection of its own.
+    pub fn moved(&self, up_bytes: u64, down_bytes: u64) {
+        self.live.moved(up_bytes, down_bytes);
+    }
+
     /// Who watches it.
     pub(super) fn watched(&self) -> &dyn Watched {
         &*self.health

@@ -83,7 +83,7 @@ pub fn describe() {
     );
     describe_counter!(
         "posthouse_service_retries_hidden_total",
-        "Connections that a member failed, or that left it, and another one then served: clients noticed nothing."
+        "Connections or calls that a member failed, or that left it, and another one then served: clients noticed nothing."
     );
     describe_counter!(
         "posthouse_service_nobody_total",
@@ -93,7 +93,7 @@ pub fn describe() {
         "posthouse_service_ejected_total",
         "Times that a member was left alone for a while because connections failed."
     );
-    describe_counter!("posthouse_service_bytes_total", Unit::Bytes, "Bytes from clients (up) and to them (down).");
+    describe_counter!("posthouse_service_bytes_total", Unit::Bytes, "Bytes to a member (up) and from it (down).");
     describe_histogram!(
         "posthouse_service_greeting_seconds",
         Unit::Seconds,

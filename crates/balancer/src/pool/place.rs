@@ -43,10 +43,20 @@ impl Place {
         &self.member
     }
 
-    /// The member works: it greeted, `took_us` microseconds after it was asked (or accepted, where the client speaks first).
+    /// The member works and serves: it greeted, `took_us` microseconds after it was asked (or accepted, where the client speaks first).
     pub fn greeted(&self, now_ms: u64, took_us: u64) {
+        self.spoke(now_ms, took_us);
+        self.served();
+    }
+
+    /// The member works: it said something, `took_us` microseconds after it was asked. Whether it serves is yet to be heard.
+    pub fn spoke(&self, now_ms: u64, took_us: u64) {
         self.member.live.greeted(now_ms, took_us);
         self.member.watched().worked();
+    }
+
+    /// The member serves what those before it failed.
+    pub fn served(&self) {
         if let Some(failed) = &self.failed {
             self.pool.hidden(failed);
         }

@@ -160,6 +160,9 @@ impl<P> Call<P> {
         if !matches!(one.state, State::Ended) {
             desk.notes.push(Note::Tried { host: one.host.clone(), outcome: Outcome::Answered, goes_on: false });
         }
+        if let (Some(place), Phase::Waiting) = (&one.place, self.phase) {
+            desk.hosts.took(place);
+        }
         one.ended(200, answer);
         // Each 2xx goes to the caller, also one that is late: only the caller can take it or end it (RFC 3261 16.7 step 5).
         desk.send(self.caller, without_top_via(answer));

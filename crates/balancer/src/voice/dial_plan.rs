@@ -1,6 +1,6 @@
 //! The pool of a service as the dial plan of the machine. Knows the machine's [`Hosts`] and the pool, and no packets.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::host::{Host, Hosts, Offer, Trouble};
@@ -34,8 +34,17 @@ impl DialPlan {
     }
 
     /// The address of some host, to find out which of ours leads to it.
-    pub fn some_address(&self) -> Option<std::net::SocketAddr> {
+    pub fn some_address(&self) -> Option<SocketAddr> {
         self.known.first().map(|(host, _)| host.address)
+    }
+
+    /// So many bytes went to a host and came from it. One that connects from another port is known by its address.
+    pub fn moved(&self, host: SocketAddr, up_bytes: u64, down_bytes: u64) {
+        let exact = self.known.iter().find(|(known, _)| known.address == host);
+        let found = exact.or_else(|| self.known.iter().find(|(known, _)| known.address.ip() == host.ip()));
+        if let Some((_, member)) = found {
+            member.moved(up_bytes, down_bytes);
+        }
     }
 
     fn look(&mut self) {
@@ -95,7 +104,7 @@ impl Hosts for DialPlan {
     }
 
     fn heard(&mut self, place: &Place, now_ms: u64, took_ms: u64) {
-        place.greeted(now_ms, took_ms * 1000);
+        place.spoke(now_ms, took_ms * 1000);
     }
 
     fn failed(&mut self, place: &Place, now_ms: u64, trouble: Trouble) {
@@ -105,5 +114,9 @@ impl Hosts for DialPlan {
             Trouble::Refused(code) => Refused::Greeting(code),
         };
         place.refused(now_ms, &why);
+    }
+
+    fn took(&mut self, place: &Place) {
+        place.served();
     }
 }

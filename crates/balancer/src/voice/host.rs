@@ -60,6 +60,9 @@ pub trait Hosts {
 
     /// The host failed.
     fn failed(&mut self, place: &Self::Place, now_ms: u64, trouble: Trouble);
+
+    /// The host took the call: of those that were asked before, the caller heard nothing.
+    fn took(&mut self, place: &Self::Place);
 }
 
 /// The order in which a call that is known by `call` is offered: the same on every node and for each retransmission, spread by weight over

@@ -326,6 +326,9 @@ impl Driver {
     fn step(&mut self, input: Input) {
         let now_ms = self.clock.mono_ms();
         self.voice.hosts_mut().refresh(now_ms);
+        if let Input::Packet { from, bytes } = &input {
+            self.voice.hosts().moved(from.address, 0, bytes.len() as u64);
+        }
         let (mut packets, mut notes) = (Vec::new(), Vec::new());
         self.voice.step(now_ms, input, &mut packets, &mut notes);
         // Sending may fail at once, which is the next input. Each try fails once, and a call has few tries.
@@ -342,6 +345,7 @@ impl Driver {
 
     /// Sends a packet; says which try it was if nobody will.
     fn send(&mut self, packet: Packet) -> Option<(u64, usize)> {
+        self.voice.hosts().moved(packet.hop.address, packet.bytes.len() as u64, 0);
         let listener = self.listeners.get(packet.hop.listener)?;
         match self.datagrams.get(packet.hop.listener)? {
             None => self.streams.send(packet, listener.local.ip()).err().flatten(),

@@ -9,10 +9,6 @@ use super::note::Note;
 /// Says what the metrics mean. Once, after the recorder was installed.
 pub fn describe() {
     describe_counter!("posthouse_voice_calls_total", "Calls that a member was offered, by how they fared there.");
-    describe_counter!(
-        "posthouse_voice_retries_hidden_total",
-        "Offers that failed at one member and went on to the next: the caller heard nothing of it."
-    );
     describe_counter!("posthouse_voice_redirects_total", "Calls that were sent (302) to this member first.");
     describe_counter!(
         "posthouse_voice_answers_total",
@@ -43,7 +39,6 @@ impl Tally {
                 counter!("posthouse_voice_calls_total", "service" => service(), "member" => member, "outcome" => word)
                     .increment(1);
                 if *goes_on {
-                    counter!("posthouse_voice_retries_hidden_total", "service" => service()).increment(1);
                     info!(
                         service = &*self.service,
                         member = &*host.name,

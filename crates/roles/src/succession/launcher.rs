@@ -87,9 +87,14 @@ impl Started {
     }
 
     /// Whoever did not come in time must not come later.
-    pub fn end(mut self) {
+    pub fn kill(&mut self) {
         // It may have ended by itself.
         let _ = self.child.kill();
+    }
+
+    /// The same, and waits until it is gone.
+    pub fn end(mut self) {
+        self.kill();
         let _ = self.child.wait();
     }
 }

@@ -110,7 +110,7 @@ impl Succession {
     }
 
     /// Starts a successor; how it goes on is in [`shown`](Self::shown). The error is for people.
-    pub fn start_one(&self) -> Result<u32, String> {
+    pub fn start_one(self: &Arc<Self>) -> Result<u32, String> {
         let mut state = self.state();
         state.look_at_child();
         if state.is_met || state.stage != Stage::Alone {
@@ -118,8 +118,45 @@ impl Succession {
         }
         let child = self.launcher.successor().map_err(|error| format!("the program cannot be started: {error}"))?;
         let process = child.process();
+        let watching = self.clone();
+        let thread = thread::Builder::new().name("succession".into()).spawn(move || watching.watch(process));
+        if let Err(error) = thread {
+            child.end();
+            return Err(format!("nobody could look after the new process: {error}"));
+        }
         (state.child, state.failed, state.stage) = (Some(child), None, Stage::Started);
         Ok(process)
+    }
+
+    /// Looks after a successor that was started from here until it waits for the end of the mail, or is gone. One that says nothing for
+    /// [`FIRST_WORD_MAX`] is ended, and so is one whose place another one got: nobody else could ever be started.
+    fn watch(&self, process: u32) {
+        let (mut state, mut silent_ms) = (self.state(), 0);
+        loop {
+            state.look_at_child();
+            if state.child.as_ref().is_none_or(|child| child.process() != process) {
+                return;
+            }
+            match state.stage {
+                Stage::Started if silent_ms >= FIRST_WORD_MAX.as_millis() => break,
+                Stage::Started => silent_ms += LOOK.as_millis(),
+                Stage::Met(_) => silent_ms = 0,
+                Stage::Yielding(other) | Stage::Over(other) if other != process => break,
+                _ => return,
+            }
+            let waited = self.changed.wait_timeout(state, LOOK);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let Some(mut child) = state.child.take() else { return };
+        child.kill();
+        if state.stage == Stage::Started {
+            let why = silent(process);
+            warn!("{why}");
+            (state.failed, state.stage) = (Some(why), Stage::Alone);
+        }
+        drop(state);
+        // Its end may wait for a disk.
+        child.end();
     }
 
     /// How a restart goes.
@@ -162,7 +199,8 @@ impl Succession {
             }
             state.look_at_child();
             let is_lost = matches!(state.stage, Stage::Lost | Stage::Alone);
-            let is_silent = silent_ms > START_MAX.as_millis();
+            let patience = if state.stage == Stage::Started { FIRST_WORD_MAX } else { START_MAX };
+            let is_silent = silent_ms > patience.as_millis();
             if is_lost || is_silent {
                 state.end_child();
                 let Some(rest) = more.checked_sub(1) else { return Left::ToNobody(std::mem::take(&mut state.held)) };
@@ -241,11 +279,10 @@ impl Succession {
             }
             (Err(error), Stage::Met(process)) => {
                 info!("process {process} did not take this process's place: {error}");
-                let is_child = state.child.as_ref().is_some_and(|child| child.process() == process);
                 state.stage = match state.is_free {
                     true => Stage::Lost,
-                    // Its end says why.
-                    false if is_child => Stage::Started,
+                    // Its end says why; or it was another one, and ours may still come.
+                    false if state.child.is_some() => Stage::Started,
                     false => {
                         state.failed = Some("the new process cannot run; it says why, and the old one goes on".into());
                         Stage::Alone
@@ -375,6 +412,15 @@ fn refuse(stream: UnixStream, why: String) -> io::Result<()> {
     wire.send(&Answer::Refused(format!("{why}; this one is not needed, and posthouse status shows who serves")), &[])
 }
 
+/// What people are told of a successor that was ended because it said nothing.
+fn silent(process: u32) -> String {
+    format!(
+        "the new process {process} said nothing for {} s and was ended; nothing was changed, and the old one goes on: see what it waits for \
+         (posthouse check with the new program reads the same documents), then posthouse restart",
+        FIRST_WORD_MAX.as_secs()
+    )
+}
+
 fn out_of_turn() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "it spoke out of turn")
 }
@@ -394,6 +440,8 @@ const SHORT_PATH_BYTES: usize = 100;
 const HELLO_MAX: Duration = Duration::from_secs(5);
 /// Others wait meanwhile.
 const REFUSAL_MAX: Duration = Duration::from_secs(1);
+/// A program is loaded and documents are read, on a busy machine.
+const FIRST_WORD_MAX: Duration = Duration::from_secs(30);
 /// Documents and certificates are read; in a cluster etcd is asked.
 const CHECK_MAX: Duration = Duration::from_secs(60);
 /// A spool with millions of messages takes a while.
