@@ -56,6 +56,15 @@ impl Body {
         }
     }
 
+    /// The same, in memory. Blocks if it is not there yet.
+    pub(crate) fn loaded(&self) -> Result<Body, ReadError> {
+        let From::Journal(_) = &self.from else { return Ok(self.clone()) };
+        let bytes = self.start(self.len as usize)?;
+        // One that is shorter than it should be is left to who sends it: that ends with an error.
+        let from = if bytes.len() as u64 == self.len { From::Memory(Arc::new(bytes)) } else { self.from.clone() };
+        Ok(Body { from, len: self.len })
+    }
+
     /// Reads from `offset` on until `buf` is full or the content ends; gives the number of bytes. Blocks if it is not in memory.
     pub fn read(&self, offset: u64, buf: &mut [u8]) -> Result<usize, ReadError> {
         match &self.from {

@@ -78,6 +78,12 @@ impl Work {
     pub fn body(&self) -> &Body {
         &self.about.body
     }
+
+    /// Reads the whole content into memory, for as long as this is there. Blocks if it is not in memory yet. After an error it is as before.
+    pub fn load_body(&mut self) -> Result<(), journal::ReadError> {
+        self.about.body = self.about.body.loaded()?;
+        Ok(())
+    }
 }
 
 impl Drop for Work {

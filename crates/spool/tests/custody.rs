@@ -395,8 +395,11 @@ fn g11_mail_that_waits_keeps_no_more_than_its_own_segments() {
     node.die(true);
     waiting.sort_unstable();
     assert_eq!(node.messages(), waiting, "what was settled stays settled");
-    for work in node.take("dead.test", 100) {
+    for mut work in node.take("dead.test", 100) {
+        assert!(work.body().in_memory().is_none());
         assert_eq!(node.content(&work).len(), 5000);
+        work.load_body().unwrap();
+        assert_eq!(work.body().in_memory().map(|bytes| bytes[..] == vec![b'x'; 5000]), Some(true));
         node.spool.settle(work, &Attempt::default(), &[(0, delivered())]);
     }
     for _ in 0..10 {

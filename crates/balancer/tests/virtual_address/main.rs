@@ -27,6 +27,8 @@ fn run(seed: u64, ttl_ms: u64, margin_ms: u64, failback: bool, troubles: &[(u64,
             }
             Some(_) => {}
             None if calm_ms == 0 => {
+                // Answers that are lost one after the other move an address with a short lease: that is trouble too.
+                world.loss = 0;
                 for node in &mut world.nodes {
                     (node.cut, node.fit) = (false, Fit::Ready);
                 }

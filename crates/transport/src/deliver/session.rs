@@ -9,6 +9,7 @@ use super::feed::Feed;
 use super::hop::{Hop, Next};
 use super::line::{Line, Moment, patience_ms};
 use super::link;
+use super::outbox::OUTBOX_BYTES_MAX;
 use super::parcel::{self, Parcel};
 use super::plan::{Plan, To};
 use super::shaping::{Permit, asks_for_less};
@@ -151,7 +152,7 @@ impl<'h> Session<'h> {
 
     async fn send_works(&mut self) -> io::Result<()> {
         // Those that are not reached because one cannot be read go back to the spool.
-        for work in std::mem::take(&mut self.works) {
+        for work in load(std::mem::take(&mut self.works)).await? {
             if link::has_left(&self.plan, &self.peer, &work) {
                 link::hold(self.hop, &self.peer, work);
                 continue;
@@ -297,6 +298,31 @@ impl<'h> Session<'h> {
 
 /// Messages that one may send over a connection while others wait for its place.
 const PLACE_MESSAGES: u64 = 10;
+/// Reads what is not in memory and not large, all of it on one thread that may block: a hop that lags behind has all its mail on the disk, and
+/// what each message costs then decides whether it catches up.
+async fn load(mut works: Vec<Work>) -> io::Result<Vec<Work>> {
+    let is_cold = |work: &Work| work.body().in_memory().is_none() && work.body().len() <= LOADED_BYTES_MAX;
+    if !works.iter().any(is_cold) {
+        return Ok(works);
+    }
+    let loading = tokio::task::spawn_blocking(move || {
+        let mut more = LOADED_BYTES_MAX;
+        for work in works.iter_mut().filter(|work| is_cold(work)) {
+            if work.body().len() > more {
+                break;
+            }
+            more -= work.body().len();
+            // What cannot be read is told when it is to be sent.
+            let _ = work.load_body();
+        }
+        works
+    });
+    loading.await.map_err(io::Error::other)
+}
+
+/// Bytes of bodies that a session reads ahead: as much as its outbox holds.
+const LOADED_BYTES_MAX: u64 = OUTBOX_BYTES_MAX as u64;
+
 /// What of a body the next hop must not see; read on another thread if it is not in memory.
 async fn cuts(work: &Work, drops: Drops) -> io::Result<Cuts> {
     if is_quick(work.body(), drops) {
