@@ -1,9 +1,9 @@
 //! Ports on loopback for servers that a test starts.
 //!
-//! Owns blocks of ports, each held by one process at a time with a lock on a file, which the system takes back when the process ends: test programs run
-//! beside each other, and a port that is free now may be the one that another's node is about to listen on. Always holds: no process gets a port
-//! twice, and no two processes get the same one at the same time. The ports lie below those that the system gives to outgoing connections: a test with load would take
-//! one before the node that it is for has started.
+//! Owns blocks of ports, each held by one process at a time with a lock on a file, which the system takes back when the process ends: test
+//! programs run beside each other, and a port that is free now may be the one that another's node is about to listen on. Always holds: no
+//! process gets a port twice, and no two get the same one at the same time. The ports lie below those that the system gives to outgoing
+//! connections: a test with load would take one before the node that it is for has started.
 
 use std::fs::File;
 use std::net::TcpListener;

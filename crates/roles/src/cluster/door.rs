@@ -1,6 +1,7 @@
 //! Owns the decision which owners are let in to write copies here. Knows no journal's bytes.
 //! Always holds: an owner that etcd does not name is let in only under a higher epoch than the one that it names; nobody is
-//! let in to a journal that this node writes itself, whatever etcd shows by now; what etcd has answered this node counts before its news say it.
+//! let in to a journal that this node writes itself, whatever etcd shows by now; what etcd has answered this node counts before its news
+//! say it.
 
 use std::sync::Arc;
 

@@ -320,7 +320,8 @@ async fn load(mut works: Vec<Work>) -> io::Result<Vec<Work>> {
     loading.await.map_err(io::Error::other)
 }
 
-/// Bytes of bodies that a session reads ahead: as much as its outbox holds.
+/// Bytes of bodies that are read at once, as much as an outbox holds. Larger ones are read in parts while they are sent. How many works a
+/// session has in hand is bounded by what its machine wants.
 const LOADED_BYTES_MAX: u64 = OUTBOX_BYTES_MAX as u64;
 
 /// What of a body the next hop must not see; read on another thread if it is not in memory.
